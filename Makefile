@@ -1,0 +1,45 @@
+# The default target lists the others. Everything runs in .venv, made on first use.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check slow bench docs clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("striate needs Python 3.11 or newer; say which: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+run: .venv/installed ## install, then run the built-in study quickstart (a minute) and write its report
+	$(BIN)/striate run quickstart
+
+test: .venv/installed-test ## the default tests (minutes)
+	$(BIN)/python -m pytest
+
+check: .venv/installed-test ## format, lint, types, import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+slow: .venv/installed-test ## the slow tests too
+	$(BIN)/python -m pytest -m 'not gpu'
+
+bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; most of an hour)
+	$(BIN)/python benchmarks/training_speed.py
+
+docs: .venv/installed-test ## rewrite the generated parts of docs/ (command line, study file)
+	$(BIN)/python -m tests.docs
+
+clean: ## remove the environment and caches; results in runs/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,42 @@
+"""Striate: a laboratory for convolutional image classifiers.
+
+    import striate
+    study = striate.load("quickstart")
+    results = study.run()
+    results.verdicts
+
+The names below are the public ones. They are imported when first used, so that `import striate` is instant.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "LoadedStudy": "striate.studies.loaded",
+    "Results": "striate.studies.results",
+    "Run": "striate.runs.reader",
+    "StriateError": "striate.core.errors",
+    "Verdict": "striate.studies.verdict",
+    "load": "striate.studies.loaded",
+}
+
+__all__ = ["LoadedStudy", "Results", "Run", "StriateError", "Verdict", "__version__", "load"]
+
+if TYPE_CHECKING:
+    from striate.core.errors import StriateError
+    from striate.runs.reader import Run
+    from striate.studies.loaded import LoadedStudy, load
+    from striate.studies.results import Results
+    from striate.studies.verdict import Verdict
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'striate' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,97 @@
+"""`striate run`: train, answer, report."""
+
+import shlex
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from striate import cli
+from striate.cli.show import out, plain_json, results_json
+from striate.cli.watch import watching
+from striate.core.errors import ConfigError
+from striate.studies.loaded import load
+from striate.studies.results import Results
+
+
+def run(
+    source: str, overrides: list[str], seeds: int | None, folder: Path, device: str, jobs: str, as_json: bool
+) -> int:
+    """The command; returns the exit code."""
+    study = load(source, *overrides, seeds=seeds, out=folder)
+    with stop_on_signal() as stop, watching(study) as on_event:
+        results = study.run(jobs=jobs_number(jobs), device=device, on_event=on_event, should_stop=stop.is_set)
+    page = write_report(results)
+    if as_json:
+        plain_json({**results_json(results), "report": str(page)})
+    else:
+        _answer(results, page)
+    if stop.is_set() and not results.is_complete:
+        again = shlex.join(
+            ["striate", "run", source, *overrides, *(["--seeds", str(seeds)] if seeds else []), "--out", str(folder)]
+        )
+        out(f"Stopped; everything is saved. To go on: {again}", error=True)
+        return cli.INTERRUPTED
+    return cli.FAILED_RUNS if results.failures else 0
+
+
+def write_report(results: Results) -> Path:
+    from striate.report import pages
+
+    return pages.write(results)
+
+
+def jobs_number(jobs: str) -> int | None:
+    """None for auto."""
+    if jobs == "auto":
+        return None
+    if not jobs.isdigit() or int(jobs) < 1:
+        raise ConfigError(f"--jobs: must be 'auto' or a number from 1 up, got '{jobs}'")
+    return int(jobs)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """The first Ctrl-C (or SIGTERM) asks for an end after saving; a second one ends at once."""
+    stop = threading.Event()
+    before: dict[signal.Signals, Any] = {}
+
+    def ask(number: int, frame: object) -> None:
+        stop.set()
+        out("\nStopping: saving the runs first (once more to stop at once).", error=True)
+        for known, handler in before.items():
+            signal.signal(known, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _answer(results: Results, page: Path) -> None:
+    out("")
+    out(results.study.question, bold=True)
+    for verdict in results.verdicts:
+        out(f"  {verdict.sentence}")
+    if not results.verdicts:
+        for arm in results.arms:
+            out(f"  {arm_line(results, arm.name)}")
+    for row in results.failures:
+        out(f"  {row.arm} seed {row.seed} {row.state}: {row.summary.get('reason', '')}")
+    out(f"\nReport: {page}")
+
+
+def arm_line(results: Results, arm: str) -> str:
+    """An arm without a comparison: its mean, spread and n."""
+    from striate.studies.statistics import deviation
+
+    found = [row.test_accuracy for row in results.of(arm) if row.test_accuracy is not None]
+    if not found:
+        return f"{arm}: no finished run"
+    spread = f", standard deviation {deviation(found):.1f}" if len(found) > 1 else ""
+    return f"{arm}: {sum(found) / len(found):.1f} % test accuracy ({len(found)} seed{'s' if len(found) > 1 else ''}{spread})"

@@ -1,0 +1,119 @@
+"""Progress while a study runs: bars on a terminal, plain lines elsewhere. All of it goes to stderr."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+from striate.studies.execute.protocol import ENDINGS, Event
+from striate.studies.loaded import LoadedStudy
+
+OnEvent = Callable[[Event], None]
+
+
+@contextmanager
+def watching(study: LoadedStudy) -> Iterator[OnEvent]:
+    """A listener for the events of one study."""
+    total = len(study.arms) * len(study.study.seeds)
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    with _Bars(study.study.name, total) as bars:
+        yield bars.on_event
+
+
+def ended(event: Event) -> str:
+    """How a run ended, in a line. The test part stays unmentioned here: it is for the verdict."""
+    data = event.data
+    if event.kind == "failed":
+        return f"{event.task.label}: failed: {data['reason']}"
+    if event.kind == "stopped":
+        return f"{event.task.label}: stopped and saved"
+    if data["state"] == "diverged":
+        return f"{event.task.label}: diverged: {data['reason']}"
+    found = f"validation {100 * data['validation_accuracy']:.1f} % (epoch {data['best_epoch']})"
+    return f"{event.task.label}: finished in {data['seconds']:.0f} s, {found}"
+
+
+class _Lines:
+    """A line when a run starts, after each epoch, and when it ends."""
+
+    def __init__(self) -> None:
+        self._epoch: dict[str, int] = {}
+
+    def __call__(self, event: Event) -> None:
+        label, data = event.task.label, event.data
+        if event.kind in ENDINGS:
+            self._say(ended(event))
+        elif event.kind == "started":
+            self._say(f"{label}: started")
+        elif data["epoch"] != self._epoch.get(label):
+            if data["epoch"] > 1 and data["validation_accuracy"] is not None:
+                self._say(f"{label}: epoch {data['epoch'] - 1}/{data['epochs']} done, {_numbers(data)}")
+            self._epoch[label] = data["epoch"]
+
+    def _say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+class _Bars:
+    """A bar for the study and one for each run that is at work."""
+
+    def __init__(self, name: str, total: int) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20),
+            TimeRemainingColumn(compact=True),
+            _Facts(table_column=Column(no_wrap=True, overflow="ellipsis")),
+            console=Console(stderr=True, highlight=False),
+        )
+        self._name, self._total, self._done = name, total, 0
+        self._bars: dict[str, TaskID] = {}
+        self._shares: dict[str, float] = {}
+        self._study: TaskID | None = None
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def on_event(self, event: Event) -> None:
+        label = event.task.label
+        if self._study is None:
+            self._study = self._progress.add_task(self._name, total=self._total, facts="")
+        if event.kind == "started":
+            self._bars[label] = self._progress.add_task(f"  {label}", total=1.0, facts="starting")
+        elif event.kind == "progress":
+            facts = f"epoch {event.data['epoch']}/{event.data['epochs']}  {_numbers(event.data)}"
+            self._progress.update(self._bars[label], completed=event.data["share"], facts=facts)
+            self._shares[label] = event.data["share"]
+        else:
+            self._progress.remove_task(self._bars.pop(label))
+            self._shares[label] = 1.0
+            self._done += 1
+            self._progress.console.print(Text(f"  {ended(event)}"))
+        self._progress.update(
+            self._study,
+            completed=sum(self._shares.values()),
+            facts=f"{self._done} of {len(self._shares) or 1} runs done",
+        )
+
+
+class _Facts(ProgressColumn):
+    """The numbers beside a bar."""
+
+    def render(self, task: Task) -> Text:
+        return Text(str(task.fields.get("facts", "")))
+
+
+def _numbers(data: dict[str, Any]) -> str:
+    loss = "" if data["loss"] is None else f"loss {data['loss']:.3f}  "
+    accuracy = "" if data["validation_accuracy"] is None else f"validation {100 * data['validation_accuracy']:.1f} %  "
+    return f"{loss}{accuracy}{data['images_per_second']:,.0f} images/s"

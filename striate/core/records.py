@@ -1,0 +1,71 @@
+"""Frozen records, checked when made, and the fingerprint that decides what is the same.
+
+A record refuses unknown keys. Its fingerprint depends on what the fields mean: not on their order,
+not on a field that equals its default (so that a new field with a default leaves old runs valid),
+and not on a field marked `place()` (a path, a device: where, not what).
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_PLACE = "striate_place"
+
+# Strict: `epochs: true` is not 1 and `lr: "fast"` is not a number; a whole number still serves as a Number.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def place(default: Any = ...) -> Any:
+    """A field that says where something is, and so takes no part in the fingerprint."""
+    return Field(default, json_schema_extra={_PLACE: True})
+
+
+class Record(BaseModel):
+    """Base of every record: frozen, keyword-only, unknown keys refused, defaults checked too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    # The field that a bare word means: `data: cifar10` is `data: {source: cifar10}`.
+    shorthand: ClassVar[str | None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_short(cls, value: Any) -> Any:
+        return {cls.shorthand: value} if cls.shorthand and isinstance(value, str) else value
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, validated as if made anew."""
+        return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
+
+    def identity(self) -> dict[str, Any]:
+        """What decides this record, as plain JSON data: defaults and places left out."""
+        decided = {}
+        for name, field in type(self).model_fields.items():
+            value = _plain(getattr(self, name))
+            is_place = isinstance(field.json_schema_extra, dict) and _PLACE in field.json_schema_extra
+            if not is_place and value != _plain(field.get_default(call_default_factory=True)):
+                decided[name] = value
+        return decided
+
+
+def fingerprint(*parts: Any) -> str:
+    """Twelve hexadecimal digits that name the parts (records or JSON data) by what decides them."""
+    text = json.dumps([_plain(part) for part in parts], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.identity()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    # 1 and 1.0 compare equal, so they must not make two fingerprints.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value

@@ -1,0 +1,186 @@
+"""What was compared and with what: arms, data, network, recipe, environment, the study file. Facts as text.
+
+The page's sections 2 and 6. What the runs recorded is preferred to what the study file promised.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import yaml
+
+from striate.recipes import Recipe
+from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
+from striate.studies.results import Results
+from striate.studies.study import Arm, Study
+
+Facts = tuple[tuple[str, str], ...]
+
+_ENVIRONMENT = (
+    "striate", "commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads", "channels_last",
+)  # fmt: skip
+
+_PAIRED = "Arms with one seed share initial weights, batches and augmentation, so they are compared in pairs."
+
+
+def arms_table(results: Results) -> Table:
+    """Arms against the keys in which they differ, each with its whole value."""
+    flat = {arm.name: _flat(arm) for arm in results.arms}
+    keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
+    differing = [key for key in keys if len({repr(settings.get(key)) for settings in flat.values()}) > 1]
+    rows = []
+    for arm, settings in flat.items():
+        counts = sorted({row.summary["parameters"] for row in results.of(arm) if row.summary.get("parameters")})
+        rows.append(
+            (
+                arm,
+                *(_short(key, settings.get(key)) for key in differing),
+                listed(map(whole, counts)) if counts else NONE,
+            )
+        )
+    return Table(head=("arm", *differing, "parameters"), rows=tuple(rows))
+
+
+def data_facts(results: Results) -> Facts:
+    """One entry for each data set met; arms are named where they differ in it."""
+    # Compared by what is said of them: mean and deviation differ from seed to seed (the split does), and a run that
+    # diverged has not opened its test part, without being about other images.
+    met: dict[str, list[str]] = {}
+    for row in results.rows:
+        if data := row.summary.get("data"):
+            arms = met.setdefault(_data(data), [])
+            arms += [row.arm] * (row.arm not in arms)
+    if not met:
+        return (("Data", f"{_short('source', results.study.data.source)} (no run has recorded its sizes yet)"),)
+    return tuple((f"Data of {listed(arms)}" if len(met) > 1 else "Data", said) for said, arms in met.items())
+
+
+def design_facts(results: Results) -> Facts:
+    """Network, recipe and the rules of the comparison."""
+    study = results.study
+    planned = listed(pair(c.first, c.second) for c in study.comparisons) if study.comparisons else "None"
+    varies = " The arms change what the table says." if len(results.arms) > 1 else ""
+    return (
+        ("Network", f"{network(study)}.{varies}"),
+        ("Recipe", recipe(study.recipe)),
+        ("Seeds", f"{listed(map(str, study.seeds))}. {_PAIRED}"),
+        ("Measure", "Accuracy on the test images, in percent; differences are in points (1 point is 1 % of the images)."),
+        ("Checkpoint", "The weights of the epoch with the best validation accuracy."),
+        ("Test set", _test_set(results)),
+        ("What matters", f"A difference of {study.matters:g} points or more; written down before the runs."),
+        ("Planned comparisons", f"{planned}."),
+    )  # fmt: skip
+
+
+def network(study: Study) -> str:
+    spec = study.network
+    norm = {"none": "no normalization", "batch": "batch normalization"}[spec.norm]
+    head = "and a classifier on top" if spec.head == "classifier" else "and no classifier of its own"
+    return f"{spec.layers}; {norm}, {spec.activation} after each conv and fc layer, {head}"
+
+
+def recipe(spec: Recipe) -> str:
+    """The recipe as one sentence."""
+    said = [
+        ", ".join([spec.optimizer.name, *(f"{key} {value(item)}" for key, item in spec.optimizer.arguments.items())])
+    ]
+    said.append(f"batches of {spec.batch_size}")
+    said.append(count(spec.epochs, "epoch"))
+    own = {key: item for key in ("every", "factor", "warmup") if (item := getattr(spec.schedule, key)) is not None}
+    said.append(f"{spec.schedule.name} learning rate" + (f" ({value(own)})" if own else ""))
+    augment = ["flips"] * spec.augment.flip + [f"shifts of up to {spec.augment.crop} pixels"] * bool(spec.augment.crop)
+    said.append(listed(augment) if augment else "no augmentation")
+    said += [f"label smoothing {spec.label_smoothing:g}"] * bool(spec.label_smoothing)
+    return "; ".join(said) + "."
+
+
+def study_yaml(study: Study) -> str:
+    """The study as a file that `striate run` takes, with paths cut to their last component."""
+    content = study.model_dump(mode="json", exclude_defaults=True)
+    for key, short in (("data", "source"), ("network", "layers")):
+        if set(content[key]) == {short}:
+            content[key] = content[key][short]
+    if study.seeds == tuple(range(len(study.seeds))):
+        content["seeds"] = len(study.seeds)
+    content["matters"] = study.matters  # written out: the verdicts hang on it
+    if study.compare is not None:
+        content["compare"] = [str(comparison) for comparison in study.compare]
+    if study.claims:
+        content["claims"] = [
+            {"says": c.says, **({"source": c.source} if c.source else {}), **c.values} for c in study.claims
+        ]
+    return yaml.safe_dump(_without_paths(content), sort_keys=False, allow_unicode=True, width=88)
+
+
+def environments(results: Results) -> Table | None:
+    """A column for each environment met, with the number of runs made in it."""
+    met: dict[str, int] = {}
+    for row in results.rows:
+        if row.run and row.run.environment:
+            key = json.dumps({k: row.run.environment[k] for k in _ENVIRONMENT if k in row.run.environment})
+            met[key] = met.get(key, 0) + 1
+    if not met:
+        return None
+    found = [json.loads(key) for key in met]
+    rows = [
+        (key.replace("_", " "), *(value(env.get(key)) for env in found))
+        for key in _ENVIRONMENT
+        if any(key in env for env in found)
+    ]
+    note = (
+        ""
+        if len(met) == 1
+        else "The runs were not all made in the same environment: the last digits of two runs may differ for that reason alone."
+    )
+    return Table(head=("", *(count(n, "run") for n in met.values())), rows=tuple(rows), note=note)
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    classes = list(data.get("classes", []))
+    named = listed(map(str, classes)) if 0 < len(classes) <= 12 else ""
+    said = f"{shortened(str(data.get('name', '')))}: {len(classes)} classes" + (f" ({named})" if named else "")
+    train, validation, test = (whole(data.get(part)) for part in ("train", "validation", "test"))
+    if shape := data.get("shape"):
+        said += f"; {shape[1]} x {shape[2]} pixels, {count(shape[0], 'channel')}"
+    said += f"; {train} images to train on, {validation} for validation, {test} for the test"
+    said += "".join(f"; {shortened(str(note))}" for note in data.get("notes", ()))
+    digest = str(data.get("digest", ""))[:12]
+    return said + (f"; digest {digest}." if digest else ".")
+
+
+def _test_set(results: Results) -> str:
+    reasons = list(dict.fromkeys(str(r) for row in results.rows if (r := row.summary.get("test_opened_because"))))
+    if not reasons:
+        return "Not opened yet."
+    images = sorted({n for row in results.rows if (n := row.summary.get("test_images"))})
+    size = f" ({listed(map(whole, images))} images)" if images else ""
+    return f"Opened once a run, at its end{size}. Recorded reason: {'; '.join(map(shortened, reasons))}."
+
+
+def _flat(arm: Arm) -> dict[str, Any]:
+    """Dotted keys to values. A schedule or optimizer that lacks a key of another's simply has none."""
+    whole_arm = {"data": arm.data.model_dump(), "network": arm.network.model_dump(), "recipe": arm.recipe.model_dump()}
+    return dict(_leaves(whole_arm, ""))
+
+
+def _leaves(content: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, item in content.items():
+        found += _leaves(item, f"{prefix}{key}.") if isinstance(item, Mapping) else [(f"{prefix}{key}", item)]
+    return found
+
+
+def _short(key: str, item: Any) -> str:
+    """A source may be a relative path, which only its key gives away."""
+    return PurePath(str(item)).name or value(item) if key.endswith("source") and item is not None else value(item)
+
+
+def _without_paths(content: Any, key: str = "") -> Any:
+    if isinstance(content, Mapping):
+        return {name: _without_paths(item, str(name)) for name, item in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_paths(item, key) for item in content]
+    if not isinstance(content, str):
+        return content
+    return _short("source", content) if key.split(".")[-1] in {"source", "data"} else shortened(content)

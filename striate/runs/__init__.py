@@ -1,0 +1,7 @@
+"""One folder is one run: what decides it, its files, the writer and the reader."""
+
+from striate.runs.job import Job
+from striate.runs.reader import Run, read
+from striate.runs.writer import RunWriter, Summary
+
+__all__ = ["Job", "Run", "RunWriter", "Summary", "read"]

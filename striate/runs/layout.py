@@ -1,0 +1,46 @@
+"""Where the files of a run and of a study are, and what they are called.
+
+Only this module spells file names. Readers accept every format that ever left this folder, writers write the
+newest. A run without a summary is unfinished, whatever else it holds.
+
+    runs/<study>/study.yaml  report.html
+    runs/<study>/<arm>/seed-0/
+      run.yaml              what decides the run, its fingerprint, the format
+      env.json              machine, versions, threads, precision
+      metrics.jsonl         a line an epoch
+      summary.json          the finished marker: how it ended, the results
+      log.txt               the traceback, when there is one
+      last.pt               the whole state, to resume; gone when the run is finished
+      best.safetensors      weights of the best epoch by validation
+      final.safetensors     weights after the last epoch
+      predictions.npz       what it said of each validation and test image
+"""
+
+import re
+from pathlib import Path
+
+FORMAT = 1
+
+RUN = "run.yaml"
+ENVIRONMENT = "env.json"
+METRICS = "metrics.jsonl"
+SUMMARY = "summary.json"
+LOG = "log.txt"
+CHECKPOINT = "last.pt"
+BEST = "best.safetensors"
+FINAL = "final.safetensors"
+PREDICTIONS = "predictions.npz"
+LOCK = ".lock"
+
+STUDY = "study.yaml"
+REPORT = "report.html"
+
+
+def run_folder(study: Path, arm: str, seed: int) -> Path:
+    """The folder of one run."""
+    return study / slug(arm) / f"seed-{seed}"
+
+
+def slug(name: str) -> str:
+    """A file name for an arm or a study: letters, digits and -_.=+, everything else a dash."""
+    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "unnamed"

@@ -1,0 +1,122 @@
+"""The writer of one run folder: create or reopen, append, finish.
+
+Every file but the metrics is written beside and renamed. The metrics grow by whole lines; a line torn by
+a crash is cut off when the run is taken up again. One process writes a run at a time (a lock says so).
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import filelock
+import yaml
+
+from striate.core.errors import RunError
+from striate.core.records import Record
+from striate.runs import layout
+from striate.runs.files import disk_errors, write_atomic, write_json, write_text
+from striate.runs.job import Job
+from striate.runs.reader import read
+
+State = Literal["finished", "diverged", "failed"]
+
+
+class Summary(Record):
+    """How a run ended. Accuracies are shares (0.87), seconds are those spent training and evaluating."""
+
+    state: State
+    reason: str = ""
+    epochs: int
+    best_epoch: int | None = None
+    seconds: float
+    parameters: int
+    classes: int
+    validation_accuracy: float | None = None
+    validation_loss: float | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    test_images: int = 0
+    test_opened_because: str = ""
+    at_chance: bool = False
+    data: dict[str, Any] = {}  # name, classes, images in each split, notes: what the report says of the data
+
+
+class RunWriter:
+    """Use as a context: the lock is held inside.
+
+    Raises:
+        RunError: when the folder holds another job's run, when another process writes it, or when the disk refuses.
+    """
+
+    def __init__(self, folder: Path, job: Job) -> None:
+        self.folder = folder
+        self.job = job
+        self._lock = filelock.FileLock(folder / layout.LOCK)
+
+    def __enter__(self) -> Self:
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise RunError(f"{self.folder}: another process is training this run; wait for it to end") from error
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def environment(self, facts: dict[str, Any]) -> None:
+        write_json(self.path(layout.ENVIRONMENT), facts)
+
+    def append(self, row: dict[str, Any]) -> None:
+        """One epoch's numbers."""
+        path = self.path(layout.METRICS)
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def rewind(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Keep these rows only: those of the epochs that the checkpoint has seen."""
+        write_text(self.path(layout.METRICS), "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+    def save(self, name: str, write: Callable[[Path], None]) -> None:
+        """A file made by `write(path)`, atomically."""
+        write_atomic(self.path(name), write)
+
+    def log(self, text: str) -> None:
+        write_text(self.path(layout.LOG), text)
+
+    def finish(self, summary: Summary) -> None:
+        """The finished marker. A run that reached its end needs no checkpoint any more."""
+        write_json(self.path(layout.SUMMARY), summary.model_dump(mode="json"))
+        if summary.state != "failed":
+            self.path(layout.CHECKPOINT).unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        path = self.path(layout.RUN)
+        if path.exists():
+            there = read(self.folder)
+            if there.fingerprint != self.job.fingerprint:
+                raise RunError(
+                    f"{self.folder}: holds a run of other settings; choose another --out or remove that folder"
+                )
+            if there.state == "failed":  # tried again: its marker must not outlive the attempt
+                self.path(layout.SUMMARY).unlink(missing_ok=True)
+            return
+        content = {
+            "format": layout.FORMAT,
+            "fingerprint": self.job.fingerprint,
+            **self.job.model_dump(mode="json", exclude_defaults=True),
+        }
+        write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -1,0 +1,48 @@
+"""What the missing runs of a plan would cost on this machine, from a few timed steps of each arm."""
+
+from typing import Any
+
+from striate.data import split
+from striate.studies.execute.machine import local_scheduler
+from striate.studies.plan import Plan
+
+# An evaluated image costs about a third of a trained one: the forward pass of forward and backward.
+FORWARD_SHARE = 1 / 3
+# What a worker needs before its first step: importing torch, reading the images.
+START_SECONDS = 5.0
+
+
+def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
+    """Seconds and bytes, and what they rest on."""
+    from striate.training import device as devices
+    from striate.training.timing import images_per_second
+
+    scheduler = local_scheduler(plan, jobs, device)
+    setup = devices.choose(plan.study.recipe, device, scheduler.threads)
+    speeds = {}
+    for arm in plan.arms:
+        own = devices.choose(arm.recipe, device, scheduler.threads)
+        speeds[arm.name] = images_per_second(arm.network, arm.recipe, plan.datasets[arm.name], own)
+    arms = {arm.name: arm for arm in plan.arms}
+    seconds = total_bytes = 0.0
+    for run in plan.missing:
+        dataset, arm = plan.datasets[run.arm], arms[run.arm]
+        parts = split(dataset, arm.data.validation, run.seed)
+        images = (
+            arm.recipe.epochs * (parts.size("train") + FORWARD_SHARE * parts.size("validation"))
+            + FORWARD_SHARE * dataset.test_size
+        )
+        seconds += images / speeds[run.arm]
+        # Best and final weights, and the logits of validation and test.
+        total_bytes += 8 * plan.parameters[run.arm] + 4 * len(dataset.classes) * (
+            parts.size("validation") + dataset.test_size
+        )
+    return {
+        "seconds": seconds / scheduler.at_once + (START_SECONDS if plan.missing else 0),
+        "bytes": total_bytes,
+        "images_per_second": speeds,
+        "at_once": scheduler.at_once,
+        "threads": scheduler.threads,
+        "device_name": devices.name(setup.device),
+        "precision": setup.precision,
+    }

@@ -1,0 +1,158 @@
+"""The scheduler of this machine: worker processes, each training one run after another."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from striate.core.errors import StriateError
+from striate.runs import RunWriter, Summary
+from striate.studies.execute.protocol import ENDINGS, Event, Task
+
+# How long a worker may take to save and go when asked to; a save takes about a second.
+GOODBYE_SECONDS = 60.0
+
+
+class LocalScheduler:
+    """Up to `at_once` runs at a time, each with `threads` threads, on `device`."""
+
+    def __init__(self, at_once: int = 1, threads: int | None = None, device: str = "auto") -> None:
+        self.at_once, self.threads, self.device = at_once, threads, device
+
+    def run(self, tasks: Sequence[Task], should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Train the tasks; yields what happens. Closing the iterator stops the runs after saving them."""
+        waiting = deque(tasks)
+        inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        workers = [_Worker(self, inbox) for _ in range(min(self.at_once, len(tasks)))]
+        try:
+            for worker in workers:
+                yield worker.give(waiting.popleft())
+            while any(worker.task for worker in workers):
+                if should_stop():
+                    waiting.clear()
+                    for worker in workers:
+                        worker.stop()
+                try:
+                    worker, message = inbox.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                if message is None:
+                    # The process is gone. If it had a task, that task is lost with it, and a new process takes the next.
+                    if worker.task is None:
+                        continue
+                    yield worker.died()
+                    if waiting:
+                        worker.end()
+                        workers[workers.index(worker)] = worker = _Worker(self, inbox)
+                        yield worker.give(waiting.popleft())
+                    continue
+                yield worker.heard(message)
+                if worker.task is None and waiting:
+                    yield worker.give(waiting.popleft())
+        finally:
+            for worker in workers:
+                worker.stop()
+            for worker in workers:
+                worker.end()
+
+
+class _Worker:
+    """One process and the task it has."""
+
+    def __init__(self, scheduler: LocalScheduler, inbox: queue.SimpleQueue[Any]) -> None:
+        self.task: Task | None = None
+        self._scheduler = scheduler
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
+        # A session of its own, so that Ctrl-C in the terminal reaches only the parent, which asks for a save.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "striate.studies.execute.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            encoding="utf-8",
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        )
+        self._reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
+        self._reader.start()
+
+    def give(self, task: Task) -> Event:
+        self.task = task
+        self._send(
+            {
+                "job": task.job.model_dump(mode="json"),
+                "folder": str(task.folder.absolute()),
+                "device": self._scheduler.device,
+                "threads": self._scheduler.threads,
+            }
+        )
+        return Event(task, "started", {})
+
+    def heard(self, message: dict[str, Any]) -> Event:
+        assert self.task is not None
+        event = Event(self.task, message["kind"], message["data"])
+        if event.kind in ENDINGS:
+            self.task = None
+        return event
+
+    def died(self) -> Event:
+        """The process ended without a word: its folder gets the reason."""
+        assert self.task is not None
+        task, self.task = self.task, None
+        code = self._process.wait()
+        why = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        hint = "; the machine may be out of memory: try --jobs 1 or a smaller batch_size" if code == -9 else ""
+        reason = f"the process {why}{hint}{self._last_words()}"
+        try:
+            with RunWriter(task.folder, task.job) as writer:
+                writer.finish(Summary(state="failed", reason=reason, epochs=0, seconds=0, parameters=0, classes=0))
+        except StriateError as error:
+            reason = f"{reason}; and {error}"
+        return Event(task, "failed", {"reason": reason})
+
+    def stop(self) -> None:
+        """Ask for a save and an end."""
+        self._send({"stop": True})
+
+    def end(self) -> None:
+        """Wait for the end, or bring it about."""
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+        except OSError:
+            pass
+        try:
+            self._process.wait(GOODBYE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._errors.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except (OSError, ValueError):
+            pass  # it is gone; its reader says so
+
+    def _read(self, inbox: queue.SimpleQueue[Any]) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            inbox.put((self, json.loads(line)))
+        inbox.put((self, None))
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        return f" ({lines[-1].strip()})" if lines else ""

@@ -1,0 +1,39 @@
+"""What a scheduler and its caller say to each other.
+
+A scheduler takes tasks and yields events; each task ends with exactly one of finished, failed or stopped, and
+one that fails does not stop the others.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from striate.runs import Job
+
+Kind = Literal["started", "progress", "finished", "failed", "stopped"]
+ENDINGS = ("finished", "failed", "stopped")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run to train."""
+
+    label: str
+    job: Job
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a task. `data`: progress as `training.train.Progress`, a summary, or {"reason": ...}."""
+
+    task: Task
+    kind: Kind
+    data: dict[str, Any]
+
+
+class Scheduler(Protocol):
+    """Trains tasks somewhere."""
+
+    def run(self, tasks: Sequence[Task], should_stop: Callable[[], bool]) -> Iterator[Event]: ...

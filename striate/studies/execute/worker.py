@@ -1,0 +1,82 @@
+"""A process that trains one run after another: `python -m striate.studies.execute.worker`.
+
+JSON lines in, JSON lines out. It is a plain child process and not a `multiprocessing` one, so that a study can be
+run from a notebook or an unguarded script, and nothing is pickled. When its input ends, the parent is gone or
+wants no more: the run is saved and the process ends, so no training outlives its study.
+"""
+
+import dataclasses
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+from striate.core.errors import StriateError
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    channel = _private_stdout()
+    tasks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    stop = threading.Event()
+    threading.Thread(target=_listen, args=(tasks, stop), daemon=True).start()
+    while (task := tasks.get()) is not None:
+        _serve(task, stop, channel)
+
+
+def _private_stdout() -> TextIO:
+    """The pipe to the parent, under a number that a library's print cannot reach."""
+    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return private
+
+
+def _listen(tasks: queue.SimpleQueue[dict[str, Any] | None], stop: threading.Event) -> None:
+    for line in sys.stdin:
+        message = json.loads(line)
+        if "stop" in message:
+            break
+        tasks.put(message)
+    stop.set()
+    tasks.put(None)
+
+
+def _serve(task: dict[str, Any], stop: threading.Event, channel: TextIO) -> None:
+    def say(kind: str, **data: Any) -> None:
+        try:
+            channel.write(json.dumps({"kind": kind, "data": data}) + "\n")
+            channel.flush()
+        except BrokenPipeError:
+            stop.set()  # the parent was killed: save and go
+
+    # Imported here, so that a process that cannot import torch still says why.
+    try:
+        from striate.runs import Job
+        from striate.training.train import train
+
+        summary = train(
+            Job.model_validate(task["job"]),
+            Path(task["folder"]),
+            device=task["device"],
+            threads=task["threads"],
+            report=lambda progress: say("progress", **dataclasses.asdict(progress)),
+            should_stop=stop.is_set,
+        )
+    except StriateError as error:
+        say("failed", reason=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        say("failed", reason=f"{type(error).__name__}: {error}")
+    else:
+        if summary is None:
+            say("stopped")
+        else:
+            say("finished", **summary.model_dump(mode="json"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""A study file, opened: what a notebook, a script and the command line hold.
+
+study = load("batchnorm", "recipe.epochs=4", seeds=3)
+results = study.run()
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import yaml
+
+from striate.core import config
+from striate.core.config import Document, suggest
+from striate.core.errors import ConfigError, StudyError
+from striate.runs import layout
+from striate.runs.files import disk_errors, write_text
+from striate.studies.execute.protocol import Event, Scheduler, Task
+from striate.studies.plan import Plan, make_plan
+from striate.studies.results import Results
+from striate.studies.study import Arm, Study, read_study
+
+LIBRARY = Path(__file__).parent / "library"
+
+
+@dataclass(frozen=True)
+class LoadedStudy:
+    """A checked study and the folder that its runs go to."""
+
+    study: Study
+    arms: tuple[Arm, ...]
+    document: Document
+    folder: Path
+
+    def plan(self) -> Plan:
+        """Every run and how far it is; reads the images, trains and writes nothing."""
+        return make_plan(self.study, self.arms, self.folder)
+
+    def results(self) -> Results:
+        """What is there already."""
+        return Results.read(self.folder)
+
+    def run(
+        self,
+        *,
+        jobs: int | None = None,
+        device: str = "auto",
+        scheduler: Scheduler | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Results:
+        """Train what is missing and return the results. `jobs`: runs at once, None chooses.
+
+        Raises:
+            StudyError: when another process runs this study.
+        """
+        from striate.studies.execute.machine import local_scheduler
+
+        self.check_optimizers()
+        plan = self.plan()
+        scheduler = scheduler or local_scheduler(plan, jobs, device)
+        with self._locked():
+            self._write_study()
+            tasks = [Task(run.label, run.job, run.folder) for run in plan.missing]
+            for event in scheduler.run(tasks, should_stop) if tasks else ():
+                on_event(event)
+        return self.results()
+
+    def check_optimizers(self) -> None:
+        """Let torch look at each arm's optimizer.
+
+        Raises:
+            RecipeError: for a name or an argument that torch does not have.
+        """
+        from striate.studies.execute.machine import check_optimizer
+
+        for arm in self.arms:
+            with _named(arm):
+                check_optimizer(arm.recipe.optimizer)
+
+    def _write_study(self) -> None:
+        """The study as it is run, overrides and name in it, so that its folder can be read and run alone."""
+        data = {**self.document.data, "name": self.study.name}
+        write_text(self.folder / layout.STUDY, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / layout.LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise StudyError(
+                f"{self.folder}: another process is running this study; wait for it, or choose another --out"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str | Path = "runs") -> LoadedStudy:
+    """A study file, or a built-in study by its name, with `key.sub=value` overrides.
+
+    Raises:
+        ConfigError: for the first thing wrong, with its place.
+    """
+    path = _find(source)
+    document = _anchored(config.read(path), path.parent)
+    changes = [_from_here(text) for text in overrides] + ([f"seeds={seeds}"] if seeds is not None else [])
+    study, arms, document = read_study(document, changes)
+    return LoadedStudy(study, arms, document, Path(out) / layout.slug(study.name))
+
+
+def built_in() -> dict[str, Study]:
+    """The studies that come with Striate, by name."""
+    return {path.stem: read_study(config.read(path))[0] for path in sorted(LIBRARY.glob("*.yaml"))}
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_dir() and (path / layout.STUDY).is_file():
+        return path / layout.STUDY
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        return path
+    names = [found.stem for found in LIBRARY.glob("*.yaml")]
+    if str(source) in names:
+        return LIBRARY / f"{source}.yaml"
+    raise ConfigError(f"{source}: is no file and no built-in study; {suggest(str(source), names)}")
+
+
+def _anchored(document: Document, folder: Path) -> Document:
+    """Relative paths to data are meant from the study file."""
+    data = copy.deepcopy(document.data)
+    for owner, key in _sources(data):
+        owner[key] = _absolute(owner[key], folder)
+    return Document(data, document.name, document.places)
+
+
+def _sources(data: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every place in a study's data that names a source of images."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if key in {"data", "data.source", "source"} and isinstance(value, str):
+                yield data, key
+            elif key in {"data", "arms"} or isinstance(value, dict):
+                yield from _sources(value)
+
+
+def _absolute(source: str, folder: Path) -> str:
+    return str((folder / source).resolve()) if (folder / source).exists() else source
+
+
+def _from_here(text: str) -> str:
+    """A path given on the command line is meant from the working directory."""
+    key, sign, value = text.partition("=")
+    return f"{key}={_absolute(value, Path.cwd())}" if sign and value and key in {"data", "data.source"} else text
+
+
+@contextmanager
+def _named(arm: Arm) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise type(error)(f"arm '{arm.name}': {error}") from error

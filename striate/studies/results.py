@@ -1,0 +1,155 @@
+"""What a study's folder holds, as rows and verdicts. Reads files, trains nothing, needs no torch."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from striate.core import config
+from striate.core.errors import StudyError
+from striate.runs import Run, layout, read
+from striate.studies.study import Arm, Study, read_study
+from striate.studies.verdict import Measured, Verdict, judge
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One planned run: as far as it came."""
+
+    arm: str
+    seed: int
+    run: Run | None  # None: nothing of it is there
+
+    @property
+    def state(self) -> str:
+        """finished, diverged, failed, unfinished or missing."""
+        return self.run.state if self.run else "missing"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        return self.run.summary if self.run else {}
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.run.metrics) if self.run else 0
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """In percent. A network that diverged is no network: it counts as chance, 100 / classes."""
+        if self.state == "diverged":
+            return 100 / int(self.summary["classes"])
+        share = self.summary.get("test_accuracy")
+        return None if share is None else 100 * share
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """In percent, at the best epoch by validation."""
+        share = self.summary.get("validation_accuracy")
+        return None if share is None else 100 * share
+
+
+@dataclass(frozen=True)
+class Results:
+    """A study and every run of it. Read with `Results.read(folder)`."""
+
+    folder: Path
+    study: Study
+    arms: tuple[Arm, ...]
+    rows: tuple[RunRow, ...]  # arm by arm in the study's order, seed by seed
+
+    @classmethod
+    def read(cls, folder: Path | str) -> "Results":
+        """The results in a study's folder, complete or not.
+
+        Raises:
+            StudyError: when the folder is no study's.
+        """
+        folder = Path(folder)
+        if not (folder / layout.STUDY).is_file():
+            raise StudyError(f"{folder}: holds no study (no {layout.STUDY}); give the folder that 'striate run' named")
+        study, arms, _ = read_study(config.read(folder / layout.STUDY))
+        rows = tuple(RunRow(arm.name, seed, _run(folder, arm.name, seed)) for arm in arms for seed in study.seeds)
+        return cls(folder, study, arms, rows)
+
+    def of(self, arm: str) -> tuple[RunRow, ...]:
+        """The runs of one arm."""
+        return tuple(row for row in self.rows if row.arm == arm)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One for each planned comparison."""
+        pairs = [(self._measured(c.first), self._measured(c.second)) for c in self.study.comparisons]
+        return tuple(judge(pairs, self.study.matters))
+
+    @property
+    def failures(self) -> tuple[RunRow, ...]:
+        """Runs that failed or diverged."""
+        return tuple(row for row in self.rows if row.state in {"failed", "diverged"})
+
+    @property
+    def is_complete(self) -> bool:
+        return all(row.run is not None and row.run.is_result for row in self.rows)
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each planned run; accuracies in percent."""
+        return [
+            {
+                "arm": row.arm,
+                "seed": row.seed,
+                "state": row.state,
+                "test_accuracy": row.test_accuracy,
+                "validation_accuracy": row.validation_accuracy,
+                "best_epoch": row.summary.get("best_epoch"),
+                "epochs": row.epochs_done,
+                "parameters": row.summary.get("parameters"),
+                "seconds": row.summary.get("seconds"),
+                "reason": row.summary.get("reason", ""),
+            }
+            for row in self.rows
+        ]
+
+    def _measured(self, arm: str) -> Measured:
+        rows = self.of(arm)
+        return Measured(
+            arm=arm,
+            accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
+            missing={row.seed: _why_missing(row) for row in rows if row.test_accuracy is None},
+            diverged=sum(row.state == "diverged" for row in rows),
+            test_digest=" ".join(
+                sorted({row.summary["data"]["test_digest"] for row in rows if row.state == "finished"})
+            ),
+        )
+
+    def _repr_html_(self) -> str:
+        verdicts = "".join(f"<li>{html.escape(verdict.sentence)}</li>" for verdict in self.verdicts)
+        table = self.table()
+        head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in table[0])
+        body = "".join(
+            f"<tr>{''.join(f'<td>{html.escape(_cell(value))}</td>' for value in row.values())}</tr>" for row in table
+        )
+        question = html.escape(self.study.question)
+        return f"<p><b>{question}</b></p><ul>{verdicts}</ul><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _run(folder: Path, arm: str, seed: int) -> Run | None:
+    place = layout.run_folder(folder, arm, seed)
+    return read(place) if (place / layout.RUN).exists() else None
+
+
+def _why_missing(row: RunRow) -> str:
+    return f"{row.state} ({row.summary['reason']})" if row.summary.get("reason") else row.state
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def studies_in(folder: Path) -> Sequence[Path]:
+    """The study folders in `folder`, or the folder itself when it is one."""
+    if (folder / layout.STUDY).is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/{layout.STUDY}"))

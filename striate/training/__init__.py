@@ -1,0 +1,1 @@
+"""The torch engine. One door: `train(job, folder)`."""

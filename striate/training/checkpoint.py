@@ -1,0 +1,54 @@
+"""The state of a learner in a file and back. Loaded with `weights_only=True`: a checkpoint runs no code."""
+
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from striate.core.errors import RunError
+from striate.runs import RunWriter, layout
+from striate.training.learner import Learner
+
+# What a kill may cost, at most. A save of network D1 takes about 0.2 s.
+AFTER_EPOCH_SECONDS = 5.0
+WITHIN_EPOCH_SECONDS = 60.0
+
+
+class Checkpoints:
+    """Saves a learner now and then, and brings it back."""
+
+    def __init__(self, writer: RunWriter) -> None:
+        self._writer = writer
+        self._saved = time.monotonic()
+
+    def resume(self, learner: Learner) -> int:
+        """Put back the saved state, if there is one; the number of epochs that are done."""
+        path = self._writer.path(layout.CHECKPOINT)
+        if path.exists():
+            try:
+                learner.restore(torch.load(path, map_location="cpu", weights_only=True))
+            except Exception as error:
+                raise RunError(f"{path}: cannot be read ({error}); remove the run's folder to train it anew") from error
+        return learner.epoch
+
+    def maybe(self, learner: Learner, *, after_epoch: bool) -> None:
+        """Save if the last save is long ago."""
+        if time.monotonic() - self._saved > (AFTER_EPOCH_SECONDS if after_epoch else WITHIN_EPOCH_SECONDS):
+            self.save(learner)
+
+    def save(self, learner: Learner) -> None:
+        state = learner.state()
+        self._writer.save(layout.CHECKPOINT, lambda path: torch.save(state, path))
+        self._saved = time.monotonic()
+
+
+def save_weights(writer: RunWriter, name: str, weights: dict[str, Tensor]) -> None:
+    """Weights under their names, in float32, as safetensors."""
+    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+
+    def write(path: Path) -> None:
+        save_file(plain, path)
+
+    writer.save(name, write)

@@ -1,0 +1,111 @@
+"""Which device, which precision, how many threads; decided here and written into env.json."""
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from striate.core.errors import TrainingError
+from striate.recipes import Recipe
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How a run computes. The number of threads changes the last bits of sums on a CPU, so it is part of it."""
+
+    device: torch.device
+    dtype: torch.dtype  # of the activations; weights and their updates are float32
+    threads: int
+
+    @property
+    def precision(self) -> str:
+        return "bf16" if self.dtype == torch.bfloat16 else "float32"
+
+
+def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> Setup:
+    """The setup for `recipe` on this machine.
+
+    Raises:
+        TrainingError: when the device that was asked for is not there.
+    """
+    chosen = _device(device)
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bf16" if _has_bf16_units(chosen) else "float32"
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return Setup(device=chosen, dtype=dtype, threads=threads or os.cpu_count() or 1)
+
+
+def prepare(setup: Setup) -> None:
+    """Settings of the process that a run relies on."""
+    torch.set_num_threads(setup.threads)
+    if setup.device.type == "cpu":
+        _keep_freed_memory()
+    if setup.device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+
+
+def name(device: torch.device) -> str:
+    """What the device is called by its maker."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _cpu_name() if device.type == "cpu" else "Apple GPU"
+
+
+def _device(wanted: str) -> torch.device:
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
+    if wanted not in there:
+        raise TrainingError(f"--device: must be one of {', '.join(DEVICES)}, got '{wanted}'")
+    if not there[wanted]:
+        usable = ", ".join(kind for kind, is_there in there.items() if is_there)
+        raise TrainingError(f"--device {wanted}: torch finds no such device here; usable: {usable}")
+    return torch.device(wanted)
+
+
+def _has_bf16_units(device: torch.device) -> bool:
+    """Emulated bf16 is slower than float32, so only real units count."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return _cpu_has("amx_bf16", "_is_amx_tile_supported") or _cpu_has("avx512_bf16", "_is_avx512_bf16_supported")
+    return False
+
+
+def _cpu_has(flag: str, torch_says: str) -> bool:
+    ask = getattr(torch.cpu, torch_says, None)
+    if ask is not None:
+        return bool(ask())
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return flag in file.read()
+    except OSError:
+        return False
+
+
+def _cpu_name() -> str:
+    import platform
+
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what is freed: each step asks for the same large tensors again, and getting zeroed
+    pages from the kernel each time cost 9 % of a step (network D1, two cores)."""
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)

@@ -1,0 +1,50 @@
+"""What a run's numbers were made with: for env.json."""
+
+import platform
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+
+import striate
+from striate.training import device
+from striate.training.device import Setup
+
+
+def describe(setup: Setup) -> dict[str, Any]:
+    """Versions, machine and the automatic choices. No user name, no host name, no path."""
+    facts = {
+        "striate": striate.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "device": setup.device.type,
+        "device_name": device.name(setup.device),
+        "precision": setup.precision,
+        "threads": setup.threads,
+        "channels_last": True,
+    }
+    commit = _commit()
+    return {**facts, "commit": commit} if commit else facts
+
+
+def _commit() -> str:
+    """The commit of the repository that the study was started in, if it was in one."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def process_memory() -> int:
+    """The most memory this process has held, in bytes; 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,77 @@
+"""The training loop. It can be read alone: one epoch of steps, and what a step is."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch.nn import functional
+
+from striate.core.errors import StriateError
+from striate.data import augment, batches
+from striate.recipes import Recipe, factor
+from striate.training.feed import Feed
+from striate.training.learner import Learner
+
+# Reading a number off a GPU waits for it, so a step there is looked at this often.
+LOOK_EVERY = 20
+
+
+class DivergedError(StriateError):
+    """The loss is no longer a finite number."""
+
+
+def run_epoch(learner: Learner, feed: Feed, recipe: Recipe, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """The steps of the epoch that runs, from where `learner` is; yields after each. Stops early when asked to.
+
+    Raises:
+        DivergedError: at the first step seen with a loss that is not finite.
+    """
+    seed, epoch, count = learner.seed, learner.epoch, len(feed)
+    order = batches.order(seed, epoch, count)
+    draws = augment.draw(seed, epoch, count, flip=recipe.augment.flip, crop=recipe.augment.crop)
+    cuts = batches.cuts(count, recipe.batch_size)
+    steps = recipe.epochs * len(cuts)
+    device = feed.setup.device
+    sums = torch.tensor([learner.loss_sum, learner.right], dtype=torch.float64, device=device)
+    learner.module.train()
+    for cut in cuts[learner.step :]:
+        if should_stop():
+            _look(learner, sums)
+            return
+        started = time.perf_counter()
+        rate = recipe.optimizer.lr * factor(recipe.schedule, epoch * len(cuts) + learner.step, steps, recipe.epochs)
+        sums += step(learner, feed, recipe, rate, feed.batch(order[cut], draws[cut]))
+        learner.step += 1
+        learner.seen += cut.stop - cut.start
+        if device.type == "cpu" or learner.step % LOOK_EVERY == 0 or learner.step == len(cuts):
+            _look(learner, sums)
+        learner.epoch_seconds += time.perf_counter() - started
+        if not math.isfinite(learner.loss_sum):
+            where = f"epoch {epoch + 1}, step {learner.step} of {len(cuts)}"
+            raise DivergedError(f"the loss stopped being a finite number in {where}")
+        yield
+
+
+def _look(learner: Learner, sums: torch.Tensor) -> None:
+    learner.loss_sum, right = sums.tolist()
+    learner.right = int(right)
+
+
+def step(
+    learner: Learner, feed: Feed, recipe: Recipe, rate: float, batch: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """One update of the weights; returns (sum of losses, how many right)."""
+    images, labels = batch
+    setup = feed.setup
+    with torch.autocast(setup.device.type, setup.dtype, enabled=setup.dtype != torch.float32):
+        logits = learner.module(images)
+    logits = logits.float()
+    loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    for group in learner.optimizer.param_groups:
+        group["lr"] = rate
+    learner.optimizer.zero_grad()
+    loss.backward()
+    learner.optimizer.step()
+    with torch.no_grad():
+        return torch.stack([loss.double() * len(labels), (logits.argmax(1) == labels).sum().double()])

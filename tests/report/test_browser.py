@@ -1,0 +1,134 @@
+"""The page in a real browser, from a file, with JavaScript off: light, dark, narrow, printed."""
+
+import re
+import shutil
+
+import pytest
+
+from striate.report import pages, write
+from striate.studies.results import Results
+from tests.report import folders
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory) -> str:
+    return write(Results.read(folders.troubled(tmp_path_factory.mktemp("browser") / "study"))).as_uri()
+
+
+@pytest.fixture(params=[("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320)], ids=lambda p: f"{p[0]}-{p[1]}")
+def page(request, browser, address):
+    scheme, width = request.param
+    context = browser.new_context(
+        java_script_enabled=False, viewport={"width": width, "height": 800}, color_scheme=scheme
+    )
+    page = context.new_page()
+    page.complaints, page.asked = [], []
+    page.on("console", lambda message: page.complaints.append(message.text))
+    page.on("request", lambda asked: page.asked.append(asked.url))
+    page.goto(address)
+    yield page
+    context.close()
+
+
+def test_whole_quiet_and_within_its_width(page, address):
+    for name, title in pages.SECTIONS:
+        assert page.locator(f"section#{name} h2").inner_text().endswith(title)
+    width = page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wider = page.evaluate(
+        "w => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > w + 1"
+        " && !e.closest('.scroll, pre, .skip, svg')).map(e => e.outerHTML.slice(0, 90))",
+        width,
+    )
+    assert wider == []
+    assert page.complaints == []
+    assert page.asked == [address]
+
+
+def test_every_text_has_its_contrast(page):
+    paper = _color(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    raised = _color(page.evaluate("getComputedStyle(document.querySelector('pre')).backgroundColor"))
+    words = page.evaluate(
+        "[...document.querySelectorAll('h1, h2, h3, p, li, dt, dd, th, td, a, figcaption, summary, .glyph, svg text')]"
+        ".filter(e => e.getClientRects().length)"
+        ".map(e => { const s = getComputedStyle(e); return [e instanceof SVGElement ? s.fill : s.color, e.textContent.slice(0, 40)] })"
+    )
+    assert len(words) > 200
+    poor = {word for color, word in words if min(contrast(_color(color), ground) for ground in (paper, raised)) < 4.5}
+    assert poor == set()
+
+
+def test_every_arm_stands_out(page):
+    paper = _color(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    names = [f"--c{n}" for n in range(1, 9)] + ["--c-other", "--up", "--down"]
+    values = page.evaluate(
+        "names => names.map(n => getComputedStyle(document.documentElement).getPropertyValue(n))", names
+    )
+    poor = {name: value for name, value in zip(names, values, strict=True) if contrast(_hex(value), paper) < 3}
+    assert poor == {}
+
+
+def test_dots_have_the_color_of_their_arm(page):
+    """A variable that the style sheet lacks would leave the marks black or away."""
+    fills = page.evaluate(
+        "[...document.querySelectorAll('#figure-accuracies svg path')].filter(e => e.getClientRects().length)"
+        ".map(e => getComputedStyle(e).fill)"
+    )
+    first = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--c1')")
+    assert sum(fill.startswith("rgb(") and _color(fill) == _hex(first) for fill in fills) == 3
+
+
+def test_it_prints(browser, address):
+    context = browser.new_context(java_script_enabled=False, color_scheme="dark")
+    page = context.new_page()
+    page.goto(address)
+    page.emulate_media(media="print")
+    ink = _color(page.evaluate("getComputedStyle(document.body).color"))
+    assert contrast(ink, (255, 255, 255)) > 4.5  # dark on white, whatever the screen
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    context.close()
+
+
+def test_contrast_is_the_known_one():
+    assert contrast((255, 255, 255), (0, 0, 0)) == pytest.approx(21)
+    assert contrast((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)  # WebAIM's #777 on white
+
+
+def contrast(one, other) -> float:
+    """WCAG 2.2's ratio of relative luminances."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color) -> float:
+    parts = [value / 255 for value in color]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _color(text) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
+
+
+def _hex(text) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(text.strip().removeprefix("#")))

@@ -1,0 +1,189 @@
+"""The page's numbers against SciPy, and its sentences against the numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from striate.report import curves, draw, figures, limits, sections, setting
+from striate.studies.results import Results
+from tests.report import folders
+from tests.report.reading import Page
+
+PLAIN, NORMALIZED = (100 * np.array(folders.TEST[arm]) for arm in ("plain", "normalized"))
+
+
+def test_difference_and_interval_are_scipys(two_page):
+    found = stats.ttest_rel(NORMALIZED, PLAIN)
+    low, high = found.confidence_interval(0.95)
+    head, row = Page(two_page).tables["Planned comparisons"]
+    assert dict(zip(head, row, strict=True)) == {
+        "comparison": "normalized − plain",
+        "mean of first": f"{NORMALIZED.mean():.1f} %",
+        "mean of second": f"{PLAIN.mean():.1f} %",
+        "difference": f"{(NORMALIZED - PLAIN).mean():+.1f}",
+        "interval": f"{low:+.1f} to {high:+.1f}",
+        "confidence": "95 %",
+        "n": "3",
+        "verdict": "▲ clearly better",
+    }
+
+
+def test_accuracies_are_scipys(two_page):
+    _, plain, normalized = Page(two_page).tables["test accuracy of each run"]
+    for row, values in ((plain, PLAIN), (normalized, NORMALIZED)):
+        low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+        assert row[1:] == [*(f"{v:.2f}" for v in values), f"{values.mean():.2f}", f"{low:.2f} to {high:.2f}", "3"]
+
+
+def test_differences_by_seed(two_page):
+    _, row = Page(two_page).tables["differences by seed, in points"]
+    assert row[1:4] == [f"{d:+.2f}" for d in NORMALIZED - PLAIN]
+
+
+def test_curves_are_means_with_t_intervals(two):
+    panel = curves.curves(two).panels[2]
+    values = [
+        100 * folders.metrics("plain", seed, folders.TEST["plain"][seed], 12)[4]["validation_accuracy"]
+        for seed in range(3)
+    ]
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    fifth = panel.arms[0].means[4]
+    assert (fifth.epoch, fifth.n) == (5, 3)
+    assert (fifth.mean, fifth.low, fifth.high) == pytest.approx((np.mean(values), low, high))
+    assert panel.table.rows[4][1] == f"{np.mean(values):.1f} ± {high - np.mean(values):.1f}"
+
+
+def test_a_diverged_run_is_drawn_to_its_end_and_stays_out_of_the_mean(troubled):
+    training = curves.curves(troubled).panels[0]
+    fast = training.arms[2]
+    assert [(line.seed, line.diverged, len(line.points)) for line in fast.lines] == [
+        (0, True, 2),
+        (1, False, 12),
+        (2, False, 12),
+    ]
+    assert max(mean.mean for mean in fast.means) < 10
+    assert "A cross marks where a diverged run ends (1;" in curves.curves(troubled).caption
+
+
+def test_an_unfinished_run_does_not_move_the_mean(troubled):
+    normalized = curves.curves(troubled).panels[2].arms[1]
+    assert len(normalized.lines) == 3
+    assert {mean.n for mean in normalized.means} == {1}
+
+
+def test_while_no_run_has_finished_the_mean_is_of_those_on_their_way(tmp_path):
+    folder = folders.write_study(tmp_path / "s")
+    for seed, epochs in enumerate((5, 3)):
+        folders.write_run(folder, "plain", seed, test=None, epochs=epochs, state="unfinished")
+    figure = curves.curves(Results.read(folder))
+    assert [(mean.epoch, mean.n) for mean in figure.panels[0].arms[0].means] == [(1, 2), (2, 2), (3, 2)]
+    assert "(of plain, of which none has finished: of those on their way, as far as all came)" in figure.caption
+
+
+def test_the_leader_leads_from_the_epoch_said(tmp_path):
+    folder = folders.write_study(tmp_path / "s", seeds=1)
+    for arm, shares in {"plain": (0.5, 0.6, 0.7, 0.7), "normalized": (0.6, 0.5, 0.8, 0.9)}.items():
+        rows = [
+            row | {"validation_accuracy": s} for row, s in zip(folders.metrics(arm, 0, 0.9, 4), shares, strict=True)
+        ]
+        folders.write_run(folder, arm, 0, test=0.9, metrics=rows)
+    assert (
+        curves.curves(Results.read(folder)).title
+        == "normalized is ahead of plain in mean validation accuracy from epoch 3 on"
+    )
+
+
+def test_a_diverged_run_counts_as_chance_and_is_marked(troubled):
+    fast = figures.accuracies(troubled).arms[2]
+    assert [(point.value, point.diverged) for point in fast.points] == [
+        (10.0, True),
+        (pytest.approx(10.1), False),
+        (90.0, False),
+    ]
+    assert fast.mean == pytest.approx((10 + 10.1 + 90) / 3)
+
+
+def test_every_trouble_is_named_once(troubled):
+    assert sections.trouble(troubled) == (
+        "normalized, seed 1: failed (x.pt: no space left on the disk)",
+        "normalized, seed 2: unfinished after 5 epochs",
+        "fast, seed 0: diverged, counts as chance (the loss is not finite in epoch 3)",
+        "fast, seed 1: stayed at chance",
+        "wide: all 3 runs are missing",
+    )
+    assert sections.progress(troubled).startswith("7 of 12 runs ended with a result")
+
+
+def test_nothing_is_named_where_all_is_well(two):
+    assert sections.trouble(two) == ()
+
+
+def test_unplanned_pairs_have_a_mean_and_no_verdict(many):
+    table = sections.noticed(many)
+    assert len(table.rows) == 10
+    assert table.note == "The 10 largest of 21 pairs."
+    sizes = [abs(float(row[1].replace("−", "-"))) for row in table.rows]
+    assert sizes == sorted(sizes, reverse=True)
+    assert not any(row[0].endswith("− arm a") for row in table.rows)  # each against the first was planned
+
+
+def test_claims_stand_beside_the_measurement(tmp_path):
+    claim = {"says": "97 with, 95.5 without", "source": "a lecture", "normalized": 97.0, "plain": 95.5}
+    results = Results.read(folders.two_arms(tmp_path / "s", claims=[claim]))
+    assert sections.claims(results).rows == (
+        ("97 with, 95.5 without", "a lecture", "normalized", "97.0 %", f"{NORMALIZED.mean():.1f} %", "−0.3", "3"),
+        ("97 with, 95.5 without", "a lecture", "plain", "95.5 %", f"{PLAIN.mean():.1f} %", "−0.7", "3"),
+    )
+
+
+def test_arms_are_shown_by_what_differs(troubled):
+    table = setting.arms_table(troubled)
+    assert table.head == ("arm", "network.norm", "recipe.optimizer.lr", "recipe.epochs", "parameters")
+    assert table.rows[2] == ("fast", "none", "0.1", "12", "21\u202f034")
+    assert table.rows[3] == ("wide", "none", "0.001", "13", "–")
+
+
+def test_the_margin_of_a_single_accuracy_is_the_binomial_one(two):
+    share = NORMALIZED.mean() / 100
+    margin = 100 * stats.norm.ppf(0.975) * np.sqrt(share * (1 - share) / 360)
+    assert any(f"360 test images leave ±{margin:.1f} points" in line for line in limits.limits(two))
+
+
+def test_a_run_that_never_opened_the_test_set_has_the_same_data(tmp_path):
+    folder = folders.write_study(tmp_path / "s")
+    closed = {key: item for key, item in folders.DATA.items() if key != "test_digest"}
+    folders.write_run(folder, "plain", 0, test=0.9)
+    folders.write_run(folder, "normalized", 0, test=None, state="diverged", data=closed)
+    folders.write_run(folder, "plain", 1, test=0.9, data=folders.DATA | {"mean": [0.31]})
+    assert [name for name, _ in setting.data_facts(Results.read(folder))] == ["Data"]
+
+
+def test_arms_with_other_data_are_named(tmp_path):
+    folder = folders.write_study(tmp_path / "s")
+    folders.write_run(folder, "plain", 0, test=0.9)
+    folders.write_run(folder, "normalized", 0, test=0.9, data=folders.DATA | {"train": 600, "digest": "other"})
+    assert [name for name, _ in setting.data_facts(Results.read(folder))] == ["Data of plain", "Data of normalized"]
+
+
+@pytest.mark.parametrize(
+    ("last", "ticks"),
+    [(1, [1]), (2, [1, 2]), (12, [2, 4, 6, 8, 10, 12]), (60, [10, 20, 30, 40, 50, 60]), (164, [50, 100, 150])],
+)
+def test_epochs_are_named_once_each(two, last, ticks):
+    panel = curves.curves(two).panels[0]
+    longer = replace(panel.arms[0].lines[0], points=((1, 2.0), (last, 0.5)))
+    panel = replace(panel, arms=(replace(panel.arms[0], lines=(longer,), means=()),))
+    frame = draw.panel_spec(panel, draw.PANEL, 215)["layer"][0]
+    assert frame["encoding"]["x"]["axis"]["values"] == ticks
+
+
+def test_different_environments_are_noted(tmp_path):
+    folder = folders.write_study(tmp_path / "s")
+    for seed in range(3):
+        folders.write_run(folder, "plain", seed, test=0.9, environment={"threads": 2 if seed else 8})
+    table = setting.environments(Results.read(folder))
+    assert table.head == ("", "1 run", "2 runs")
+    assert ("threads", "8", "2") in table.rows
+    assert "not all made in the same environment" in table.note

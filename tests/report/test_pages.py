@@ -1,0 +1,179 @@
+"""Promises of the page as a file: complete, escaped, offline, deterministic, small."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from striate.core import config
+from striate.report import build, pages, svg, write
+from striate.report.setting import study_yaml
+from striate.report.wording import duration, shortened, signed
+from striate.runs.layout import slug
+from striate.studies.results import Results
+from striate.studies.study import read_study
+from tests.report import folders
+from tests.report.reading import Page
+
+BANNED = ("significant", "proves", "outperform", "state of the art", "sota")
+
+
+def test_every_section_is_there_in_order(two_page, troubled_page):
+    for page in (two_page, troubled_page):
+        found = re.findall(r'<section id="(\w+)"', page)
+        assert found == [name for name, _ in pages.SECTIONS]
+        assert re.findall(r'<li><a href="#(\w+)"', page) == found
+
+
+def test_the_same_bytes_twice(two, two_page):
+    assert build(Results.read(two.folder)) == two_page
+
+
+def test_written_beside_the_study(study_folder):
+    results = Results.read(study_folder)
+    assert write(results) == study_folder / "report.html"
+    assert (study_folder / "report.html").read_text(encoding="utf-8") == build(results)
+
+
+def test_what_a_study_says_is_escaped(tmp_path):
+    bad = "<script>alert(1)</script>"
+    folder = folders.write_study(
+        tmp_path / "s",
+        question=f"Is {bad} & co harmless?",
+        arms={"plain": {}, bad: {"network.norm": "batch"}},
+        compare=[f"{bad} - plain"],
+    )
+    for seed in range(3):
+        folders.write_run(folder, "plain", seed, test=0.9)
+        folders.write_run(folder, slug(bad), seed, test=0.95 - 0.01 * seed, reason=bad)
+    source = build(Results.read(folder))
+    page = Page(source)
+    assert "<script" not in source
+    assert f"Is {bad} & co harmless?" in page.text
+    assert f"{bad} − plain" in page.text
+
+
+@pytest.mark.parametrize("page", ["two_page", "troubled_page"])
+def test_no_word_that_the_report_does_not_use(page, request):
+    text = Page(request.getfixturevalue(page)).text.lower()
+    assert not [word for word in BANNED if word in text]
+
+
+@pytest.mark.parametrize("page", ["two_page", "troubled_page"])
+def test_nothing_is_fetched_and_nothing_runs(page, request):
+    source = request.getfixturevalue(page)
+    assert set(re.findall(r"https?://[^\s\"'<]+", source)) <= {"http://www.w3.org/2000/svg"}
+    elements = Page(source).elements
+    assert not {"script", "link", "iframe", "object", "base", "form"} & {tag for tag, _ in elements}
+    assert all(attributes["href"].startswith("#") for tag, attributes in elements if "href" in attributes)
+    assert not [name for _, attributes in elements for name in attributes if name.startswith("on") or name == "src"]
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in source
+
+
+def test_identifiers_are_unique_and_references_meet_one(two_page):
+    ids = Page(two_page).ids()
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", two_page)) <= set(ids)
+    assert re.search(r"url\(#curves-1-small-", two_page)  # or the line above checks nothing
+
+
+def test_no_absolute_path(troubled, troubled_page, tmp_path):
+    assert str(troubled.folder) not in troubled_page
+    assert "/home/" not in troubled_page
+    folder = folders.two_arms(tmp_path / "s", data="/srv/somebody/pictures/flowers")
+    page = build(Results.read(folder))
+    assert "somebody" not in page
+    assert "data: flowers" in page
+
+
+def test_the_study_can_be_run_again_from_the_page(troubled, troubled_page, two, tmp_path):
+    grid = folders.write_study(
+        tmp_path / "s", arms=None, compare=None, grid={"network.norm": ["none", "batch"], "recipe.epochs": [2, 3]}
+    )
+    for results in (troubled, two, Results.read(grid)):
+        shown = Page(build(results)).source.split('<pre class="file" tabindex="0"><code>')[1].split("</code>")[0]
+        study, arms, _ = read_study(config.parse(shown.replace("&#39;", "'").replace("&lt;", "<"), "page.yaml"))
+        assert study == results.study
+        assert arms == results.arms
+
+
+def test_a_study_without_comparisons_says_what_was_measured(tmp_path):
+    grid = {"network.norm": ["none", "batch"], "recipe.optimizer.lr": [0.001, 0.01]}
+    folder = folders.write_study(tmp_path / "s", arms=None, compare=None, grid=grid)
+    for i, arm in enumerate(("norm=none-lr=0.001", "norm=none-lr=0.01", "norm=batch-lr=0.001", "norm=batch-lr=0.01")):
+        for seed in range(3):
+            folders.write_run(folder, arm, seed, test=0.9 + 0.01 * i + 0.001 * seed)
+    text = Page(build(Results.read(folder))).text
+    assert "norm=batch lr=0.01: 93.1 % mean test accuracy (95 % interval 92.9 to 93.3; 3 seeds)." in text
+    assert "The study plans no comparison." in text
+
+
+def test_one_arm_and_one_seed(tmp_path):
+    folder = folders.write_study(tmp_path / "s", arms=None, compare=None, seeds=1)
+    folders.write_run(folder, "base", 0, test=0.9, epochs=1)
+    text = Page(build(Results.read(folder))).text
+    assert "base: 90.0 % test accuracy with 1 seed; one run cannot tell how far luck carries." in text
+    assert "One arm; nothing varies." in text
+
+
+def test_a_study_of_which_nothing_ran(tmp_path):
+    text = Page(build(Results.read(folders.write_study(tmp_path / "s")))).text
+    assert "0 of 6 runs ended with a result" in text
+    assert "plain: all 3 runs are missing" in text
+    assert "No run has finished an epoch yet." in text
+
+
+def test_a_ninth_arm_is_grey(tmp_path):
+    page = build(Results.read(folders.many(tmp_path / "s", arms=9, seeds=2, epochs=3)))
+    assert page.count('stroke="var(--c-other)"') > 1
+    assert "var(--c9)" not in page
+
+
+def test_size_and_nodes_of_eight_arms_with_five_seeds(many):
+    source = build(many)
+    assert len(source.encode()) < 3_500_000
+    assert len(Page(source).elements) < 6000
+    assert len(Page(source).tables["validation loss, mean ± half the 95 % interval"]) <= 1 + 41
+
+
+def test_without_vl_convert_the_charts_are_tables(two, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    assert not svg.is_available()
+    page = Page(build(two))
+    assert "Charts are shown as their tables: vl-convert-python is not installed" in page.text
+    assert "svg" not in {tag for tag, _ in page.elements}
+    assert "details" not in {tag for tag, _ in page.elements}
+    assert len(page.tables["training loss, mean ± half the 95 % interval"]) == 13
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("/home/u/a/b.pt: no space", "b.pt: no space"),
+        ("in C:\\Users\\u\\x.pt", "in x.pt"),
+        ("~/data/cats is empty", "cats is empty"),
+        ("see https://example.org/a/b", "see https://example.org/a/b"),
+        ("</script> stays", "</script> stays"),
+        ("batches/s and 3/4", "batches/s and 3/4"),
+        ("'/srv/my/x'", "'x'"),
+    ],
+)
+def test_shortened(text, short):
+    assert shortened(text) == short
+
+
+def test_how_numbers_are_spelled():
+    assert [signed(x) for x in (1.25, -0.04, 0.04, -3.0, None)] == ["+1.2", "0.0", "0.0", "−3.0", "–"]
+    assert [duration(s) for s in (8.24, 185.0, 7800.0)] == ["8.2 s", "3 min 5 s", "2 h 10 min"]
+
+
+def test_importing_the_room_loads_nothing_heavy():
+    code = "import striate.report, sys; print(sorted({'torch', 'scipy', 'vl_convert', 'pandas', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_yaml_is_yaml(two):
+    assert yaml.safe_load(study_yaml(two.study))["matters"] == 0.5

@@ -1,0 +1,241 @@
+"""Run folders: written whole or not at all, read whatever state they are in, never by two at once."""
+
+import errno
+import json
+import threading
+
+import pytest
+import yaml
+
+from striate.core.errors import RunError
+from striate.data import DataConfig
+from striate.nets import NetworkConfig
+from striate.recipes import Recipe
+from striate.runs import Job, RunWriter, Summary, layout, read
+from striate.runs.files import write_atomic, write_text
+
+
+def make_job(**changes) -> Job:
+    settings = {
+        "data": DataConfig(source="digits"),
+        "digest": "d" * 64,
+        "network": NetworkConfig(layers="conv8"),
+        "recipe": Recipe(),
+        "seed": 0,
+    }
+    return Job(**{**settings, **changes})
+
+
+def finished(**changes) -> Summary:
+    return Summary(
+        **{
+            "state": "finished",
+            "epochs": 1,
+            "seconds": 1.0,
+            "parameters": 1,
+            "classes": 2,
+            "test_accuracy": 0.5,
+            **changes,
+        }
+    )
+
+
+def test_a_fingerprint_leaves_out_where_the_images_lie():
+    assert make_job().fingerprint == make_job(data=DataConfig(source="/elsewhere/digits")).fingerprint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"digest": "e" * 64},
+        {"network": NetworkConfig(layers="conv8", norm="batch")},
+        {"recipe": Recipe(epochs=11)},
+        {"data": DataConfig(source="digits", validation=0.2)},
+    ],
+    ids=str,
+)
+def test_what_decides_a_run_changes_its_fingerprint(changes):
+    assert make_job().fingerprint != make_job(**changes).fingerprint
+
+
+def test_a_run_written_by_the_first_release_is_still_the_same_run():
+    """A changed value here means that every finished run of every user would be trained again."""
+    assert make_job().fingerprint == "6161d75e13bd"
+
+
+def test_what_is_written_is_read(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.append({"epoch": 1, "train_loss": 0.5})
+        writer.append({"epoch": 2, "train_loss": None})
+        writer.environment({"threads": 2})
+        assert read(tmp_path).state == "unfinished"
+        writer.finish(finished())
+    run = read(tmp_path)
+    assert (run.state, run.seed, run.fingerprint) == ("finished", 0, make_job().fingerprint)
+    assert [row["train_loss"] for row in run.metrics] == [0.5, None]
+    assert run.environment == {"threads": 2}
+    assert run.is_result
+
+
+def test_run_yaml_says_what_decides_the_run(tmp_path):
+    with RunWriter(tmp_path, make_job()):
+        pass
+    said = yaml.safe_load((tmp_path / layout.RUN).read_text())
+    assert said["format"] == layout.FORMAT
+    assert said["network"] == {"layers": "conv8"}
+    assert Job.model_validate({key: said[key] for key in said if key not in {"format", "fingerprint"}}) == make_job()
+
+
+@pytest.mark.parametrize("torn", ['{"epoch": 2, "lo', '{"epoch": 2, "loss": 1'])
+def test_a_torn_last_line_is_dropped(tmp_path, torn):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.append({"epoch": 1})
+    with (tmp_path / layout.METRICS).open("a") as file:
+        file.write(torn)
+    assert [row["epoch"] for row in read(tmp_path).metrics] == [1]
+
+
+def test_a_finished_run_keeps_its_marker_when_opened_again(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.finish(finished())
+    with RunWriter(tmp_path, make_job()):
+        assert read(tmp_path).state == "finished"
+
+
+def test_a_failed_run_loses_its_marker_when_tried_again_and_keeps_its_checkpoint(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.save(layout.CHECKPOINT, lambda path: path.write_bytes(b"state") and None)
+        writer.finish(finished(state="failed", reason="no luck"))
+    assert not read(tmp_path).is_result
+    with RunWriter(tmp_path, make_job()):
+        assert read(tmp_path).state == "unfinished"
+        assert (tmp_path / layout.CHECKPOINT).exists()
+
+
+def test_another_job_s_folder_is_refused_and_left_alone(tmp_path):
+    with RunWriter(tmp_path, make_job()):
+        pass
+    before = (tmp_path / layout.RUN).read_bytes()
+    with (
+        pytest.raises(RunError, match="holds a run of other settings; choose another --out or remove that folder"),
+        RunWriter(tmp_path, make_job(seed=1)),
+    ):
+        pass
+    assert (tmp_path / layout.RUN).read_bytes() == before
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with (
+        RunWriter(tmp_path, make_job()),
+        pytest.raises(RunError, match="another process is training this run"),
+        RunWriter(tmp_path, make_job()),
+    ):
+        pass
+    with RunWriter(tmp_path, make_job()):
+        pass
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "summary.json"
+    write_text(path, "old")
+
+    def half(beside):
+        beside.write_text("ne")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(
+        RunError, match=r"summary\.json: no space left on the disk \(\d+ MB free\); make room and run the same command"
+    ):
+        write_atomic(path, half)
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
+
+
+def test_a_full_disk_leaves_the_run_resumable(tmp_path):
+    """/dev/full refuses each write as a full disk does."""
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.append({"epoch": 1})
+        (tmp_path / layout.METRICS).rename(tmp_path / "kept")
+        (tmp_path / layout.METRICS).symlink_to("/dev/full")
+        with pytest.raises(RunError, match="no space left on the disk"):
+            writer.append({"epoch": 2})
+    (tmp_path / layout.METRICS).unlink()
+    (tmp_path / "kept").rename(tmp_path / layout.METRICS)
+    assert read(tmp_path).state == "unfinished"
+    assert [row["epoch"] for row in read(tmp_path).metrics] == [1]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path):
+    path, seen = tmp_path / "file.json", set()
+    texts = ["a" * 50_000, "b" * 70_000]
+    write_text(path, texts[0])
+    stop = threading.Event()
+
+    def look():
+        while not stop.is_set():
+            seen.add(path.read_text())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for turn in range(50):
+        write_text(path, texts[turn % 2])
+    stop.set()
+    reader.join()
+    assert seen <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("format: 99\nfingerprint: a\nseed: 0", "has format 99, newer than this program reads"),
+        ("hello", "is not the description of a run"),
+        ("[", "is not readable YAML"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_named(tmp_path, content, message):
+    (tmp_path / layout.RUN).write_text(content)
+    with pytest.raises(RunError, match=message):
+        read(tmp_path)
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(RunError, match="holds no run"):
+        read(tmp_path)
+
+
+def test_a_broken_summary_is_named(tmp_path):
+    with RunWriter(tmp_path, make_job()):
+        pass
+    (tmp_path / layout.SUMMARY).write_text("{")
+    with pytest.raises(RunError, match="is not readable JSON; remove the file to train this run again"):
+        read(tmp_path)
+
+
+def test_json_that_other_programs_cannot_read_is_never_written(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer, pytest.raises(ValueError, match="not JSON compliant"):
+        writer.append({"loss": float("nan")})
+    assert not (tmp_path / layout.METRICS).read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("plain", "plain"),
+        ("lr=0.1 norm=batch", "lr=0.1-norm=batch"),
+        ("../x", "x"),
+        ("a/b", "a-b"),
+        ("é", "é"),
+        ("..", "unnamed"),
+    ],
+)
+def test_a_name_makes_a_folder_that_stays_inside(name, slug):
+    assert layout.slug(name) == slug
+
+
+def test_the_summary_comes_back(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.finish(finished(data={"classes": ["a", "b"]}))
+    assert Summary.model_validate(json.loads((tmp_path / layout.SUMMARY).read_text())) == finished(
+        data={"classes": ["a", "b"]}
+    )

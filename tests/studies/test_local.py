@@ -1,0 +1,79 @@
+"""The scheduler of this machine: the contract, and what only processes can do wrong."""
+
+import os
+import signal
+
+import pytest
+
+from striate.data import DataConfig, load
+from striate.runs import read
+from striate.studies.execute.local import LocalScheduler
+from tests.contracts.scheduler import SchedulerContract, make_tasks
+from tests.studies.conftest import STUDY, write_study
+
+
+@pytest.fixture
+def squares(tmp_path):
+    write_study(tmp_path, STUDY)
+    path = tmp_path / "squares.npz"
+    return path, load(DataConfig(source=str(path))).digest
+
+
+class TestTwoAtOnce(SchedulerContract):
+    @pytest.fixture
+    def scheduler(self):
+        return LocalScheduler(at_once=2, threads=1, device="cpu")
+
+
+def test_a_killed_process_is_a_failed_run_and_the_rest_goes_on(tmp_path, squares):
+    tasks = [
+        *make_tasks(tmp_path, *squares, count=1, epochs=100_000),
+        *make_tasks(tmp_path / "more", *squares, count=2),
+    ]
+    scheduler = LocalScheduler(at_once=1, threads=1, device="cpu")
+    ends = {}
+    for event in scheduler.run(tasks):
+        if event.kind == "progress" and event.task is tasks[0] and "killed" not in ends:
+            ends["killed"] = True
+            (worker,) = _children()
+            os.kill(worker, signal.SIGKILL)
+        ends[event.task.folder] = event
+    assert (
+        ends[tasks[0].folder]
+        .data["reason"]
+        .startswith("the process ended by SIGKILL; the machine may be out of memory")
+    )
+    assert read(tasks[0].folder).state == "failed"
+    assert {read(task.folder).state for task in tasks[1:]} == {"finished"}
+
+
+def test_closing_the_iterator_stops_the_processes(tmp_path, squares):
+    events = LocalScheduler(at_once=2, threads=1, device="cpu").run(
+        make_tasks(tmp_path, *squares, count=2, epochs=100_000)
+    )
+    for event in events:
+        if event.kind == "progress":
+            break
+    assert _children()
+    events.close()
+    assert not _children()
+
+
+def test_the_number_of_runs_at_once_does_not_change_their_numbers(tmp_path, squares):
+    kept = []
+    for at_once in (1, 3):
+        tasks = make_tasks(tmp_path / str(at_once), *squares)
+        assert [event.kind for event in LocalScheduler(at_once, 1, "cpu").run(tasks)].count("finished") == 3
+        kept.append([(task.folder / "final.safetensors").read_bytes() for task in tasks])
+    assert kept[0] == kept[1]
+
+
+def _children() -> list[int]:
+    """The worker processes of this test."""
+    import psutil
+
+    return [
+        child.pid
+        for child in psutil.Process().children()
+        if "striate.studies.execute.worker" in " ".join(child.cmdline())
+    ]

@@ -1,0 +1,183 @@
+"""A study from its file to its verdicts, grown, interrupted and repeated."""
+
+import filelock
+import pytest
+import yaml
+
+from striate.core.errors import StudyError
+from striate.runs import read
+from striate.studies.execute.local import LocalScheduler
+from striate.studies.loaded import load
+from striate.studies.results import Results
+from tests.contracts.scheduler import InlineScheduler
+from tests.studies.conftest import STUDY, write_study
+from tests.training.conftest import files
+
+THREE = STUDY.replace("seeds: 2", "seeds: 3")
+
+
+def folders(root) -> dict[str, dict[str, bytes]]:
+    return {str(path.parent.relative_to(root)): files(path.parent) for path in sorted(root.rglob("summary.json"))}
+
+
+def test_a_study_is_run_judged_and_not_run_again(tmp_path):
+    study = load(write_study(tmp_path, THREE), out=tmp_path / "runs")
+    events = []
+    results = study.run(scheduler=InlineScheduler(), on_event=events.append)
+    assert results.is_complete
+    assert [event.kind for event in events].count("finished") == 6
+    assert [verdict.comparison for verdict in results.verdicts] == ["normalized - plain"]
+    assert results.verdicts[0].label not in {"not comparable", "too few seeds"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in (tmp_path / "runs").rglob("*")
+        if path.is_file() and path.name not in {"study.yaml", ".lock"}
+    }
+    again = []
+    assert study.run(scheduler=InlineScheduler(), on_event=again.append).table() == results.table()
+    assert again == []
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_adding_an_arm_and_a_seed_changes_no_other_run(tmp_path):
+    """Bit for bit: in the same folder, where they are kept, and in a folder of its own, where they are made anew."""
+    small = load(write_study(tmp_path, STUDY), out=tmp_path / "a")
+    small.run(scheduler=InlineScheduler())
+    before = folders(tmp_path / "a")
+    grown_text = STUDY.replace("arms:\n", "arms:\n  wide: {network.layers: conv8 pool fc8}\n")
+    path = write_study(tmp_path, grown_text)
+    load(path, out=tmp_path / "a", seeds=3).run(scheduler=InlineScheduler())
+    load(path, out=tmp_path / "b").run(scheduler=InlineScheduler())
+    kept, anew = folders(tmp_path / "a"), folders(tmp_path / "b")
+    assert len(kept) == 9
+    assert len(anew) == 6
+    assert {name: kept[name] for name in before} == before
+    assert {name: anew[name] for name in before} == before
+
+
+def test_arms_of_one_seed_share_weights_batches_and_augmentation(tmp_path):
+    """An arm that differs in nothing that the first step sees has the same first loss; another seed has not."""
+    text = STUDY.replace("{network.norm: batch}", "{recipe.label_smoothing: 0.0, recipe.schedule: cosine}").replace(
+        "epochs: 2", "epochs: 1"
+    )
+    text = text.replace("batch_size: 16", "batch_size: 500").replace(
+        "lr: 0.01}", "lr: 0.01}\n  augment: {flip: true, crop: 1}"
+    )
+    results = load(write_study(tmp_path, text), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    losses = {(row.arm, row.seed): row.run.metrics[0]["train_loss"] for row in results.rows}
+    assert losses["plain", 0] == losses["normalized", 0]
+    assert losses["plain", 1] == losses["normalized", 1]
+    assert losses["plain", 0] != losses["plain", 1]
+
+
+def test_a_stopped_study_goes_on_and_ends_as_if_never_stopped(tmp_path):
+    """In a process of its own, stopped as Ctrl-C does."""
+    path = write_study(tmp_path, STUDY.replace("epochs: 2", "epochs: 40"))
+    load(path, out=tmp_path / "whole").run(scheduler=InlineScheduler())
+    stopping, seen = load(path, out=tmp_path / "stopped"), []
+    partial = stopping.run(
+        scheduler=LocalScheduler(1, 1, "cpu"),
+        on_event=lambda event: seen.append(event.kind),
+        should_stop=lambda: "progress" in seen,
+    )
+    assert not partial.is_complete
+    assert "stopped" in seen
+    assert stopping.run(scheduler=InlineScheduler()).is_complete
+    assert folders(tmp_path / "stopped") == folders(tmp_path / "whole")
+
+
+def test_a_failing_run_leaves_the_others_and_is_named(tmp_path):
+    """One arm asks for more memory than there is; the other arm is judged on its own."""
+    text = STUDY.replace("{network.norm: batch}", "{network.layers: fc999999999999}")
+    results = load(write_study(tmp_path, text), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert [row.state for row in results.of("plain")] == ["finished", "finished"]
+    assert [row.state for row in results.of("normalized")] == ["failed", "failed"]
+    assert results.verdicts[0].label == "not comparable"
+    assert "normalized: seeds 0, 1 failed (" in results.verdicts[0].sentence
+    assert (results.of("normalized")[0].run.folder / "log.txt").read_text()
+
+
+def test_results_are_read_from_files_alone(tmp_path):
+    results = load(write_study(tmp_path, THREE), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    moved = tmp_path / "moved"
+    (tmp_path / "runs" / "study").rename(moved)
+    (tmp_path / "squares.npz").unlink()
+    again = Results.read(moved)
+    assert again.table() == results.table()
+    assert again.verdicts == results.verdicts
+    assert "<table>" in again._repr_html_()
+
+
+def test_the_kept_study_file_says_what_was_run(tmp_path):
+    study = load(write_study(tmp_path, STUDY), "recipe.epochs=1", out=tmp_path / "runs")
+    study.run(scheduler=InlineScheduler())
+    kept = yaml.safe_load((study.folder / "study.yaml").read_text())
+    assert kept["recipe"]["epochs"] == 1
+    assert kept["name"] == "study"
+    assert load(study.folder).study.replace(data=study.study.data) == study.study
+
+
+def test_a_folder_with_other_settings_is_refused_and_left_alone(tmp_path):
+    path = write_study(tmp_path, STUDY)
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    before = folders(tmp_path / "runs")
+    with pytest.raises(
+        StudyError,
+        match=r"holds a run with other settings than this study's arm 'plain'; choose another --out, give the study another name",
+    ):
+        load(path, "recipe.epochs=3", out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert folders(tmp_path / "runs") == before
+    assert (
+        load(path, "recipe.epochs=3", "name=longer", out=tmp_path / "runs").run(scheduler=InlineScheduler()).is_complete
+    )
+
+
+def test_a_folder_of_a_different_study_of_the_same_name_is_refused(tmp_path):
+    load(write_study(tmp_path, STUDY), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    other = (
+        STUDY.replace("Does batch normalization help?", "Is wider better?")
+        .replace("plain:", "narrow:")
+        .replace("normalized: {network.norm: batch}", "wide: {network.layers: conv8}")
+    )
+    with pytest.raises(
+        StudyError,
+        match=r"was made by a different study of the same name \('Does batch normalization help\?'\); choose another --out",
+    ):
+        load(write_study(tmp_path, other), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+
+
+def test_a_second_process_on_the_same_study_is_refused(tmp_path):
+    study = load(write_study(tmp_path, STUDY), out=tmp_path / "runs")
+    study.folder.mkdir(parents=True)
+    with (
+        filelock.FileLock(study.folder / ".lock"),
+        pytest.raises(StudyError, match="another process is running this study; wait for it, or choose another --out"),
+    ):
+        study.run(scheduler=InlineScheduler())
+    assert not list(study.folder.glob("*/seed-*"))
+
+
+def test_an_unknown_optimizer_is_refused_before_anything_is_written(tmp_path):
+    study = load(write_study(tmp_path, STUDY.replace("name: Adam", "name: Adamm")), out=tmp_path / "runs")
+    with pytest.raises(
+        ValueError,
+        match="arm 'plain': recipe.optimizer.name: torch has no optimizer 'Adamm' for this; did you mean 'Adam'?",
+    ):
+        study.run(scheduler=InlineScheduler())
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_without_a_study_is_named(tmp_path):
+    with pytest.raises(StudyError, match="holds no study"):
+        Results.read(tmp_path)
+
+
+def test_a_diverged_run_is_an_outcome(tmp_path):
+    text = THREE.replace("{network.norm: batch}", "{recipe.optimizer: {name: SGD, lr: 1e30}}")
+    results = load(write_study(tmp_path, text), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert [row.state for row in results.of("normalized")] == ["diverged"] * 3
+    assert {row.test_accuracy for row in results.of("normalized")} == {100 / 3}
+    assert results.verdicts[0].label != "not comparable"
+    assert "Diverged, and counted as chance: 3 runs of normalized." in results.verdicts[0].sentence
+    assert results.is_complete
+    assert read(results.of("normalized")[0].run.folder).summary["test_accuracy"] is None

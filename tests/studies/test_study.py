@@ -1,0 +1,229 @@
+"""The study file: what it says, and each way of saying it wrong."""
+
+import pytest
+
+from striate.core.errors import ConfigError
+from striate.studies.loaded import built_in, load
+from striate.studies.plan import make_plan
+from tests.studies.conftest import STUDY, write_study
+
+
+def changed(before: str, after: str) -> str:
+    assert before in STUDY
+    return STUDY.replace(before, after)
+
+
+def test_arms_are_the_base_with_their_changes(study_file):
+    study = load(study_file)
+    plain, normalized = study.arms
+    assert (plain.network.norm, normalized.network.norm) == ("none", "batch")
+    assert plain.network.layers == normalized.network.layers
+    assert study.study.name == "study"
+    assert study.study.seeds == (0, 1)
+    assert [str(comparison) for comparison in study.study.comparisons] == ["normalized - plain"]
+
+
+def test_an_optimizer_in_an_arm_replaces_the_base_s(tmp_path):
+    text = changed("{network.norm: batch}", "{recipe.optimizer: {name: SGD, lr: 0.1}}")
+    assert load(write_study(tmp_path, text)).arms[1].recipe.optimizer.arguments == {"lr": 0.1}
+
+
+def test_overrides_reach_every_arm_and_come_after_the_file(study_file):
+    study = load(study_file, "recipe.epochs=7", "recipe.optimizer.lr=1e-4", "data.limit=60", seeds=4)
+    assert {arm.recipe.epochs for arm in study.arms} == {7}
+    assert study.arms[1].recipe.optimizer.lr == 0.0001
+    assert study.arms[0].data.limit == 60
+    assert study.study.seeds == (0, 1, 2, 3)
+
+
+def test_a_grid_crosses_its_factors(tmp_path):
+    text = STUDY[: STUDY.index("arms:")] + "grid:\n  network.norm: [none, batch]\n  recipe.optimizer.lr: [0.1, 1e-2]\n"
+    study = load(write_study(tmp_path, text))
+    assert [arm.name for arm in study.arms] == [
+        "norm=none lr=0.1",
+        "norm=none lr=0.01",
+        "norm=batch lr=0.1",
+        "norm=batch lr=0.01",
+    ]
+    assert study.arms[2].network.norm == "batch"
+    assert study.arms[2].recipe.optimizer.lr == 0.1
+    assert study.study.comparisons == ()
+
+
+def test_a_study_that_varies_nothing_has_one_arm(tmp_path):
+    study = load(write_study(tmp_path, STUDY[: STUDY.index("arms:")]))
+    assert [arm.name for arm in study.arms] == ["base"]
+    assert study.study.comparisons == ()
+
+
+def test_a_path_is_meant_from_the_study_file_and_on_the_command_line_from_here(study_file, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert load(study_file).arms[0].data.source == str(tmp_path / "squares.npz")
+    (elsewhere / "mine.npz").write_bytes(b"")
+    assert load(study_file, "data=mine.npz").arms[0].data.source == str(elsewhere / "mine.npz")
+
+
+def test_claims_name_arms(tmp_path):
+    text = STUDY + "claims:\n  - {says: much better, source: D, plain: 80, normalized: 90.5}\n"
+    (claim,) = load(write_study(tmp_path, text)).study.claims
+    assert claim.values == {"plain": 80, "normalized": 90.5}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("question:", "qestion:", "study.yaml, line 1: qestion: unknown key; did you mean 'question'?"),
+        ("seeds: 2", "sedes: 2", "study.yaml, line 9: sedes: unknown key; did you mean 'seeds'?"),
+        ("  epochs: 2", "  epoch: 2", "study.yaml, line 8: recipe.epoch: unknown key; did you mean 'epochs'?"),
+        ("  epochs: 2", "  epochs: two", "study.yaml, line 8: recipe.epochs: must be a whole number, got 'two'"),
+        ("seeds: 2", "seeds: 0", "study.yaml, line 9: seeds: must be at least 1, got 0"),
+        ("seeds: 2", "seeds: [1, 1]", "study.yaml, line 9: seeds: must be different numbers from 0 up, got [1, 1]"),
+        ("seeds: 2", "seeds: [-1]", "study.yaml, line 9: seeds: must be different numbers from 0 up, got [-1]"),
+        ("seeds: 2", "seeds: true", "study.yaml, line 9: seeds: must be a list, got True"),
+        ("seeds: 2", "matters: 0", "study.yaml, line 9: matters: must be greater than 0, got 0"),
+        (
+            "  layers: conv4 pool fc8",
+            "  layers: conv4 pol fc8",
+            "study.yaml, line 4: network.layers: 'pol' is not a layer; did you mean 'pool'?",
+        ),
+        (
+            "network.norm: batch",
+            "network.nrm: batch",
+            "study.yaml, line 12: arm 'normalized': network.nrm: unknown key; did you mean 'norm'?",
+        ),
+        (
+            "network.norm: batch",
+            "network.norm: bach",
+            "study.yaml, line 12: arm 'normalized': network.norm: must be one of 'none' or 'batch', got 'bach'",
+        ),
+        (
+            "network.norm: batch",
+            "networks.norm: batch",
+            "study.yaml, line 12: arm 'normalized': networks.norm: an arm changes data, network or recipe; did you mean 'network'?",
+        ),
+        (
+            "network.norm: batch",
+            "seeds: 3",
+            "study.yaml, line 12: arm 'normalized': seeds: an arm changes data, network or recipe",
+        ),
+        (
+            "{network.norm: batch}",
+            "{network.norm: none}",
+            "study.yaml, line 10: the arms 'plain' and 'normalized' are alike; change something in one, or remove it",
+        ),
+        ("  normalized: {", "  plain: {", "study.yaml, line 12: arms.plain: is given twice; keep one of them"),
+        (
+            "  normalized: {",
+            "  a - b: {",
+            "study.yaml, line 12: an arm's name needs a letter or digit and no ' - ' in it, got 'a - b'",
+        ),
+        (
+            "  normalized: {",
+            "  plain/: {",
+            "study.yaml, line 10: the arms 'plain' and 'plain/' would share the folder 'plain'; rename one",
+        ),
+        (
+            "seeds: 2",
+            "compare: [normalised - plain]",
+            "study.yaml, line 9: compare: 'normalised - plain' names an unknown arm 'normalised'; did you mean 'normalized'?",
+        ),
+        (
+            "seeds: 2",
+            "compare: [plain - plain]",
+            "study.yaml, line 9: compare: 'plain - plain' compares an arm with itself",
+        ),
+        (
+            "seeds: 2",
+            "compare: [plain-normalized]",
+            "study.yaml, line 9: compare.0: a comparison is written 'first - second', with spaces around the minus, got 'plain-normalized'",
+        ),
+        (
+            "seeds: 2",
+            "grid: {network.norm: [none, batch]}",
+            "study.yaml: give 'arms' (named variations) or 'grid' (factors to cross), not both",
+        ),
+        (
+            "seeds: 2",
+            "claims: [{says: x, plane: 3}]",
+            "study.yaml, line 9: claims: unknown arm 'plane'; did you mean 'plain'?",
+        ),
+        (
+            "network.norm: batch",
+            "network: {norm: batch}",
+            "study.yaml, line 12: arm 'normalized': network.layers: is missing; "
+            "'network' was given as a whole: write 'network.KEY: value' to change one key of it",
+        ),
+        ("arms:", "arms: [", "study.yaml, line 12: not valid YAML: "),
+    ],
+)
+def test_a_study_that_is_wrong_is_refused_in_one_sentence(tmp_path, before, after, message):
+    with pytest.raises(ConfigError) as caught:
+        load(write_study(tmp_path, changed(before, after)))
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("recipe.epochs=ten", "on the command line: recipe.epochs: must be a whole number, got 'ten'"),
+        ("recipe.epoch=10", "on the command line: recipe.epoch: unknown key; did you mean 'epochs'?"),
+        ("recipe", "on the command line: an override is written key.sub=value, got 'recipe'"),
+        ("recipe.epochs=[", "on the command line: recipe.epochs: '[' is not valid YAML"),
+    ],
+)
+def test_an_override_that_is_wrong_is_refused_in_one_sentence(study_file, override, message):
+    with pytest.raises(ConfigError) as caught:
+        load(study_file, override)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_number_with_an_exponent_in_a_study_is_a_number(tmp_path):
+    assert load(write_study(tmp_path, changed("lr: 0.01", "lr: 1e-3"))).arms[0].recipe.optimizer.lr == 0.001
+
+
+def test_an_unknown_study_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match="quickstrat: is no file and no built-in study; did you mean 'quickstart'?"):
+        load("quickstrat")
+
+
+@pytest.mark.parametrize("name", sorted(built_in()))
+def test_every_built_in_study_asks_a_question_and_plans_its_comparisons(name):
+    study = load(name).study
+    assert study.question.endswith("?")
+    assert study.comparisons
+    assert len(study.seeds) >= 3
+
+
+def test_the_plan_lists_each_run_once(study_file, tmp_path):
+    study = load(study_file, out=tmp_path / "runs")
+    plan = make_plan(study.study, study.arms, study.folder)
+    assert [(run.arm, run.seed, run.state) for run in plan.runs] == [
+        ("plain", 0, "new"),
+        ("plain", 1, "new"),
+        ("normalized", 0, "new"),
+        ("normalized", 1, "new"),
+    ]
+    assert len({run.job.fingerprint for run in plan.runs}) == 4
+    assert plan.parameters == {"plain": 4 * 10 + 8 * 65 + 3 * 9, "normalized": 4 * 10 + 8 * 65 + 3 * 9 + 8 + 16}
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            "conv4 pool fc8",
+            "conv4 pool pool pool pool fc8",
+            "arm 'plain' on squares (1x8x8): layer pool4: a 2-wide kernel does not fit the 4x1x1 map",
+        ),
+        ("data: squares.npz", "data: gone.npz", "gone.npz"),
+    ],
+)
+def test_what_does_not_fit_the_images_is_refused_before_training(tmp_path, before, after, message):
+    study = load(write_study(tmp_path, changed(before, after)), out=tmp_path / "runs")
+    with pytest.raises(ValueError, match="^") as caught:
+        study.plan()
+    assert message in str(caught.value)
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,136 @@
+"""Verdicts: the rule table, the words, and how often a wrong one is given."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from striate.studies.verdict import Measured, judge, label
+
+BANNED = re.compile(r"significan|proves|outperform|state of the art|sota", re.IGNORECASE)
+
+
+def arm(name: str, accuracies, **more) -> Measured:
+    return Measured(arm=name, accuracy=dict(enumerate(accuracies)), test_digest="same", **more)
+
+
+def verdict(differences, matters=0.5, **more):
+    base = 90.0
+    return judge(
+        [(arm("new", [base + d for d in differences], **more), arm("old", [base] * len(differences)))], matters
+    )[0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (-0.4, 0.4, "no difference that matters"),
+        (0.1, 0.4, "no difference that matters"),
+        (-0.5, 0.5, "no difference that matters"),
+        (0.6, 0.9, "clearly better"),
+        (-0.9, -0.6, "clearly worse"),
+        (0.1, 0.9, "better"),
+        (0.5, 0.9, "better"),
+        (-0.9, -0.1, "worse"),
+        (-0.1, 0.9, "undecided"),
+        (-0.9, 0.1, "undecided"),
+        (-2, 2, "undecided"),
+        (0.0, 0.9, "undecided"),
+    ],
+)
+def test_the_first_rule_that_holds_decides(low, high, word):
+    assert label(low, high, 0.5) == word
+
+
+def test_the_sentence_says_the_numbers():
+    found = verdict([1.0, 1.2, 1.4])
+    low, high = stats.t.interval(0.95, 2, 1.2, stats.sem([1.0, 1.2, 1.4]))
+    assert found.label == "clearly better"
+    assert found.sentence == (
+        f"With 3 seeds each, new beat old by 1.2 points of test accuracy (91.2 % against 90.0 %; 95 % interval {low:+.1f} to {high:+.1f}): "
+        "clearly better, by more than the 0.5 points that matter."
+    )
+
+
+def test_every_word_has_its_sentence():
+    cases = {
+        "clearly better": [3.0, 3.1, 3.2],
+        "better": [0.5, 0.7, 0.6],
+        "clearly worse": [-3.0, -3.1, -3.2],
+        "worse": [-0.5, -0.7, -0.6],
+        "no difference that matters": [0.0, 0.1, -0.1],
+        "undecided": [2.0, -2.0, 1.0],
+        "too few seeds": [1.0, 2.0],
+    }
+    for word, differences in cases.items():
+        found = verdict(differences)
+        assert found.label == word
+        assert word in found.sentence or word == "too few seeds"
+        assert not BANNED.search(found.sentence)
+    assert verdict([1.0]).sentence == (
+        "new against old: +1.0 points with 1 seed each. Not judged: fewer than 3 seeds cannot tell arms from luck."
+    )
+
+
+def test_undecided_says_how_many_seeds_would_do():
+    found = verdict([2.0, -1.0, 1.0])
+    assert found.more_seeds is not None
+    n = 3 + found.more_seeds
+    spread = np.std([2.0, -1.0, 1.0], ddof=1)
+    assert stats.t.ppf(0.975, n - 1) * spread / n**0.5 <= 0.5 < stats.t.ppf(0.975, n - 2) * spread / (n - 1) ** 0.5
+    assert f"About {n} seeds each ({n - 3} more) would narrow this to +-0.5 points." in found.sentence
+
+
+def test_a_missing_run_leaves_the_comparison_unjudged_and_named():
+    new = Measured(
+        arm="new",
+        accuracy={0: 90.0},
+        missing={1: "failed (out of memory)", 2: "failed (out of memory)"},
+        test_digest="same",
+    )
+    found = judge([(new, arm("old", [90, 90, 90]))], 0.5)[0]
+    assert found.label == "not comparable"
+    assert found.sentence == "new and old are not judged: new: seeds 1, 2 failed (out of memory)."
+    assert found.interval is None
+
+
+def test_arms_tested_on_different_images_are_not_compared():
+    other = Measured(arm="old", accuracy={0: 90.0, 1: 90.0, 2: 90.0}, test_digest="different")
+    found = judge([(arm("new", [91, 91, 91]), other)], 0.5)[0]
+    assert found.sentence == "new and old are not judged: the two arms were tested on different images."
+
+
+def test_diverged_runs_are_counted_in_the_sentence():
+    found = verdict([-80.0, 0.1, 0.2], diverged=1)
+    assert found.sentence.endswith("Diverged, and counted as chance: 1 run of new.")
+
+
+def test_many_comparisons_are_judged_more_strictly_together():
+    better = arm("b", [91.0, 91.9, 90.5])
+    old = arm("old", [90.0, 90.0, 90.0])
+    alone = judge([(better, old)], 0.1)[0]
+    together = judge([(better, old), (arm("c", [90.3, 89.1, 91]), old), (arm("d", [90.1, 89.5, 91]), old)], 0.1)[0]
+    assert alone.interval.confidence == pytest.approx(0.95)
+    assert together.interval.confidence == pytest.approx(1 - 0.05 / 3)
+    assert together.interval.low < alone.interval.low
+
+
+def test_a_comparison_that_cannot_be_judged_costs_the_others_nothing():
+    old = arm("old", [90.0, 90.0, 90.0])
+    pairs = [(arm("b", [91.0, 91.9, 90.5]), old), (Measured(arm="c", accuracy={}, missing={0: "missing"}), old)]
+    assert judge(pairs, 0.1)[0].interval.confidence == pytest.approx(0.95)
+
+
+def test_false_alarms_are_as_rare_as_promised():
+    """No difference at all: 'better' or 'worse' in at most 6 % of 2,000 studies, whatever the seeds."""
+    rng = np.random.default_rng(4)
+    for n in (3, 5):
+        words = [verdict(rng.normal(0, 1, n)).label for _ in range(2000)]
+        assert sum("better" in word or "worse" in word for word in words) / 2000 < 0.06
+
+
+def test_a_large_difference_is_found():
+    rng = np.random.default_rng(5)
+    words = [verdict(rng.normal(3, 0.5, 5)).label for _ in range(300)]
+    assert words.count("clearly better") / 300 > 0.95

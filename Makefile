@@ -37,8 +37,8 @@ slow: .venv/installed-test ## the slow tests too
 bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; most of an hour)
 	$(BIN)/python benchmarks/training_speed.py
 
-docs: .venv/installed-test ## rewrite the generated parts of docs/ (command line, study file)
-	$(BIN)/python -m tests.docs
+docs: .venv/installed-test ## write the generated parts of docs/ anew (command line, study file)
+	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and caches; results in runs/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -12,6 +12,7 @@ from striate import cli
 from striate.cli.show import out, plain_json, results_json
 from striate.cli.watch import watching
 from striate.core.errors import ConfigError
+from striate.studies.execute.protocol import Event
 from striate.studies.loaded import load
 from striate.studies.results import Results
 
@@ -21,20 +22,33 @@ def run(
 ) -> int:
     """The command; returns the exit code."""
     study = load(source, *overrides, seeds=seeds, out=folder)
-    with stop_on_signal() as stop, watching(study) as on_event:
-        results = study.run(jobs=jobs_number(jobs), device=device, on_event=on_event, should_stop=stop.is_set)
+    failed: dict[str, str] = {}
+    with stop_on_signal() as stop, watching() as watcher:
+
+        def on_event(event: Event) -> None:
+            watcher.on_event(event)
+            if event.kind == "failed":
+                failed[event.task.label] = event.data["reason"]
+
+        results = study.run(
+            jobs=jobs_number(jobs),
+            device=device,
+            on_plan=watcher.on_plan,
+            on_event=on_event,
+            should_stop=stop.is_set,
+        )
     page = write_report(results)
     if as_json:
         plain_json({**results_json(results), "report": str(page)})
     else:
-        _answer(results, page)
+        _answer(results, page, failed)
     if stop.is_set() and not results.is_complete:
         again = shlex.join(
             ["striate", "run", source, *overrides, *(["--seeds", str(seeds)] if seeds else []), "--out", str(folder)]
         )
         out(f"Stopped; everything is saved. To go on: {again}", error=True)
         return cli.INTERRUPTED
-    return cli.FAILED_RUNS if results.failures else 0
+    return cli.FAILED_RUNS if results.failures or failed else 0
 
 
 def write_report(results: Results) -> Path:
@@ -73,7 +87,7 @@ def stop_on_signal() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _answer(results: Results, page: Path) -> None:
+def _answer(results: Results, page: Path, failed: dict[str, str]) -> None:
     out("")
     out(results.study.question, bold=True)
     for verdict in results.verdicts:
@@ -81,8 +95,10 @@ def _answer(results: Results, page: Path) -> None:
     if not results.verdicts:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")
-    for row in results.failures:
-        out(f"  {row.arm} seed {row.seed} {row.state}: {row.summary.get('reason', '')}")
+    # A full disk may keep even the reason out of the folder, so what was heard counts too.
+    named = {f"{row.arm} seed {row.seed}": f"{row.state}: {row.summary.get('reason', '')}" for row in results.failures}
+    for label, what in {**{label: f"failed: {reason}" for label, reason in failed.items()}, **named}.items():
+        out(f"  {label} {what}")
     out(f"\nReport: {page}")
 
 

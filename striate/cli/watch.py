@@ -1,9 +1,9 @@
 """Progress while a study runs: bars on a terminal, plain lines elsewhere. All of it goes to stderr."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
@@ -11,20 +11,25 @@ from rich.table import Column
 from rich.text import Text
 
 from striate.studies.execute.protocol import ENDINGS, Event
-from striate.studies.loaded import LoadedStudy
+from striate.studies.plan import Plan
 
-OnEvent = Callable[[Event], None]
+
+class Watcher(Protocol):
+    """Listens to one study while it runs."""
+
+    def on_plan(self, plan: Plan) -> None: ...
+
+    def on_event(self, event: Event) -> None: ...
 
 
 @contextmanager
-def watching(study: LoadedStudy) -> Iterator[OnEvent]:
-    """A listener for the events of one study."""
-    total = len(study.arms) * len(study.study.seeds)
+def watching() -> Iterator[Watcher]:
+    """The listener that suits where stderr goes."""
     if not sys.stderr.isatty():
         yield _Lines()
         return
-    with _Bars(study.study.name, total) as bars:
-        yield bars.on_event
+    with _Bars() as bars:
+        yield bars
 
 
 def ended(event: Event) -> str:
@@ -46,7 +51,11 @@ class _Lines:
     def __init__(self) -> None:
         self._epoch: dict[str, int] = {}
 
-    def __call__(self, event: Event) -> None:
+    def on_plan(self, plan: Plan) -> None:
+        done = len(plan.runs) - len(plan.missing)
+        self._say(f"{plan.study.name}: {len(plan.runs)} runs, {done} done, {len(plan.missing)} to train")
+
+    def on_event(self, event: Event) -> None:
         label, data = event.task.label, event.data
         if event.kind in ENDINGS:
             self._say(ended(event))
@@ -64,18 +73,18 @@ class _Lines:
 class _Bars:
     """A bar for the study and one for each run that is at work."""
 
-    def __init__(self, name: str, total: int) -> None:
+    def __init__(self) -> None:
         self._progress = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=20, complete_style="cyan", finished_style="cyan"),
             TimeRemainingColumn(compact=True),
             _Facts(table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=Console(stderr=True, highlight=False),
         )
-        self._name, self._total, self._done = name, total, 0
         self._bars: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}
-        self._study: TaskID | None = None
+        self._done = self._total = 0
+        self._study = TaskID(0)
 
     def __enter__(self) -> "_Bars":
         self._progress.start()
@@ -84,10 +93,13 @@ class _Bars:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
+    def on_plan(self, plan: Plan) -> None:
+        self._total = len(plan.missing)
+        if self._total:
+            self._study = self._progress.add_task(plan.study.name, total=self._total, facts="")
+
     def on_event(self, event: Event) -> None:
         label = event.task.label
-        if self._study is None:
-            self._study = self._progress.add_task(self._name, total=self._total, facts="")
         if event.kind == "started":
             self._bars[label] = self._progress.add_task(f"  {label}", total=1.0, facts="starting")
         elif event.kind == "progress":
@@ -102,7 +114,7 @@ class _Bars:
         self._progress.update(
             self._study,
             completed=sum(self._shares.values()),
-            facts=f"{self._done} of {len(self._shares) or 1} runs done",
+            facts=f"{self._done} of {self._total} runs done",
         )
 
 

@@ -27,7 +27,10 @@ def place(default: Any = ...) -> Any:
 class Record(BaseModel):
     """Base of every record: frozen, keyword-only, unknown keys refused, defaults checked too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    # The text below a field is its description: the manual's tables are made from it.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     # The field that a bare word means: `data: cifar10` is `data: {source: cifar10}`.
     shorthand: ClassVar[str | None] = None

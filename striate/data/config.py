@@ -19,9 +19,15 @@ class DataConfig(Record):
 
     shorthand: ClassVar[str | None] = "source"
 
-    source: str = place()  # digits, cifar10, or a path
-    channels: Literal[1, 3] | None = None  # None: as the source has them; files of images are read as RGB
-    size: Positive | None = None  # short side resized to it, then the central square
-    limit: Positive | None = None  # a stratified subset of the training part; the test part stays whole
-    validation: Share = 0.1  # of the training part
+    source: str = place()
+    """`digits`, `cifar10`, or a path: a folder of images with a folder for each class, parquet files, an .npz file."""
+    channels: Literal[1, 3] | None = None
+    """1 for grey, 3 for color; as the source has them when left out (files of images are read in color)."""
+    size: Positive | None = None
+    """Resize the short side to so many pixels and cut the central square."""
+    limit: Positive | None = None
+    """Train on so many images, drawn evenly from the classes; the test part stays whole."""
+    validation: Share = 0.1
+    """The share of the training part that is kept for validation, unless the source has a part for it."""
     broken: Literal["error", "skip"] = "error"
+    """What to do with an image that cannot be read: stop, or leave it out and say so."""

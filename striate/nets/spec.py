@@ -26,9 +26,13 @@ class NetworkConfig(Record):
     shorthand: ClassVar[str] = "layers"
 
     layers: str
+    """The layers, in the notation."""
     norm: Norm = "none"
+    """The norm after every conv and fc layer but the classifier."""
     activation: Activation = "relu"
+    """The activation after it."""
     head: Literal["classifier", "none"] = "classifier"
+    """classifier: an fc layer with a unit for each class is appended; none: the last layer gives the logits."""
 
     @field_validator("layers")
     @classmethod

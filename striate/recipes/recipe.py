@@ -15,10 +15,12 @@ class OptimizerConfig(Record):
     """`{name: SGD, lr: 0.1, momentum: 0.9, weight_decay: 5e-4}`: torch's class and its keyword arguments."""
 
     model_config = ConfigDict(extra="allow")
-    shorthand: ClassVar[str] = "name"
+    shorthand: ClassVar[str | None] = "name"
 
     name: str = "Adam"
+    """The name of a class of `torch.optim`; its other arguments stand beside it."""
     lr: Number = Field(0.001, gt=0)
+    """The learning rate; the peak, where a schedule moves it."""
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -36,12 +38,16 @@ class ScheduleConfig(Record):
     over the first `warmup` of the training, then down to lr/250,000; lr is the peak).
     """
 
-    shorthand: ClassVar[str] = "name"
+    shorthand: ClassVar[str | None] = "name"
 
     name: Literal["constant", "cosine", "step", "one-cycle"] = "constant"
+    """Which of the four."""
     every: Whole | None = Field(None, ge=1)
+    """step: after how many epochs the rate falls."""
     factor: Number | None = Field(None, gt=0)
+    """step: what it is multiplied with (0.1)."""
     warmup: Number | None = Field(None, gt=0, lt=1)
+    """one-cycle: the share of the training that the rate climbs for (0.3)."""
 
     @model_validator(mode="after")
     def _own_arguments_only(self) -> "ScheduleConfig":
@@ -59,20 +65,29 @@ class ScheduleConfig(Record):
 class AugmentConfig(Record):
     """What is done to each training image, drawn anew each epoch."""
 
-    flip: Flag = False  # left to right, half of the images
-    crop: Whole = Field(0, ge=0)  # shifted by up to so many pixels each way, black where nothing is
+    flip: Flag = False
+    """Mirror half of the images, left to right."""
+    crop: Whole = Field(0, ge=0)
+    """Shift by up to so many pixels each way; black comes in at the edges."""
 
 
 class Recipe(Record):
     """One way to train any network."""
 
     optimizer: OptimizerConfig = OptimizerConfig()
+    """Torch's optimizer, by name or with its arguments."""
     epochs: Whole = Field(10, ge=1)
+    """Times that every training image is seen."""
     batch_size: Whole = Field(128, ge=1)
+    """Images in a step."""
     schedule: ScheduleConfig = ScheduleConfig()
+    """How the learning rate moves."""
     label_smoothing: Number = Field(0.0, ge=0, lt=1)
+    """The share of the target that is spread over all classes."""
     augment: AugmentConfig = AugmentConfig()
+    """What is done to training images, drawn anew each epoch; `none` for nothing."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
+    """auto: bf16 activations where the hardware has units for them, float32 elsewhere; weights are always float32."""
 
     @field_validator("augment", mode="before")
     @classmethod

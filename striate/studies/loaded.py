@@ -50,10 +50,13 @@ class LoadedStudy:
         jobs: int | None = None,
         device: str = "auto",
         scheduler: Scheduler | None = None,
+        on_plan: Callable[[Plan], None] = lambda plan: None,
         on_event: Callable[[Event], None] = lambda event: None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Results:
         """Train what is missing and return the results. `jobs`: runs at once, None chooses.
+
+        `on_plan` is told the plan before the first run starts, `on_event` what happens from then on.
 
         Raises:
             StudyError: when another process runs this study.
@@ -65,6 +68,7 @@ class LoadedStudy:
         scheduler = scheduler or local_scheduler(plan, jobs, device)
         with self._locked():
             self._write_study()
+            on_plan(plan)
             tasks = [Task(run.label, run.job, run.folder) for run in plan.missing]
             for event in scheduler.run(tasks, should_stop) if tasks else ():
                 on_event(event)

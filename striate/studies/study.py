@@ -29,8 +29,11 @@ class Claim(Record):
     """What someone says; the report puts the measurement beside it. `values`: arm to accuracy in percent."""
 
     says: str
+    """The claim, in its own words."""
     source: str = ""
+    """Who says so, and where."""
     values: dict[str, Number] = {}
+    """An accuracy in percent for each arm; in a file they stand beside `says`, by the name of the arm."""
 
     @model_validator(mode="before")
     @classmethod
@@ -65,16 +68,27 @@ class Study(Record):
     """A study file. `seeds` is a number of seeds (0, 1, ...) or a list of them."""
 
     question: str
+    """What you want to know, in your words; the title of the report."""
     name: str = ""
+    """The name of the study's folder; the file's own name when left out."""
     data: DataConfig
+    """The images."""
     network: NetworkConfig
+    """The network, as far as the arms share it."""
     recipe: Recipe = Recipe()
+    """How it is trained."""
     seeds: tuple[Whole, ...] = Field((0, 1, 2), min_length=1)
+    """How many seeds each arm gets, or a list of them; 3 when left out, the fewest that can be judged."""
     arms: dict[str, dict[str, Any]] = {}
+    """The variations: a name, and what it changes (`network.norm: batch`); `{}` is the base itself."""
     grid: dict[str, tuple[Any, ...]] = {}
+    """Instead of arms: keys with lists of values, every combination an arm."""
     compare: tuple[Comparison, ...] | None = None
+    """The planned comparisons, `first - second`; when left out, each arm against the first (a grid plans none)."""
     matters: Number = Field(0.5, gt=0)
+    """The smallest difference of interest, in points of test accuracy."""
     claims: tuple[Claim, ...] = ()
+    """What someone says (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
 
     @field_validator("seeds", mode="before")
     @classmethod

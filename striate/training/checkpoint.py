@@ -1,10 +1,11 @@
 """The state of a learner in a file and back. Loaded with `weights_only=True`: a checkpoint runs no code."""
 
+import io
 import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from striate.core.errors import RunError
@@ -39,16 +40,18 @@ class Checkpoints:
             self.save(learner)
 
     def save(self, learner: Learner) -> None:
-        state = learner.state()
-        self._writer.save(layout.CHECKPOINT, lambda path: torch.save(state, path))
+        # Through memory: torch's own writer calls a full disk an internal error.
+        held = io.BytesIO()
+        torch.save(learner.state(), held)
+        self._writer.save(layout.CHECKPOINT, lambda path: _write(path, held.getbuffer()))
         self._saved = time.monotonic()
 
 
 def save_weights(writer: RunWriter, name: str, weights: dict[str, Tensor]) -> None:
     """Weights under their names, in float32, as safetensors."""
-    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()}
+    held = save({key: tensor.detach().cpu().contiguous() for key, tensor in weights.items()})
+    writer.save(name, lambda path: _write(path, held))
 
-    def write(path: Path) -> None:
-        save_file(plain, path)
 
-    writer.save(name, write)
+def _write(path: Path, content: bytes | memoryview) -> None:
+    path.write_bytes(content)

@@ -1,6 +1,8 @@
 """The door: what a finished run holds, and that nothing but the job decides it."""
 
 import json
+import os
+import tempfile
 
 import numpy as np
 import pytest
@@ -194,3 +196,26 @@ def test_two_processes_do_not_write_one_run(tmp_path, job, dataset):
 
     with filelock.FileLock(tmp_path / ".lock"), pytest.raises(RunError, match="another process is training this run"):
         train(job, tmp_path, dataset=dataset)
+
+
+@pytest.mark.parametrize("file", ["last.pt", "best.safetensors", "predictions.npz", "summary.json"])
+def test_a_full_disk_is_said_in_words_and_the_run_goes_on_when_there_is_room(tmp_path, job, dataset, monkeypatch, file):
+    """The file that does not fit is written to /dev/full, which refuses each write as a full disk does."""
+    monkeypatch.setattr("striate.training.checkpoint.AFTER_EPOCH_SECONDS", -1.0)
+    train(job, tmp_path / "whole", dataset=dataset, threads=1)
+    made = tempfile.mkstemp
+
+    def full(*, dir, prefix):  # noqa: A002 - the name that mkstemp gives it
+        handle, name = made(dir=dir, prefix=prefix)
+        if prefix == f".{file}.":
+            os.unlink(name)
+            os.symlink("/dev/full", name)
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    with pytest.raises(RunError, match="no space left on the disk"):
+        train(job, tmp_path / "full", dataset=dataset, threads=1)
+    assert not read(tmp_path / "full").is_result
+    monkeypatch.setattr(tempfile, "mkstemp", made)
+    assert train(job, tmp_path / "full", dataset=dataset).state == "finished"
+    assert files(tmp_path / "full") == files(tmp_path / "whole")

@@ -43,9 +43,11 @@ def run(
     else:
         _answer(results, page, failed)
     if stop.is_set() and not results.is_complete:
-        again = shlex.join(
-            ["striate", "run", source, *overrides, *(["--seeds", str(seeds)] if seeds else []), "--out", str(folder)]
-        )
+        given = {"--seeds": seeds, "--out": folder, "--device": device, "--jobs": jobs}
+        options = [
+            word for option, value in given.items() if value not in (None, "auto") for word in (option, str(value))
+        ]
+        again = shlex.join(["striate", "run", source, *overrides, *options, *(["--json"] if as_json else [])])
         out(f"Stopped; everything is saved. To go on: {again}", error=True)
         return cli.INTERRUPTED
     return cli.FAILED_RUNS if results.failures or failed else 0
@@ -92,6 +94,8 @@ def _answer(results: Results, page: Path, failed: dict[str, str]) -> None:
     out(results.study.question, bold=True)
     for verdict in results.verdicts:
         out(f"  {verdict.sentence}")
+    for change in results.study.replanned:
+        out(f"  The plan was changed once results were there: {change}.")
     if not results.verdicts:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")

@@ -49,7 +49,7 @@ class _Lines:
     """A line when a run starts, after each epoch, and when it ends."""
 
     def __init__(self) -> None:
-        self._epoch: dict[str, int] = {}
+        self._last: dict[str, dict[str, Any]] = {}
 
     def on_plan(self, plan: Plan) -> None:
         done = len(plan.runs) - len(plan.missing)
@@ -61,10 +61,13 @@ class _Lines:
             self._say(ended(event))
         elif event.kind == "started":
             self._say(f"{label}: started")
-        elif data["epoch"] != self._epoch.get(label):
-            if data["epoch"] > 1 and data["validation_accuracy"] is not None:
-                self._say(f"{label}: epoch {data['epoch'] - 1}/{data['epochs']} done, {_numbers(data)}")
-            self._epoch[label] = data["epoch"]
+        else:
+            last = self._last.get(label)
+            if last and last["epoch"] < data["epoch"]:
+                # The loss is that of the epoch that ended, the accuracy was measured at its end.
+                done = {**last, "validation_accuracy": data["validation_accuracy"]}
+                self._say(f"{label}: epoch {last['epoch']}/{last['epochs']} done, {_numbers(done)}")
+            self._last[label] = data
 
     def _say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)

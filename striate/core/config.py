@@ -170,8 +170,11 @@ for _kind, _pattern in {
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), None)
 
 
-def _plain(node: yaml.Node, keys: Keys, name: str, places: dict[Keys, str]) -> Any:
+def _plain(node: yaml.Node, keys: Keys, name: str, places: dict[Keys, str], around: tuple[yaml.Node, ...] = ()) -> Any:
     """Plain data from a YAML node, noting the line of each key."""
+    if node in around:
+        raise ConfigError(f"{name}, line {node.start_mark.line + 1}: an alias stands inside what it repeats")
+    around = (*around, node)
     if isinstance(node, yaml.MappingNode):
         found: dict[Any, Any] = {}
         for key_node, value_node in node.value:
@@ -182,10 +185,10 @@ def _plain(node: yaml.Node, keys: Keys, name: str, places: dict[Keys, str]) -> A
                 raise ConfigError(f"{place}: {'.'.join(map(str, (*keys, key)))}: is given twice; keep one of them")
             # A dotted key is one key to YAML and a path to us; both spellings find the line.
             places[(*keys, key)] = places[(*keys, *key.split("."))] = place
-            found[key] = _plain(value_node, (*keys, key), name, places)
+            found[key] = _plain(value_node, (*keys, key), name, places, around)
         return found
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*keys, i), name, places) for i, item in enumerate(node.value)]
+        return [_plain(item, (*keys, i), name, places, around) for i, item in enumerate(node.value)]
     return _scalar(node)
 
 

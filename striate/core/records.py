@@ -52,7 +52,7 @@ class Record(BaseModel):
             is_place = isinstance(field.json_schema_extra, dict) and _PLACE in field.json_schema_extra
             if not is_place and value != _plain(field.get_default(call_default_factory=True)):
                 decided[name] = value
-        return decided
+        return {**decided, **_plain(self.model_extra or {})}
 
 
 def fingerprint(*parts: Any) -> str:

@@ -27,9 +27,6 @@ class OptimizerConfig(Record):
         """Every keyword argument for torch, lr among them."""
         return {"lr": self.lr, **(self.model_extra or {})}
 
-    def identity(self) -> dict[str, Any]:
-        return {**super().identity(), **(self.model_extra or {})}
-
 
 class ScheduleConfig(Record):
     """How the learning rate moves from the first step to the last.

@@ -41,8 +41,8 @@ def _comparing(matters: float) -> Words:
     return (
         ("paired", "Arms are subtracted seed by seed; what both share (weights, batches) cancels."),
         ("points", "Difference of two accuracies in percent: 91 % and 90 % are 1 point apart."),
-        ("matters", f"The smallest difference of interest, {m} points, written in the study file before the runs."),
-        ("Holm", "Of many answers some come by luck. Holm's correction widens the intervals until all together keep 95 %."),
+        ("matters", f"The smallest difference of interest, {m} points, as the study file says."),
+        ("Holm", "Of many answers some come by luck. Holm's correction judges each more strictly: one false call in 20 studies at most."),
         ("clearly better, clearly worse", f"The interval of the difference lies wholly beyond +{m} or \N{MINUS SIGN}{m} points."),
         ("better, worse", f"The interval excludes 0 and reaches into \N{PLUS-MINUS SIGN}{m} points."),
         ("no difference that matters", f"The interval lies wholly within \N{PLUS-MINUS SIGN}{m} points, even where it excludes 0."),

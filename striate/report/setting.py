@@ -18,7 +18,7 @@ from striate.studies.study import Arm, Study
 Facts = tuple[tuple[str, str], ...]
 
 _ENVIRONMENT = (
-    "striate", "commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads", "channels_last",
+    "striate", "study_commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads", "channels_last",
 )  # fmt: skip
 
 _PAIRED = "Arms with one seed share initial weights, batches and augmentation, so they are compared in pairs."
@@ -68,9 +68,14 @@ def design_facts(results: Results) -> Facts:
         ("Measure", "Accuracy on the test images, in percent; differences are in points (1 point is 1 % of the images)."),
         ("Checkpoint", "The weights of the epoch with the best validation accuracy."),
         ("Test set", _test_set(results)),
-        ("What matters", f"A difference of {study.matters:g} points or more; written down before the runs."),
+        ("What matters", f"A difference of {study.matters:g} points or more{_when(study)}."),
         ("Planned comparisons", f"{planned}."),
+        *((("Changed once results were there", f"{'; '.join(study.replanned)}."),) if study.replanned else ()),
     )  # fmt: skip
+
+
+def _when(study: Study) -> str:
+    return "" if study.replanned else "; written down before the runs"
 
 
 def network(study: Study) -> str:

@@ -4,13 +4,15 @@ import errno
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from striate.core.errors import RunError
+
+_UNFINISHED = ".unfinished"
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -20,17 +22,20 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        beside = Path(name)
+        beside = _beside(path)
         try:
             write(beside)
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
-            beside.chmod(0o644)  # mkstemp's own mode would hide a shared result from its readers
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Take out what writes that were killed have left in `folder`; the caller holds its lock."""
+    for left in folder.glob(f".*{_UNFINISHED}"):
+        left.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,6 +50,10 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """A JSON file, atomically; the keys keep their order."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_UNFINISHED}")
 
 
 @contextmanager

@@ -16,10 +16,13 @@ newest. A run without a summary is unfinished, whatever else it holds.
       predictions.npz       what it said of each validation and test image
 """
 
+import hashlib
 import re
+import unicodedata
 from pathlib import Path
 
 FORMAT = 1
+LONGEST = 60
 
 RUN = "run.yaml"
 ENVIRONMENT = "env.json"
@@ -42,5 +45,9 @@ def run_folder(study: Path, arm: str, seed: int) -> Path:
 
 
 def slug(name: str) -> str:
-    """A file name for an arm or a study: letters, digits and -_.=+, everything else a dash."""
-    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "unnamed"
+    """A file name for an arm or a study: letters, digits and -_.=+, everything else a dash; long ones are cut."""
+    plain = re.sub(r"[^\w.=+-]+", "-", unicodedata.normalize("NFC", name)).strip("-.") or "unnamed"
+    if len(plain) <= LONGEST:
+        return plain
+    # File systems allow 255 bytes; what is cut off still tells two names apart.
+    return f"{plain[:LONGEST].rstrip('-.')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

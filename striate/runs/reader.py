@@ -53,7 +53,11 @@ def read(folder: Path) -> Run:
     path = folder / layout.RUN
     try:
         job = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(job, dict) or not {"format", "fingerprint", "seed"} <= job.keys():
+        if (
+            not isinstance(job, dict)
+            or not isinstance(job.get("format"), int)
+            or not {"fingerprint", "seed"} <= job.keys()
+        ):
             raise RunError(f"{path}: is not the description of a run (format, fingerprint, seed)")
     except FileNotFoundError as error:
         raise RunError(f"{folder}: holds no run (no {layout.RUN})") from error
@@ -85,7 +89,12 @@ def _json(path: Path) -> dict[str, Any]:
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
         # Only a whole line counts: half a number is still valid JSON.
         if line.endswith("\n"):
-            yield json.loads(line)
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise RunError(
+                    f"{path}, line {number}: is not JSON; remove the run's folder to train it again"
+                ) from error

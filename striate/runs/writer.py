@@ -16,7 +16,7 @@ import yaml
 from striate.core.errors import RunError
 from striate.core.records import Record
 from striate.runs import layout
-from striate.runs.files import disk_errors, write_atomic, write_json, write_text
+from striate.runs.files import disk_errors, sweep, write_atomic, write_json, write_text
 from striate.runs.job import Job
 from striate.runs.reader import read
 
@@ -59,7 +59,8 @@ class RunWriter:
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._lock.acquire(timeout=0)
+            with disk_errors(self.folder):
+                self._lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise RunError(f"{self.folder}: another process is training this run; wait for it to end") from error
         try:
@@ -98,7 +99,9 @@ class RunWriter:
         write_text(self.path(layout.LOG), text)
 
     def finish(self, summary: Summary) -> None:
-        """The finished marker. A run that reached its end needs no checkpoint any more."""
+        """The finished marker. A run that reached its end needs no checkpoint, and no later failure undoes it."""
+        if summary.state == "failed" and read(self.folder).is_result:
+            return
         write_json(self.path(layout.SUMMARY), summary.model_dump(mode="json"))
         if summary.state != "failed":
             self.path(layout.CHECKPOINT).unlink(missing_ok=True)
@@ -113,6 +116,8 @@ class RunWriter:
                 )
             if there.state == "failed":  # tried again: its marker must not outlive the attempt
                 self.path(layout.SUMMARY).unlink(missing_ok=True)
+                self.path(layout.LOG).unlink(missing_ok=True)
+            sweep(self.folder)
             return
         content = {
             "format": layout.FORMAT,

@@ -4,6 +4,7 @@ study = load("batchnorm", "recipe.epochs=4", seeds=3)
 results = study.run()
 """
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import yaml
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, StudyError
+from striate.data import NAMES
 from striate.runs import layout
 from striate.runs.files import disk_errors, write_text
 from striate.studies.execute.protocol import Event, Scheduler, Task
@@ -37,7 +39,7 @@ class LoadedStudy:
     folder: Path
 
     def plan(self) -> Plan:
-        """Every run and how far it is; reads the images, trains and writes nothing."""
+        """Every run and how far it is; reads the images (and may fetch or cache them), trains nothing."""
         return make_plan(self.study, self.arms, self.folder)
 
     def results(self) -> Results:
@@ -67,11 +69,13 @@ class LoadedStudy:
         plan = self.plan()
         scheduler = scheduler or local_scheduler(plan, jobs, device)
         with self._locked():
-            self._write_study()
+            self._write_study(plan)
             on_plan(plan)
             tasks = [Task(run.label, run.job, run.folder) for run in plan.missing]
-            for event in scheduler.run(tasks, should_stop) if tasks else ():
-                on_event(event)
+            # Closed whatever happens: no run may go on after the lock is released.
+            with contextlib.closing(scheduler.run(tasks, should_stop)) as events:
+                for event in events:
+                    on_event(event)
         return self.results()
 
     def check_optimizers(self) -> None:
@@ -86,18 +90,20 @@ class LoadedStudy:
             with _named(arm):
                 check_optimizer(arm.recipe.optimizer)
 
-    def _write_study(self) -> None:
+    def _write_study(self, plan: Plan) -> None:
         """The study as it is run, overrides and name in it, so that its folder can be read and run alone."""
         data = {**self.document.data, "name": self.study.name}
+        if changed := plan.replanned():
+            data["replanned"] = list(changed)
         write_text(self.folder / layout.STUDY, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with disk_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.folder / layout.LOCK)
         try:
-            lock.acquire(timeout=0)
+            with disk_errors(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=0)
         except filelock.Timeout as error:
             raise StudyError(
                 f"{self.folder}: another process is running this study; wait for it, or choose another --out"
@@ -118,7 +124,8 @@ def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str
     document = _anchored(config.read(path), path.parent)
     changes = [_from_here(text) for text in overrides] + ([f"seeds={seeds}"] if seeds is not None else [])
     study, arms, document = read_study(document, changes)
-    return LoadedStudy(study, arms, document, Path(out) / layout.slug(study.name))
+    is_kept = path.name == layout.STUDY and Path(source).is_dir()  # a study's own folder: its runs are there
+    return LoadedStudy(study, arms, document, path.parent if is_kept else Path(out) / layout.slug(study.name))
 
 
 def built_in() -> dict[str, Study]:
@@ -146,17 +153,21 @@ def _anchored(document: Document, folder: Path) -> Document:
     return Document(data, document.name, document.places)
 
 
-def _sources(data: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every place in a study's data that names a source of images."""
+def _sources(data: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a study's data that names a source of images, as (what holds it, its key)."""
     if isinstance(data, dict):
         for key, value in data.items():
             if key in {"data", "data.source", "source"} and isinstance(value, str):
                 yield data, key
+            elif key in {"data", "data.source"} and isinstance(value, list):  # a factor of a grid
+                yield from ((value, index) for index, item in enumerate(value) if isinstance(item, str))
             elif key in {"data", "arms"} or isinstance(value, dict):
                 yield from _sources(value)
 
 
 def _absolute(source: str, folder: Path) -> str:
+    if source in NAMES:
+        return source
     return str((folder / source).resolve()) if (folder / source).exists() else source
 
 

@@ -3,7 +3,7 @@
 A plan knows what is done already, and refuses a folder that another study has made.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from typing import Literal
 from striate.core import config
 from striate.core.errors import ConfigError, StriateError, StudyError
 from striate.core.records import fingerprint
-from striate.data import DataConfig, Dataset, load, split
+from striate.data import Dataset, load, split
 from striate.nets import parameters
 from striate.runs import Job, layout, read
 from striate.studies.study import Arm, Study, read_study
@@ -48,6 +48,28 @@ class Plan:
         """What is to be trained."""
         return tuple(run for run in self.runs if run.state != "done")
 
+    def replanned(self) -> tuple[str, ...]:
+        """What the kept study file planned otherwise, and was changed after runs had finished; and what it says of that."""
+        path = self.folder / layout.STUDY
+        done = [run.arm for run in self.runs if run.state == "done"]
+        if not path.exists() or not done:
+            return ()
+        before, _, _ = read_study(config.read(path))
+        return (
+            *before.replanned,
+            *(f"{what}, after {len(done)} finished runs" for what in _changes(before, self.study, done)),
+        )
+
+
+def _changes(before: Study, now: Study, done: Sequence[str]) -> Iterator[str]:
+    if before.matters != now.matters:
+        yield f"matters changed from {before.matters:g} to {now.matters:g}"
+    for comparison in set(now.comparisons) - set(before.comparisons):
+        if comparison.first in done and comparison.second in done:  # else it was planned before its runs
+            yield f"comparison '{comparison}' added"
+    for comparison in set(before.comparisons) - set(now.comparisons):
+        yield f"comparison '{comparison}' taken out"
+
 
 def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
     """The plan of `study` in `folder`; reads the images, writes nothing.
@@ -55,18 +77,25 @@ def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
     Raises:
         StriateError: for data that is not there, a network that does not fit, a folder of another study.
     """
-    loaded: dict[str, Dataset] = {}
-    datasets = {
-        arm.name: loaded.setdefault(_key(arm.data), loaded.get(_key(arm.data)) or load(arm.data)) for arm in arms
-    }
+    datasets = _datasets(arms)
     counts = {arm.name: _fits(study, arm, datasets[arm.name]) for arm in arms}
     runs = tuple(_planned(arm, seed, datasets[arm.name], folder) for arm in arms for seed in study.seeds)
+    for arm in arms:
+        _alike_on_disk(arm, datasets[arm.name], folder)
     _same_study(study, arms, runs, folder)
     return Plan(study, tuple(arms), folder, runs, datasets, counts)
 
 
-def _key(data: DataConfig) -> str:
-    return f"{data.source}:{fingerprint(data)}"
+def _datasets(arms: Sequence[Arm]) -> dict[str, Dataset]:
+    """The dataset of each arm; those of equal settings are loaded once."""
+    loaded: dict[tuple[str, str], Dataset] = {}
+    found = {}
+    for arm in arms:
+        key = (arm.data.source, fingerprint(arm.data))
+        if key not in loaded:
+            loaded[key] = load(arm.data)
+        found[arm.name] = loaded[key]
+    return found
 
 
 def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
@@ -86,9 +115,16 @@ def _planned(arm: Arm, seed: int, dataset: Dataset, folder: Path) -> Planned:
     job = Job(data=arm.data, digest=dataset.digest, network=arm.network, recipe=arm.recipe, seed=seed)
     place = layout.run_folder(folder, arm.name, seed)
     if not (place / layout.RUN).exists():
+        if any((place / name).exists() for name in (layout.SUMMARY, layout.METRICS, layout.CHECKPOINT)):
+            raise StudyError(f"{place}: holds results without the {layout.RUN} that says of what; remove that folder")
         return Planned(arm.name, seed, job, place, "new")
     there = read(place)
     if there.fingerprint != job.fingerprint:
+        if there.job.get("digest") != job.digest:
+            raise StudyError(
+                f"{place}: was trained on other images than '{dataset.name}' has now; "
+                "bring back the images, choose another --out, or remove that folder"
+            )
         raise StudyError(
             f"{place}: holds a run with other settings than this study's arm '{arm.name}'; "
             "choose another --out, give the study another name (name=...), or remove that folder"
@@ -97,6 +133,12 @@ def _planned(arm: Arm, seed: int, dataset: Dataset, folder: Path) -> Planned:
         "done" if there.is_result else "failed" if there.state == "failed" else "unfinished"
     )
     return Planned(arm.name, seed, job, place, state)
+
+
+def _alike_on_disk(arm: Arm, dataset: Dataset, folder: Path) -> None:
+    """Seeds that this study leaves out count too: one arm's folder never holds runs of two settings."""
+    for path in sorted((folder / layout.slug(arm.name)).glob(f"seed-*/{layout.RUN}")):
+        _planned(arm, read(path.parent).seed, dataset, folder)
 
 
 def _same_study(study: Study, arms: Sequence[Arm], runs: Sequence[Planned], folder: Path) -> None:

@@ -110,6 +110,9 @@ class Results:
             for row in self.rows
         ]
 
+    def _arm(self, name: str) -> Arm:
+        return next(arm for arm in self.arms if arm.name == name)
+
     def _measured(self, arm: str) -> Measured:
         rows = self.of(arm)
         return Measured(
@@ -117,6 +120,8 @@ class Results:
             accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
             missing={row.seed: _why_missing(row) for row in rows if row.test_accuracy is None},
             diverged=sum(row.state == "diverged" for row in rows),
+            test_images=min((row.summary["test_images"] for row in rows if row.state == "finished"), default=0),
+            declares_data=any(key.split(".")[0] == "data" for key in self._arm(arm).changes),
             test_digest=" ".join(
                 sorted({row.summary["data"]["test_digest"] for row in rows if row.state == "finished"})
             ),

@@ -5,6 +5,7 @@ seed share their initial weights, batches and augmentation, and what they share 
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,18 +24,21 @@ class Interval:
     n: int
 
 
-def interval(values: Sequence[float], confidence: float = 1 - ALPHA) -> Interval:
-    """The t interval of a mean (Student 1908). Needs two values; equal values give an interval of no width."""
+def interval(values: Sequence[float], confidence: float = 1 - ALPHA, least: float = 0.0) -> Interval:
+    """The t interval of a mean (Student 1908); needs two values.
+
+    It reaches at least `least` to each side: accuracies come in steps of one image, so a few equal ones do not
+    mean that nothing varies.
+    """
     n = len(values)
     mean = math.fsum(values) / n
-    half = t_quantile(confidence, n - 1) * deviation(values) / math.sqrt(n)
+    half = max(least, t_quantile(confidence, n - 1) * deviation(values) / math.sqrt(n))
     return Interval(mean=mean, low=mean - half, high=mean + half, confidence=confidence, n=n)
 
 
 def deviation(values: Sequence[float]) -> float:
     """The sample standard deviation (n - 1)."""
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return statistics.stdev(values)
 
 
 def p_value(differences: Sequence[float]) -> float:
@@ -78,9 +82,10 @@ def seeds_needed(
 
 
 def accuracy_margin(accuracy: float, images: int) -> float:
-    """Half the 95 % interval, in points, that `images` test images leave on one accuracy (binomial, normal limit)."""
-    share = accuracy / 100
-    return 1.96 * 100 * math.sqrt(share * (1 - share) / images)
+    """Half the 95 % interval, in points, that `images` test images leave on one accuracy (Wilson 1927)."""
+    share, z = accuracy / 100, 1.959964
+    spread = math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
+    return 100 * z * spread / (1 + z**2 / images)
 
 
 @lru_cache(maxsize=4096)

@@ -19,6 +19,7 @@ from striate.core.records import Number, Record, Whole
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
+from striate.runs import layout
 from striate.runs.layout import slug
 
 # What an arm may change.
@@ -87,6 +88,8 @@ class Study(Record):
     """The planned comparisons, `first - second`; when left out, each arm against the first (a grid plans none)."""
     matters: Number = Field(0.5, gt=0)
     """The smallest difference of interest, in points of test accuracy."""
+    replanned: tuple[str, ...] = ()
+    """Written by Striate: what was changed in the plan after runs had finished. The report repeats it."""
     claims: tuple[Claim, ...] = ()
     """What someone says (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
 
@@ -119,6 +122,9 @@ class Study(Record):
     def _one_way_to_vary(self) -> Self:
         if self.arms and self.grid:
             raise ValueError("give 'arms' (named variations) or 'grid' (factors to cross), not both")
+        for key, values in self.grid.items():
+            if not values:
+                raise ValueError(f"grid.{key}: needs a value or more, got an empty list")
         return self
 
     @property
@@ -190,11 +196,15 @@ def _check(study: Study, arms: tuple[Arm, ...], document: Document) -> None:
             raise ConfigError(
                 f"{place}: the arms '{one.name}' and '{other.name}' are alike; change something in one, or remove it"
             )
-        if slug(one.name) == slug(other.name):
+        # Some file systems do not tell upper from lower case.
+        if slug(one.name).casefold() == slug(other.name).casefold():
             raise ConfigError(
                 f"{place}: the arms '{one.name}' and '{other.name}' would share the folder '{slug(one.name)}'; rename one"
             )
     names = [arm.name for arm in arms]
+    for name in names:
+        if slug(name).casefold() in {layout.STUDY, layout.REPORT}:
+            raise ConfigError(f"{place}: an arm cannot be called '{name}': a file of the study has that name")
     for index, comparison in enumerate(study.compare or ()):
         where = f"{document.place(('compare', index))}: compare"
         for name in (comparison.first, comparison.second):

@@ -40,6 +40,8 @@ class Measured:
     missing: Mapping[int, str] = field(default_factory=dict)  # by seed: "failed (out of memory)"
     diverged: int = 0
     test_digest: str = ""  # equal digests: tested on the same images; empty where no run came to the test
+    test_images: int = 0
+    declares_data: bool = False  # the arm itself changes the data, so other images are what is compared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +107,8 @@ def _obstacle(first: Measured, second: Measured) -> str:
     ]
     if missing:
         return "; ".join(missing)
-    if first.test_digest and second.test_digest and first.test_digest != second.test_digest:
+    declared = first.declares_data or second.declares_data
+    if first.test_digest and second.test_digest and first.test_digest != second.test_digest and not declared:
         return "the two arms were tested on different images"
     return ""
 
@@ -134,12 +137,13 @@ def _verdict(
     values = list(differences.values())
     if confidence is None:
         return replace(said, label="too few seeds", sentence=_too_few(said))
-    found = interval(values, confidence)
+    images = min(first.test_images, second.test_images)
+    found = interval(values, confidence, least=100 / images if images else 0.0)
     said = replace(said, label=label(found.low, found.high, matters), interval=found, p=p_value(values))
     if said.label == "undecided":
         needed = seeds_needed(values, matters, confidence)
-        said = replace(said, more_seeds=max(needed - len(values), 1) if needed else None)
-    return replace(said, sentence=_sentence(said, found, a, b) + _diverged(first, second))
+        said = replace(said, more_seeds=max(needed - len(values), 0) if needed else None)
+    return replace(said, sentence=_sentence(said, found, a, b) + _declared(first, second) + _diverged(first, second))
 
 
 def _too_few(said: Verdict) -> str:
@@ -174,7 +178,14 @@ def _more(said: Verdict) -> str:
     if said.more_seeds is None:
         return f"The seeds differ so much that no sensible number of them {aim}."
     n = len(said.differences)
+    if not said.more_seeds:
+        return f"The interval is narrower than +-{said.matters:g} points already; the difference lies near the edge of what matters."
     return f"About {n + said.more_seeds} seeds each ({said.more_seeds} more) {aim}."
+
+
+def _declared(first: Measured, second: Measured) -> str:
+    differs = first.test_digest != second.test_digest and (first.declares_data or second.declares_data)
+    return " Each was tested on the images that its arm declares." if differs else ""
 
 
 def _diverged(first: Measured, second: Measured) -> str:

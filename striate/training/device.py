@@ -3,6 +3,8 @@
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -43,10 +45,16 @@ def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> 
 def prepare(setup: Setup) -> None:
     """Settings of the process that a run relies on."""
     torch.set_num_threads(setup.threads)
-    if setup.device.type == "cpu":
-        _keep_freed_memory()
     if setup.device.type == "cuda":
         torch.backends.cudnn.benchmark = True
+
+
+@contextmanager
+def own_random_numbers(setup: Setup) -> Iterator[None]:
+    """Leave the caller's generators as they were: torch's own, and that of the one GPU that is used."""
+    devices = [torch.cuda.current_device()] if setup.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
 
 
 def name(device: torch.device) -> str:
@@ -99,9 +107,12 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _keep_freed_memory() -> None:
-    """Let glibc keep what is freed: each step asks for the same large tensors again, and getting zeroed
-    pages from the kernel each time cost 9 % of a step (network D1, two cores)."""
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed, for the rest of this process.
+
+    Each step asks for the same large tensors again, and getting zeroed pages from the kernel each time cost 9 %
+    of a step (network D1, two cores).
+    """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)

@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def describe(setup: Setup) -> dict[str, Any]:
         "channels_last": True,
     }
     commit = _commit()
-    return {**facts, "commit": commit} if commit else facts
+    return {**facts, "study_commit": commit} if commit else facts
 
 
 def _commit() -> str:
@@ -38,13 +37,3 @@ def _commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def process_memory() -> int:
-    """The most memory this process has held, in bytes; 0 where the system does not say."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024

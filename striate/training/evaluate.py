@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from striate.training.feed import Feed
 
-# Large enough for the matrix units, small enough for any memory: activations of 32x32 images stay under 1 GB.
-BATCH = 500
+# Large enough for the matrix units, small enough for memory: as many pixels as 500 images of 32x32.
+PIXELS = 500 * 32 * 32
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ def evaluate(module: nn.Module, feed: Feed) -> Evaluation:
     setup = feed.setup
     logits = []
     with torch.autocast(setup.device.type, setup.dtype, enabled=setup.dtype != torch.float32):
-        for images, _ in feed.in_order(BATCH):
+        _, H, W, _ = feed.images_NHWC.shape
+        for images, _ in feed.in_order(max(1, PIXELS // (H * W))):
             logits.append(module(images).float())
     module.train(was_training)
     return Evaluation(torch.cat(logits).cpu().numpy(), feed.labels_N.cpu().numpy())

@@ -23,8 +23,8 @@ class Feed:
         owned = images if images.flags.writeable else images.copy()
         self.images_NHWC = torch.from_numpy(owned).to(setup.device)
         self.labels_N = torch.from_numpy(np.asarray(labels, np.int64)).to(setup.device)
-        self._scale_C = torch.tensor(1 / (255 * std), dtype=torch.float32, device=setup.device)
-        self._shift_C = torch.tensor(-mean / std, dtype=torch.float32, device=setup.device)
+        self._scale_C = torch.from_numpy((1 / (255 * std)).astype(np.float32)).to(setup.device)
+        self._shift_C = torch.from_numpy((-mean / std).astype(np.float32)).to(setup.device)
 
     def __len__(self) -> int:
         return len(self.labels_N)

@@ -31,43 +31,67 @@ class Best:
 
 @dataclass
 class Learner:
-    """A network in training."""
+    """A network in training on one device."""
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
     seed: int
+    device: torch.device
     epoch: int = 0  # epochs done
     step: int = 0  # steps done in the epoch that runs
-    loss_sum: float = 0.0  # over the images of the epoch that runs
-    right: int = 0
-    seen: int = 0
+    seen: int = 0  # images of the epoch that runs
     epoch_seconds: float = 0.0  # spent on the steps of the epoch that runs
     seconds: float = 0.0  # spent in all
+    sums: Tensor = field(init=False)  # (loss, right) over the images of the epoch that runs, on the device
+    mean_loss: float = 0.0  # as of the last look
     best: Best = field(default_factory=Best)
 
-    _PLAIN = ("epoch", "step", "loss_sum", "right", "seen", "epoch_seconds", "seconds")
+    _PLAIN = ("epoch", "step", "seen", "epoch_seconds", "seconds")
+
+    def __post_init__(self) -> None:
+        self._set_sums([0.0, 0.0])
 
     def begin_epoch(self) -> None:
-        self.step = self.right = self.seen = 0
-        self.loss_sum = self.epoch_seconds = 0.0
+        self.step = self.seen = 0
+        self.epoch_seconds = 0.0
+        self._set_sums([0.0, 0.0])
         torch.manual_seed(integer(self.seed, "dropout", self.epoch))
 
+    def look(self) -> tuple[float, float]:
+        """Mean loss and share right over the images of the epoch so far. Waits for the device."""
+        loss, right = self.sums.tolist()
+        self.mean_loss = loss / self.seen
+        return self.mean_loss, right / self.seen
+
     def state(self) -> dict[str, Any]:
-        cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
         return {
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "plain": {name: getattr(self, name) for name in self._PLAIN},
+            "sums": self.sums.tolist(),
             "best": vars(self.best),
-            "random": {"cpu": torch.get_rng_state(), "cuda": cuda},
+            "random": {"cpu": torch.get_rng_state(), self.device.type: self._generator().get_rng_state()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        fused = [group.get("fused") for group in self.optimizer.param_groups]
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, here in zip(self.optimizer.param_groups, fused, strict=True):
+            group["fused"] = here  # what this device can do, not what the last one could
         for name in self._PLAIN:
             setattr(self, name, state["plain"][name])
+        self._set_sums(state["sums"])
         self.best = Best(**state["best"])
         torch.set_rng_state(state["random"]["cpu"])
-        if state["random"]["cuda"] is not None and torch.cuda.is_available():
-            torch.cuda.set_rng_state(state["random"]["cuda"])
+        if self.device.type in state["random"]:
+            self._generator().set_rng_state(state["random"][self.device.type])
+
+    def _set_sums(self, values: list[float]) -> None:
+        # Apple's GPUs have no float64; float32 still counts to 16 million.
+        dtype = torch.float32 if self.device.type == "mps" else torch.float64
+        self.sums = torch.tensor(values, dtype=dtype, device=self.device)
+
+    def _generator(self) -> Any:
+        """The module that holds the device's random state: torch itself for the CPU."""
+        return torch if self.device.type == "cpu" else torch.get_device_module(self.device)

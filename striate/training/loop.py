@@ -13,8 +13,9 @@ from striate.recipes import Recipe, factor
 from striate.training.feed import Feed
 from striate.training.learner import Learner
 
-# Reading a number off a GPU waits for it, so a step there is looked at this often.
+# Reading a number off a GPU waits for it, so a step there is looked at this often; on a CPU each step is.
 LOOK_EVERY = 20
+WAITS_FOR_NOTHING = "cpu"
 
 
 class DivergedError(StriateError):
@@ -32,30 +33,23 @@ def run_epoch(learner: Learner, feed: Feed, recipe: Recipe, should_stop: Callabl
     draws = augment.draw(seed, epoch, count, flip=recipe.augment.flip, crop=recipe.augment.crop)
     cuts = batches.cuts(count, recipe.batch_size)
     steps = recipe.epochs * len(cuts)
-    device = feed.setup.device
-    sums = torch.tensor([learner.loss_sum, learner.right], dtype=torch.float64, device=device)
+    looks_always = feed.setup.device.type == WAITS_FOR_NOTHING
     learner.module.train()
     for cut in cuts[learner.step :]:
         if should_stop():
-            _look(learner, sums)
             return
         started = time.perf_counter()
         rate = recipe.optimizer.lr * factor(recipe.schedule, epoch * len(cuts) + learner.step, steps, recipe.epochs)
-        sums += step(learner, feed, recipe, rate, feed.batch(order[cut], draws[cut]))
+        learner.sums += step(learner, feed, recipe, rate, feed.batch(order[cut], draws[cut]))
         learner.step += 1
         learner.seen += cut.stop - cut.start
-        if device.type == "cpu" or learner.step % LOOK_EVERY == 0 or learner.step == len(cuts):
-            _look(learner, sums)
+        is_looked_at = looks_always or learner.step % LOOK_EVERY == 0 or learner.step == len(cuts)
+        diverged = is_looked_at and not math.isfinite(learner.look()[0])
         learner.epoch_seconds += time.perf_counter() - started
-        if not math.isfinite(learner.loss_sum):
+        if diverged:
             where = f"epoch {epoch + 1}, step {learner.step} of {len(cuts)}"
             raise DivergedError(f"the loss stopped being a finite number in {where}")
         yield
-
-
-def _look(learner: Learner, sums: torch.Tensor) -> None:
-    learner.loss_sum, right = sums.tolist()
-    learner.right = int(right)
 
 
 def step(
@@ -74,4 +68,4 @@ def step(
     loss.backward()
     learner.optimizer.step()
     with torch.no_grad():
-        return torch.stack([loss.double() * len(labels), (logits.argmax(1) == labels).sum().double()])
+        return torch.stack([loss * len(labels), (logits.argmax(1) == labels).sum().to(loss.dtype)])

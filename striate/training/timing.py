@@ -11,7 +11,7 @@ from striate.nets import NetworkConfig
 from striate.nets.torch_build import build
 from striate.recipes import Recipe
 from striate.training import optimizers
-from striate.training.device import Setup, prepare
+from striate.training.device import Setup, own_random_numbers, prepare
 from striate.training.feed import Feed
 from striate.training.learner import Learner
 from striate.training.loop import step
@@ -30,10 +30,10 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     feed = Feed(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
     module = build(network, (channels, dataset.height, dataset.width), len(dataset.classes), seed=0)
     module.to(setup.device).to(memory_format=torch.channels_last).train()
-    learner = Learner(module, optimizers.build(recipe.optimizer, module.parameters()), seed=0)
+    learner = Learner(module, optimizers.build(recipe.optimizer, module.parameters()), 0, setup.device)
     draws = draw(0, 0, size, flip=recipe.augment.flip, crop=recipe.augment.crop)
     taken: list[float] = []
-    with torch.random.fork_rng():
+    with own_random_numbers(setup):
         while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):
             started = time.perf_counter()
             float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(np.arange(size), draws))[0])

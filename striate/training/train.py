@@ -23,7 +23,7 @@ from striate.nets.torch_build import build
 from striate.runs import Job, RunWriter, Summary, layout, read
 from striate.training import optimizers
 from striate.training.checkpoint import Checkpoints, save_weights
-from striate.training.device import Setup, choose, prepare
+from striate.training.device import Setup, choose, own_random_numbers, prepare
 from striate.training.environment import describe
 from striate.training.evaluate import Evaluation, evaluate
 from striate.training.feed import Feed
@@ -62,7 +62,7 @@ def train(
         TrainingError: when the images are not those that the job names.
         StriateError: whatever else is the user's to mend. The summary then says `failed` and why, and the log has the traceback.
     """
-    with RunWriter(folder, job) as writer, torch.random.fork_rng():
+    with RunWriter(folder, job) as writer:
         if (done := read(folder)).is_result:
             return Summary.model_validate(done.summary)
         try:
@@ -71,10 +71,11 @@ def train(
                 raise TrainingError(
                     f"the images of '{dataset.name}' are not those that this run was planned with; they changed meanwhile"
                 )
-            setup = choose(job.recipe, device, threads or _threads_before(folder))
+            setup = choose(job.recipe, device, _threads_before(folder) or threads)
             prepare(setup)
             writer.environment(describe(setup))
-            return _Training(job, dataset, setup, writer).run(report, should_stop)
+            with own_random_numbers(setup):
+                return _Training(job, dataset, setup, writer).run(report, should_stop)
         except Exception as error:
             # Out of memory is an exception too; whatever it was, the folder says so and the next attempt starts from the last save.
             _note_failure(writer, error)
@@ -93,7 +94,9 @@ class _Training:
         shape = (dataset.channels, dataset.height, dataset.width)
         module = build(job.network, shape, len(dataset.classes), job.seed)
         module.to(setup.device).to(memory_format=torch.channels_last)
-        self.learner = Learner(module, optimizers.build(job.recipe.optimizer, module.parameters()), job.seed)
+        self.learner = Learner(
+            module, optimizers.build(job.recipe.optimizer, module.parameters()), job.seed, setup.device
+        )
         self.checkpoints = Checkpoints(writer)
 
     def run(self, report: Callable[[Progress], None], should_stop: Callable[[], bool]) -> Summary | None:
@@ -109,7 +112,7 @@ class _Training:
                 for _ in run_epoch(learner, self.train_feed, self.job.recipe, should_stop):
                     reporter.step()
                     self.checkpoints.maybe(learner, after_epoch=False)
-                if should_stop() and learner.seen < len(self.train_feed):
+                if learner.seen < len(self.train_feed):  # it was asked to stop
                     self.checkpoints.save(learner)
                     return None
                 reporter.accuracy = self._end_epoch()
@@ -133,10 +136,11 @@ class _Training:
     def _row(self, seen: Evaluation | None) -> dict[str, Any]:
         """The numbers of an epoch; `seen` is None for the epoch that a run diverged in, which has no end."""
         learner = self.learner
+        loss, accuracy = learner.look()
         return {
             "epoch": learner.epoch if seen else learner.epoch + 1,
-            "train_loss": _finite(learner.loss_sum / learner.seen),
-            "train_accuracy": learner.right / learner.seen if seen else None,
+            "train_loss": _finite(loss),
+            "train_accuracy": accuracy if seen else None,
             "validation_loss": _finite(seen.loss) if seen else None,
             "validation_accuracy": seen.accuracy if seen else None,
             "learning_rate": learner.optimizer.param_groups[0]["lr"],
@@ -155,7 +159,7 @@ class _Training:
         test = evaluate(learner.module, self._feed(part))
         self.writer.save(layout.PREDICTIONS, lambda path: _write_predictions(path, validation, test))
         facts = self._facts()
-        facts["data"]["test_digest"] = hashlib.sha256(part.images.tobytes() + part.labels.tobytes()).hexdigest()
+        facts["data"]["test_digest"] = _digest(part)
         return Summary(
             **facts,
             state="finished",
@@ -217,7 +221,7 @@ class _Reporter:
                 epoch=learner.epoch + 1,
                 epochs=epochs,
                 share=(learner.epoch + learner.seen / images) / epochs,
-                loss=_finite(learner.loss_sum / learner.seen),
+                loss=_finite(learner.mean_loss),
                 images_per_second=learner.seen / learner.epoch_seconds,
                 validation_accuracy=self.accuracy,
             )
@@ -238,6 +242,13 @@ def _note_failure(writer: RunWriter, error: Exception) -> None:
                 state="failed", reason=str(error) or type(error).__name__, epochs=0, seconds=0, parameters=0, classes=0
             )
         )
+
+
+def _digest(part: Part) -> str:
+    """Names the images and labels of a part."""
+    found = hashlib.sha256(np.ascontiguousarray(part.images).data)
+    found.update(np.ascontiguousarray(part.labels).data)
+    return found.hexdigest()
 
 
 def _write_predictions(path: Path, validation: Evaluation, test: Evaluation) -> None:

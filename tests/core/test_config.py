@@ -72,6 +72,7 @@ def test_a_record_may_be_written_short():
         ("data: d\n\tlr: 1", "study.yaml, line 2: not valid YAML: found character '\\t' that cannot start any token"),
         ("- a\n- b", "study.yaml: must be keys and values (question: ..., data: ...), got ['a', 'b']"),
         ("just words", "study.yaml: must be keys and values (question: ..., data: ...), got 'just words'"),
+        ("data: &x {source: *x}", "study.yaml, line 1: an alias stands inside what it repeats"),
         ("a: &x 1\nb: *y", "study.yaml, line 2: not valid YAML: found undefined alias 'y'"),
     ],
 )

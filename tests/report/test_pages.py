@@ -177,3 +177,15 @@ def test_importing_the_room_loads_nothing_heavy():
 
 def test_the_yaml_is_yaml(two):
     assert yaml.safe_load(study_yaml(two.study))["matters"] == 0.5
+
+
+def test_numbers_in_names_stay_as_they_are_and_numbers_of_drawings_are_rounded():
+    """A grid's arms are called by their values: lr=0.0005 must not become lr=0.00."""
+    spec = {
+        "data": {"values": [{"x": 1 / 3, "arm": "lr=0.0005"}]},
+        "mark": "point",
+        "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "arm", "type": "nominal"}},
+    }
+    drawn = str(svg.render(spec, "f", "label"))
+    assert ">lr=0.0005<" in drawn
+    assert not re.search(r'<path[^>]* d="[^"]*\d\.\d{3}', drawn)

@@ -3,6 +3,7 @@
 import errno
 import json
 import threading
+from pathlib import Path
 
 import pytest
 import yaml
@@ -152,6 +153,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
 def test_a_full_disk_leaves_the_run_resumable(tmp_path):
     """/dev/full refuses each write as a full disk does."""
     with RunWriter(tmp_path, make_job()) as writer:
@@ -164,6 +166,29 @@ def test_a_full_disk_leaves_the_run_resumable(tmp_path):
     (tmp_path / "kept").rename(tmp_path / layout.METRICS)
     assert read(tmp_path).state == "unfinished"
     assert [row["epoch"] for row in read(tmp_path).metrics] == [1]
+
+
+def test_what_a_killed_write_left_is_swept_when_the_run_is_taken_up(tmp_path):
+    with RunWriter(tmp_path, make_job()):
+        pass
+    (tmp_path / ".last.pt.0123abcd.unfinished").write_text("half")
+    with RunWriter(tmp_path, make_job()):
+        assert not list(tmp_path.glob(".*.unfinished"))
+
+
+def test_a_result_is_not_undone_by_a_later_failure(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.finish(finished())
+        writer.finish(finished(state="failed"))
+    assert read(tmp_path).state == "finished"
+
+
+def test_a_broken_line_in_the_middle_of_the_metrics_is_named(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.append({"epoch": 1})
+    (tmp_path / layout.METRICS).write_text('{"epoch": 1}\nrubbish\n{"epoch": 3}\n')
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 2: is not JSON"):
+        read(tmp_path)
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
@@ -231,6 +256,13 @@ def test_json_that_other_programs_cannot_read_is_never_written(tmp_path):
 )
 def test_a_name_makes_a_folder_that_stays_inside(name, slug):
     assert layout.slug(name) == slug
+
+
+def test_a_long_name_is_cut_and_still_tells_two_apart():
+    names = ["conv8 " * 60 + end for end in "ab"]
+    slugs = {layout.slug(name) for name in names}
+    assert len(slugs) == 2
+    assert max(len(found) for found in slugs) < 80
 
 
 def test_the_summary_comes_back(tmp_path):

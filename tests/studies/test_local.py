@@ -8,7 +8,7 @@ import pytest
 from striate.data import DataConfig, load
 from striate.runs import read
 from striate.studies.execute.local import LocalScheduler
-from tests.contracts.scheduler import SchedulerContract, make_tasks
+from tests.contracts.scheduler import InlineScheduler, SchedulerContract, make_tasks
 from tests.studies.conftest import STUDY, write_study
 
 
@@ -77,3 +77,27 @@ def _children() -> list[int]:
         for child in psutil.Process().children()
         if "striate.studies.execute.worker" in " ".join(child.cmdline())
     ]
+
+
+def test_a_process_that_ends_in_the_middle_of_a_word_is_a_failed_run(tmp_path, squares, monkeypatch):
+    """As a kill while it writes: half a message, and the study must neither hang nor believe it."""
+    program = tmp_path / "torn"
+    program.write_text('#!/bin/sh\nread task\nprintf \'{"kind": "fini\'\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("striate.studies.execute.local.sys.executable", str(program))
+    (task,) = make_tasks(tmp_path, *squares, count=1)
+    events = list(LocalScheduler(1, 1, "cpu").run([task]))
+    assert [event.kind for event in events] == ["started", "failed"]
+    assert events[1].data["reason"] == "the process ended with code 0"
+
+
+def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, monkeypatch):
+    (task,) = make_tasks(tmp_path, *squares, count=1)
+    list(InlineScheduler().run([task]))
+    program = tmp_path / "silent"
+    program.write_text("#!/bin/sh\nread task\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("striate.studies.execute.local.sys.executable", str(program))
+    events = list(LocalScheduler(1, 1, "cpu").run([task]))
+    assert [event.kind for event in events] == ["started", "finished"]
+    assert read(task.folder).state == "finished"

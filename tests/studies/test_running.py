@@ -181,3 +181,45 @@ def test_a_diverged_run_is_an_outcome(tmp_path):
     assert "Diverged, and counted as chance: 3 runs of normalized." in results.verdicts[0].sentence
     assert results.is_complete
     assert read(results.of("normalized")[0].run.folder).summary["test_accuracy"] is None
+
+
+def test_a_plan_changed_after_the_results_is_kept_and_said(tmp_path):
+    path = write_study(tmp_path, THREE)
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == ()
+    changed = load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert changed.study.replanned == ("matters changed from 0.5 to 0.1, after 6 finished runs",)
+    again = load(path, "matters=0.1", "compare=[plain - normalized]", out=tmp_path / "runs")
+    assert again.run(scheduler=InlineScheduler()).study.replanned == (
+        "matters changed from 0.5 to 0.1, after 6 finished runs",
+        "comparison 'plain - normalized' added, after 6 finished runs",
+        "comparison 'normalized - plain' taken out, after 6 finished runs",
+    )
+
+
+def test_a_new_arm_s_comparison_is_planned_before_its_runs(tmp_path):
+    load(write_study(tmp_path, STUDY), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    grown = write_study(tmp_path, STUDY + "  wide: {network.layers: conv8 pool fc8}\n")
+    assert load(grown, out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == ()
+
+
+def test_a_study_s_own_folder_is_the_study_and_its_runs_are_there(tmp_path):
+    load(write_study(tmp_path, STUDY), out=tmp_path / "elsewhere").run(scheduler=InlineScheduler())
+    again = load(tmp_path / "elsewhere" / "study")
+    assert again.folder == tmp_path / "elsewhere" / "study"
+    assert not again.plan().missing
+
+
+def test_a_listener_that_fails_leaves_no_run_going(tmp_path):
+    closed = []
+
+    class Watched(InlineScheduler):
+        def run(self, tasks, should_stop=lambda: False):
+            try:
+                yield from super().run(tasks, should_stop)
+            finally:
+                closed.append(True)
+
+    with pytest.raises(ZeroDivisionError):
+        load(write_study(tmp_path, STUDY), out=tmp_path / "runs").run(scheduler=Watched(), on_event=lambda _: 1 / 0)
+    assert closed == [True]

@@ -70,10 +70,15 @@ def test_the_seeds_needed_are_the_smallest_that_do():
     assert seeds_needed([0.0, 1000.0, -1000.0], 0.001) is None
 
 
-def test_the_margin_of_an_accuracy_is_the_binomial_s():
-    """90 % of 10,000 images: +-0.59 points; SciPy's normal-limit interval says the same."""
-    low, high = stats.norm.interval(0.95, 0.9, (0.9 * 0.1 / 10_000) ** 0.5)
-    assert accuracy_margin(90, 10_000) == pytest.approx(50 * (high - low), rel=1e-4)
+@pytest.mark.parametrize(("right", "images"), [(9000, 10_000), (359, 359), (0, 100), (153, 306)])
+def test_the_margin_of_an_accuracy_is_scipy_s_wilson_interval(right, images):
+    low, high = stats.binomtest(right, images).proportion_ci(method="wilson")
+    assert accuracy_margin(100 * right / images, images) == pytest.approx(50 * (high - low), rel=1e-5)
+
+
+def test_an_interval_is_never_narrower_than_one_image():
+    found = interval([0.8, 0.8, 0.8], least=0.28)
+    assert (found.low, found.high) == pytest.approx((0.52, 1.08))
 
 
 @pytest.mark.parametrize("effect", [0.0, 2.0])

@@ -50,6 +50,18 @@ def test_a_grid_crosses_its_factors(tmp_path):
     assert study.study.comparisons == ()
 
 
+def test_a_grid_without_values_is_refused(tmp_path):
+    text = STUDY[: STUDY.index("arms:")] + "grid:\n  network.norm: []\n"
+    with pytest.raises(ConfigError, match="grid.network.norm: needs a value or more, got an empty list"):
+        load(write_study(tmp_path, text))
+
+
+def test_a_known_name_is_never_a_folder_that_lies_about(study_file, tmp_path, monkeypatch):
+    (tmp_path / "cifar10").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load(study_file, "data=cifar10").arms[0].data.source == "cifar10"
+
+
 def test_a_study_that_varies_nothing_has_one_arm(tmp_path):
     study = load(write_study(tmp_path, STUDY[: STUDY.index("arms:")]))
     assert [arm.name for arm in study.arms] == ["base"]
@@ -154,6 +166,16 @@ def test_claims_name_arms(tmp_path):
             "network: {norm: batch}",
             "study.yaml, line 12: arm 'normalized': network.layers: is missing; "
             "'network' was given as a whole: write 'network.KEY: value' to change one key of it",
+        ),
+        (
+            "  normalized: {",
+            "  PLAIN: {",
+            "study.yaml, line 10: the arms 'plain' and 'PLAIN' would share the folder 'plain'; rename one",
+        ),
+        (
+            "  normalized: {",
+            "  study.yaml: {",
+            "study.yaml, line 10: an arm cannot be called 'study.yaml': a file of the study has that name",
         ),
         ("arms:", "arms: [", "study.yaml, line 12: not valid YAML: "),
     ],

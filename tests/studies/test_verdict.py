@@ -82,6 +82,30 @@ def test_undecided_says_how_many_seeds_would_do():
     assert f"About {n} seeds each ({n - 3} more) would narrow this to +-0.5 points." in found.sentence
 
 
+def test_an_interval_that_is_narrow_already_is_not_said_to_need_seeds():
+    found = verdict([0.1, 0.3, 0.5])
+    assert (found.label, found.more_seeds) == ("undecided", 0)
+    assert found.sentence.endswith(
+        "narrower than +-0.5 points already; the difference lies near the edge of what matters."
+    )
+
+
+def test_three_equal_differences_are_no_certainty():
+    """300 test images: an accuracy comes in steps of a third of a point."""
+    arms = (arm("new", [90.6] * 3, test_images=300), arm("old", [90.0] * 3, test_images=300))
+    (both,) = judge([arms], 0.5)
+    assert both.label == "better"
+    assert both.interval.high - both.interval.low == pytest.approx(2 / 3)
+
+
+def test_arms_that_declare_other_images_are_compared_and_it_is_said():
+    grey = Measured(arm="grey", accuracy={0: 80.0, 1: 81.0, 2: 80.5}, test_digest="grey", declares_data=True)
+    color = Measured(arm="color", accuracy={0: 85.0, 1: 86.0, 2: 85.6}, test_digest="color")
+    found = judge([(grey, color)], 0.5)[0]
+    assert found.label == "clearly worse"
+    assert found.sentence.endswith("Each was tested on the images that its arm declares.")
+
+
 def test_a_missing_run_leaves_the_comparison_unjudged_and_named():
     new = Measured(
         arm="new",

@@ -1,8 +1,7 @@
 """The door: what a finished run holds, and that nothing but the job decides it."""
 
 import json
-import os
-import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from striate.data import mean_std, split
 from striate.nets import NetworkConfig
 from striate.nets.torch_build import build
 from striate.runs import Summary, read
+from striate.runs import files as run_files
 from striate.training import train as door
 from striate.training.train import train
 from tests.training.conftest import files, make_dataset, make_job
@@ -198,24 +198,70 @@ def test_two_processes_do_not_write_one_run(tmp_path, job, dataset):
         train(job, tmp_path, dataset=dataset)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
 @pytest.mark.parametrize("file", ["last.pt", "best.safetensors", "predictions.npz", "summary.json"])
 def test_a_full_disk_is_said_in_words_and_the_run_goes_on_when_there_is_room(tmp_path, job, dataset, monkeypatch, file):
     """The file that does not fit is written to /dev/full, which refuses each write as a full disk does."""
     monkeypatch.setattr("striate.training.checkpoint.AFTER_EPOCH_SECONDS", -1.0)
     train(job, tmp_path / "whole", dataset=dataset, threads=1)
-    made = tempfile.mkstemp
+    made = run_files._beside
 
-    def full(*, dir, prefix):  # noqa: A002 - the name that mkstemp gives it
-        handle, name = made(dir=dir, prefix=prefix)
-        if prefix == f".{file}.":
-            os.unlink(name)
-            os.symlink("/dev/full", name)
-        return handle, name
+    def full(path):
+        beside = made(path)
+        if path.name == file:
+            beside.symlink_to("/dev/full")
+        return beside
 
-    monkeypatch.setattr(tempfile, "mkstemp", full)
+    monkeypatch.setattr(run_files, "_beside", full)
     with pytest.raises(RunError, match="no space left on the disk"):
         train(job, tmp_path / "full", dataset=dataset, threads=1)
     assert not read(tmp_path / "full").is_result
-    monkeypatch.setattr(tempfile, "mkstemp", made)
+    monkeypatch.setattr(run_files, "_beside", made)
     assert train(job, tmp_path / "full", dataset=dataset).state == "finished"
     assert files(tmp_path / "full") == files(tmp_path / "whole")
+
+
+def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, job, dataset):
+    """The number of threads changes the last bits, so a resumed run does not take what it is offered."""
+    train(job, tmp_path / "whole", dataset=dataset, threads=1)
+    steps = iter([False] * 9)
+    assert train(job, tmp_path / "stopped", dataset=dataset, threads=1, should_stop=lambda: next(steps, True)) is None
+    train(job, tmp_path / "stopped", dataset=dataset, threads=2)
+    assert read(tmp_path / "stopped").environment["threads"] == 1
+    assert files(tmp_path / "stopped") == files(tmp_path / "whole")
+
+
+def test_sums_that_are_looked_at_seldom_are_saved_whole(tmp_path, job, dataset, monkeypatch):
+    """As on a GPU, where most steps are not waited for: a save between two looks loses nothing."""
+    train(job, tmp_path / "whole", dataset=dataset, threads=1)
+    monkeypatch.setattr("striate.training.loop.LOOK_EVERY", 3)
+    monkeypatch.setattr("striate.training.loop.WAITS_FOR_NOTHING", "none")
+    steps = iter([False] * 4)
+    assert train(job, tmp_path / "stopped", dataset=dataset, threads=1, should_stop=lambda: next(steps, True)) is None
+    train(job, tmp_path / "stopped", dataset=dataset)
+    assert files(tmp_path / "stopped") == files(tmp_path / "whole")
+
+
+def test_a_stop_that_is_taken_back_ends_no_epoch_early(tmp_path, job, dataset):
+    steps = iter([False] * 9 + [True])
+    assert train(job, tmp_path / "stopped", dataset=dataset, threads=1, should_stop=lambda: next(steps, False)) is None
+    assert [row["epoch"] for row in read(tmp_path / "stopped").metrics] == [1]
+
+
+def test_images_of_any_size_are_evaluated_in_memory_s_measure(dataset):
+    from striate.training.device import choose
+    from striate.training.evaluate import evaluate
+    from striate.training.feed import Feed
+
+    asked = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, x):
+            asked.append(len(x))
+            return torch.zeros(len(x), 2)
+
+    for side in (8, 2048):
+        images = np.zeros((3, side, side, 1), np.uint8)
+        feed = Feed(images, np.zeros(3), np.zeros(1), np.ones(1), choose(make_job(dataset).recipe, "cpu", 1))
+        assert len(evaluate(Spy(), feed).logits) == 3
+    assert asked == [3, 1, 1, 1]

@@ -38,7 +38,7 @@ def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
             parts.size("validation") + dataset.test_size
         )
     return {
-        "seconds": seconds / scheduler.at_once + (START_SECONDS if plan.missing else 0),
+        "seconds": seconds / max(1, min(scheduler.at_once, len(plan.missing))) + (START_SECONDS if plan.missing else 0),
         "bytes": total_bytes,
         "images_per_second": speeds,
         "at_once": scheduler.at_once,

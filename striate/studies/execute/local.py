@@ -9,11 +9,11 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from striate.core.errors import StriateError
-from striate.runs import RunWriter, Summary
+from striate.runs import RunWriter, Summary, read
 from striate.studies.execute.protocol import ENDINGS, Event, Task
 
 # How long a worker may take to save and go when asked to; a save takes about a second.
@@ -26,7 +26,9 @@ class LocalScheduler:
     def __init__(self, at_once: int = 1, threads: int | None = None, device: str = "auto") -> None:
         self.at_once, self.threads, self.device = at_once, threads, device
 
-    def run(self, tasks: Sequence[Task], should_stop: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+    def run(
+        self, tasks: Sequence[Task], should_stop: Callable[[], bool] = lambda: False
+    ) -> Generator[Event, None, None]:
         """Train the tasks; yields what happens. Closing the iterator stops the runs after saving them."""
         waiting = deque(tasks)
         inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
@@ -38,7 +40,7 @@ class LocalScheduler:
                 if should_stop():
                     waiting.clear()
                     for worker in workers:
-                        worker.stop()
+                        worker.stop()  # says it once
                 try:
                     worker, message = inbox.get(timeout=0.2)
                 except queue.Empty:
@@ -50,8 +52,9 @@ class LocalScheduler:
                     yield worker.died()
                     if waiting:
                         worker.end()
-                        workers[workers.index(worker)] = worker = _Worker(self, inbox)
-                        yield worker.give(waiting.popleft())
+                        fresh = _Worker(self, inbox)
+                        workers[workers.index(worker)] = fresh
+                        yield fresh.give(waiting.popleft())
                     continue
                 yield worker.heard(message)
                 if worker.task is None and waiting:
@@ -68,6 +71,7 @@ class _Worker:
 
     def __init__(self, scheduler: LocalScheduler, inbox: queue.SimpleQueue[Any]) -> None:
         self.task: Task | None = None
+        self._is_stopping = False
         self._scheduler = scheduler
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         # A session of its own, so that Ctrl-C in the terminal reaches only the parent, which asks for a save.
@@ -78,6 +82,7 @@ class _Worker:
             stderr=self._errors,
             encoding="utf-8",
             start_new_session=True,
+            # Whatever this process can import, a user's own network among it, the worker can too.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
         )
         self._reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
@@ -103,7 +108,7 @@ class _Worker:
         return event
 
     def died(self) -> Event:
-        """The process ended without a word: its folder gets the reason."""
+        """The process ended without a word: its folder gets the reason, unless the run was done by then."""
         assert self.task is not None
         task, self.task = self.task, None
         code = self._process.wait()
@@ -113,16 +118,20 @@ class _Worker:
         try:
             with RunWriter(task.folder, task.job) as writer:
                 writer.finish(Summary(state="failed", reason=reason, epochs=0, seconds=0, parameters=0, classes=0))
+            if (there := read(task.folder)).is_result:
+                return Event(task, "finished", there.summary)
         except StriateError as error:
             reason = f"{reason}; and {error}"
         return Event(task, "failed", {"reason": reason})
 
     def stop(self) -> None:
-        """Ask for a save and an end."""
-        self._send({"stop": True})
+        """Ask for a save and an end, once: more would fill the pipe of a worker that is busy saving."""
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._send({"stop": True})
 
     def end(self) -> None:
-        """Wait for the end, or bring it about."""
+        """Wait for the end, or bring it about; an interrupt while waiting ends it at once."""
         try:
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -130,7 +139,7 @@ class _Worker:
             pass
         try:
             self._process.wait(GOODBYE_SECONDS)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self._process.kill()
             self._process.wait()
         self._reader.join()
@@ -148,9 +157,13 @@ class _Worker:
 
     def _read(self, inbox: queue.SimpleQueue[Any]) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            inbox.put((self, json.loads(line)))
-        inbox.put((self, None))
+        try:
+            for line in self._process.stdout:
+                inbox.put((self, json.loads(line)))
+        except ValueError:
+            pass  # a line torn by a kill
+        finally:
+            inbox.put((self, None))
 
     def _last_words(self) -> str:
         self._errors.seek(0)

@@ -4,7 +4,7 @@ A scheduler takes tasks and yields events; each task ends with exactly one of fi
 one that fails does not stop the others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -36,4 +36,4 @@ class Event:
 class Scheduler(Protocol):
     """Trains tasks somewhere."""
 
-    def run(self, tasks: Sequence[Task], should_stop: Callable[[], bool]) -> Iterator[Event]: ...
+    def run(self, tasks: Sequence[Task], should_stop: Callable[[], bool]) -> Generator[Event, None, None]: ...

@@ -56,7 +56,10 @@ def _serve(task: dict[str, Any], stop: threading.Event, channel: TextIO) -> None
     # Imported here, so that a process that cannot import torch still says why.
     try:
         from striate.runs import Job
+        from striate.training.device import keep_freed_memory
         from striate.training.train import train
+
+        keep_freed_memory()
 
         summary = train(
             Job.model_validate(task["job"]),

@@ -4,6 +4,7 @@ Exit codes: 0 all done; 1 an error of use, one sentence on stderr; 3 finished, b
 130 stopped by Ctrl-C after saving. An error that is ours keeps its traceback.
 """
 
+import io
 import sys
 
 FAILED_RUNS = 3
@@ -15,6 +16,10 @@ def main() -> None:
     from striate.cli.app import app
     from striate.core.errors import StriateError
 
+    # A terminal that cannot show a letter gets it spelled out, rather than an error after hours of work.
+    for channel in (sys.stdout, sys.stderr):
+        if isinstance(channel, io.TextIOWrapper):
+            channel.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
     except StriateError as error:

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from striate.cli.run import jobs_number
 from striate.cli.show import duration, megabytes, out, plain_json, table
+from striate.core import config
 from striate.studies.loaded import LoadedStudy, load
 from striate.studies.plan import Plan
 
@@ -24,9 +23,7 @@ def check(
     if as_json:
         plain_json(_json(study, plan, cost))
         return
-    out(
-        yaml.safe_dump({"name": plan.study.name, **study.document.data}, sort_keys=False, allow_unicode=True, width=110)
-    )
+    out(config.dump({"name": plan.study.name, **study.document.data}))
     _data(plan)
     _arms(plan, cost)
     for comparison in plan.study.comparisons:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from striate.cli.run import arm_line, write_report
 from striate.cli.show import out, plain_json, results_json, table
-from striate.core.errors import ConfigError, StudyError
+from striate.core.errors import ConfigError, StriateError, StudyError
 from striate.studies.loaded import built_in
 from striate.studies.results import Results, studies_in
 
@@ -45,9 +45,17 @@ def status(folder: Path, as_json: bool) -> None:
     """Each study in `folder`: how far it is and what it says."""
     if not folder.is_dir():
         raise StudyError(f"{folder}: there is no such folder; give the one that 'striate run --out' wrote to")
-    found = [Results.read(path) for path in studies_in(folder)]
-    if not found:
+    places = studies_in(folder)
+    if not places:
         raise StudyError(f"{folder}: holds no study; 'striate run quickstart' makes one")
+    found = []
+    for place in places:
+        try:
+            found.append(Results.read(place))
+        except StriateError as error:
+            if len(places) == 1:
+                raise
+            out(f"striate: {error}", error=True)  # one broken study hides no other
     if as_json:
         plain_json([results_json(results) for results in found])
         return

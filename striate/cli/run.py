@@ -63,7 +63,7 @@ def jobs_number(jobs: str) -> int | None:
     """None for auto."""
     if jobs == "auto":
         return None
-    if not jobs.isdigit() or int(jobs) < 1:
+    if not (jobs.isascii() and jobs.isdecimal()) or int(jobs) < 1:
         raise ConfigError(f"--jobs: must be 'auto' or a number from 1 up, got '{jobs}'")
     return int(jobs)
 

@@ -66,6 +66,8 @@ def parse(text: str, name: str) -> Document:
         raise ConfigError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name}: not a study file: brackets within brackets without end") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{name}: must be keys and values (question: ..., data: ...), got {_show(data)}")
     return Document(data, name, places)
@@ -181,6 +183,8 @@ def _plain(node: yaml.Node, keys: Keys, name: str, places: dict[Keys, str], arou
             key, place = key_node.value, f"{name}, line {key_node.start_mark.line + 1}"
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError(f"{place}: a key must be a word")
+            if key == "<<":
+                raise ConfigError(f"{place}: <<: merge keys are not read here; write the values out")
             if key in found:
                 raise ConfigError(f"{place}: {'.'.join(map(str, (*keys, key)))}: is given twice; keep one of them")
             # A dotted key is one key to YAML and a path to us; both spellings find the line.
@@ -192,7 +196,28 @@ def _plain(node: yaml.Node, keys: Keys, name: str, places: dict[Keys, str], arou
     return _scalar(node)
 
 
+def dump(data: Any) -> str:
+    """Data as YAML text that `parse` reads back as the same data."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what `_Loader` would take for a number: '08' and '1e5' are words only in quotes."""
+
+
+_Dumper.yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 def _scalar(node: yaml.Node) -> Any:
+    try:
+        return _number_or_word(node)
+    except ValueError as error:
+        raise ConfigError(
+            f"line {node.start_mark.line + 1}: {node.value[:40]!r} is no {node.tag.rpartition(':')[2]}"
+        ) from error
+
+
+def _number_or_word(node: yaml.Node) -> Any:
     match node.tag.rpartition(":")[2]:
         case "int":
             return int(node.value)  # decimal: YAML 1.1 would read 010 as 8

@@ -51,6 +51,8 @@ class Decoder:
     def chunks(self, rows: Rows) -> Iterator[tuple[Images, Labels]]:
         """Images with their labels; a broken image is left out of both, or is an error, as the config says."""
         if isinstance(rows, Decoded) and self._as_is(rows.images):
+            if len(rows.images):
+                self._same_size("an array", rows.images[0])
             return ((rows.images[i : i + CHUNK], rows.labels[i : i + CHUNK]) for i in range(0, len(rows.labels), CHUNK))
         return self._converted(rows)
 

@@ -37,14 +37,19 @@ def _read(path: Path) -> Contents:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{path}: cannot be read as an .npz of plain arrays ({reason}); write it with numpy.savez"
         ) from error
     parts = {part: _rows(path, arrays, *keys) for part, keys in _layout(path, arrays).items()}
     count = int(parts["train"].labels.max(initial=-1)) + 1
+    if count > len(parts["train"].labels) > 0:
+        rule = f"{path}: labels must be 0, 1, ... with images of each"
+        raise DataError(f"{rule}, got {count - 1} among {len(parts['train'].labels)} images; number the classes from 0")
     names = arrays.get("class_names", np.arange(count))
+    if np.ndim(names) != 1 or len(set(map(str, names))) < len(names):
+        raise DataError(f"{path}: class_names must be a list of different names, got {names!r}")
     return Contents(str(path), tuple(str(name) for name in names), parts)
 
 

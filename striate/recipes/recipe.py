@@ -4,6 +4,7 @@ The optimizer goes by torch's own name and arguments; torch itself checks them (
 so that what the installed torch has is what a study file may say.
 """
 
+import math
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -21,6 +22,13 @@ class OptimizerConfig(Record):
     """The name of a class of `torch.optim`; its other arguments stand beside it."""
     lr: Number = Field(0.001, gt=0)
     """The learning rate; the peak, where a schedule moves it."""
+
+    @model_validator(mode="after")
+    def _finite(self) -> "OptimizerConfig":
+        for name, value in (self.model_extra or {}).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value}")
+        return self
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -64,7 +72,7 @@ class AugmentConfig(Record):
 
     flip: Flag = False
     """Mirror half of the images, left to right."""
-    crop: Whole = Field(0, ge=0)
+    crop: Whole = Field(0, ge=0, le=1000)
     """Shift by up to so many pixels each way; black comes in at the edges."""
 
 

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-import yaml
-
+from striate.core import config
 from striate.recipes import Recipe
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.studies.results import Results
@@ -115,7 +114,7 @@ def study_yaml(study: Study) -> str:
         content["claims"] = [
             {"says": c.says, **({"source": c.source} if c.source else {}), **c.values} for c in study.claims
         ]
-    return yaml.safe_dump(_without_paths(content), sort_keys=False, allow_unicode=True, width=88)
+    return config.dump(_without_paths(content))
 
 
 def environments(results: Results) -> Table | None:

@@ -2,6 +2,7 @@
 
 from striate.runs.job import Job
 from striate.runs.reader import Run, read
-from striate.runs.writer import RunWriter, Summary
+from striate.runs.summary import Summary
+from striate.runs.writer import RunWriter
 
 __all__ = ["Job", "Run", "RunWriter", "Summary", "read"]

@@ -61,6 +61,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn the disk's refusals around `path` into a RunError."""
     try:
         yield
+    except TimeoutError:
+        raise  # a lock's, not the disk's
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             free = shutil.disk_usage(path.parent).free / 2**20 if path.parent.exists() else 0
@@ -70,4 +72,4 @@ def disk_errors(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
             raise RunError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error
-        raise
+        raise RunError(f"{path}: {error.strerror or error}; choose another --out, or mend what is there") from error

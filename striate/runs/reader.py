@@ -13,6 +13,7 @@ import yaml
 
 from striate.core.errors import RunError
 from striate.runs import layout
+from striate.runs.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,17 @@ def read(folder: Path) -> Run:
     """The run in `folder`.
 
     Raises:
-        RunError: when there is none, or its format is newer than this program.
+        RunError: when there is none, its format is newer than this program, or a file of it is broken.
     """
     path = folder / layout.RUN
     try:
         job = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if (
-            not isinstance(job, dict)
-            or not isinstance(job.get("format"), int)
-            or not {"fingerprint", "seed"} <= job.keys()
-        ):
-            raise RunError(f"{path}: is not the description of a run (format, fingerprint, seed)")
     except FileNotFoundError as error:
         raise RunError(f"{folder}: holds no run (no {layout.RUN})") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: is not readable YAML") from error
+    if not isinstance(job, dict) or not isinstance(job.get("format"), int) or not {"fingerprint", "seed"} <= job.keys():
+        raise RunError(f"{path}: is not the description of a run (format, fingerprint, seed)")
     if job["format"] > layout.FORMAT:
         raise RunError(
             f"{path}: has format {job['format']}, newer than this program reads ({layout.FORMAT}); upgrade striate"
@@ -70,31 +67,42 @@ def read(folder: Path) -> Run:
     return Run(
         folder=folder,
         job=job,
-        summary=_json(folder / layout.SUMMARY),
-        environment=_json(folder / layout.ENVIRONMENT),
+        summary=_summary(folder / layout.SUMMARY),
+        environment=_environment(folder / layout.ENVIRONMENT),
         metrics=tuple(_rows(folder / layout.METRICS)),
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _summary(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return Summary.model_validate_json(path.read_bytes()).model_dump(mode="json")
+    except ValueError as error:
+        raise RunError(f"{path}: is not the summary of a run; remove the file to train this run again") from error
+
+
+def _environment(path: Path) -> dict[str, Any]:
+    """It decides nothing, so a broken one is as good as none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return {}
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path}: is not readable JSON; remove the file to train this run again") from error
-    return dict(found)
+    return found if isinstance(found, dict) else {}
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
-        # Only a whole line counts: half a number is still valid JSON.
-        if line.endswith("\n"):
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise RunError(
-                    f"{path}, line {number}: is not JSON; remove the run's folder to train it again"
-                ) from error
+    # Only a whole line counts: half a number is still valid JSON.
+    *whole, _ = path.read_bytes().split(b"\n")
+    for number, line in enumerate(whole, 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
+            raise RunError(
+                f"{path}, line {number}: is not an epoch's numbers; remove the run's folder to train it again"
+            )
+        yield row

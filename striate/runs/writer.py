@@ -8,39 +8,17 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import filelock
 import yaml
 
 from striate.core.errors import RunError
-from striate.core.records import Record
 from striate.runs import layout
 from striate.runs.files import disk_errors, sweep, write_atomic, write_json, write_text
 from striate.runs.job import Job
 from striate.runs.reader import read
-
-State = Literal["finished", "diverged", "failed"]
-
-
-class Summary(Record):
-    """How a run ended. Accuracies are shares (0.87), seconds are those spent training and evaluating."""
-
-    state: State
-    reason: str = ""
-    epochs: int
-    best_epoch: int | None = None
-    seconds: float
-    parameters: int
-    classes: int
-    validation_accuracy: float | None = None
-    validation_loss: float | None = None
-    test_accuracy: float | None = None
-    test_loss: float | None = None
-    test_images: int = 0
-    test_opened_because: str = ""
-    at_chance: bool = False
-    data: dict[str, Any] = {}  # name, classes, images in each split, notes: what the report says of the data
+from striate.runs.summary import Summary
 
 
 class RunWriter:
@@ -119,6 +97,10 @@ class RunWriter:
                 self.path(layout.LOG).unlink(missing_ok=True)
             sweep(self.folder)
             return
+        if any(self.path(name).exists() for name in (layout.SUMMARY, layout.METRICS, layout.CHECKPOINT)):
+            raise RunError(
+                f"{self.folder}: holds results without the {layout.RUN} that says of what; remove that folder"
+            )
         content = {
             "format": layout.FORMAT,
             "fingerprint": self.job.fingerprint,

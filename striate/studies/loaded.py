@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import yaml
 
 from striate.core import config
 from striate.core.config import Document, suggest
@@ -95,7 +94,7 @@ class LoadedStudy:
         data = {**self.document.data, "name": self.study.name}
         if changed := plan.replanned():
             data["replanned"] = list(changed)
-        write_text(self.folder / layout.STUDY, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110))
+        write_text(self.folder / layout.STUDY, config.dump(data))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from striate.core import config
-from striate.core.errors import StudyError
+from striate.core.errors import ConfigError, StudyError
 from striate.runs import Run, layout, read
 from striate.studies.study import Arm, Study, read_study
 from striate.studies.verdict import Measured, Verdict, judge
@@ -69,7 +69,10 @@ class Results:
         folder = Path(folder)
         if not (folder / layout.STUDY).is_file():
             raise StudyError(f"{folder}: holds no study (no {layout.STUDY}); give the folder that 'striate run' named")
-        study, arms, _ = read_study(config.read(folder / layout.STUDY))
+        try:
+            study, arms, _ = read_study(config.read(folder / layout.STUDY))
+        except ConfigError as error:
+            raise StudyError(f"{folder}: its study file is broken: {error}") from error
         rows = tuple(RunRow(arm.name, seed, _run(folder, arm.name, seed)) for arm in arms for seed in study.seeds)
         return cls(folder, study, arms, rows)
 
@@ -120,6 +123,7 @@ class Results:
             accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
             missing={row.seed: _why_missing(row) for row in rows if row.test_accuracy is None},
             diverged=sum(row.state == "diverged" for row in rows),
+            at_chance=sum(bool(row.summary.get("at_chance")) for row in rows),
             test_images=min((row.summary["test_images"] for row in rows if row.state == "finished"), default=0),
             declares_data=any(key.split(".")[0] == "data" for key in self._arm(arm).changes),
             test_digest=" ".join(

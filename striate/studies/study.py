@@ -96,11 +96,11 @@ class Study(Record):
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_or_list(cls, value: Any) -> Any:
-        if isinstance(value, int) and not isinstance(value, bool):
-            if value < 1:
-                raise ValueError(f"must be at least 1, got {value}")
-            return tuple(range(value))
-        return value
+        if isinstance(value, bool) or not isinstance(value, int | list | tuple) or value == []:
+            raise ValueError(f"must be a number of seeds or a list of them, got {value!r}")
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"must be at least 1, got {value}")
+        return tuple(range(value)) if isinstance(value, int) else value
 
     @field_validator("seeds")
     @classmethod
@@ -210,6 +210,8 @@ def _check(study: Study, arms: tuple[Arm, ...], document: Document) -> None:
         for name in (comparison.first, comparison.second):
             if name not in names:
                 raise ConfigError(f"{where}: '{comparison}' names an unknown arm '{name}'; {suggest(name, names)}")
+        if {comparison.first, comparison.second} in [{c.first, c.second} for c in (study.compare or ())[:index]]:
+            raise ConfigError(f"{where}: '{comparison}' is planned twice; keep one of them")
         if comparison.first == comparison.second:
             raise ConfigError(f"{where}: '{comparison}' compares an arm with itself")
     for index, claim in enumerate(study.claims):
@@ -222,14 +224,18 @@ def _check(study: Study, arms: tuple[Arm, ...], document: Document) -> None:
 
 def _cross(grid: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
     """Every combination, named by the last word of each factor: `norm=batch lr=0.1`."""
-    arms = {}
+    arms: dict[str, dict[str, Any]] = {}
     for values in itertools.product(*grid.values()):
         changes = dict(zip(grid, values, strict=True))
-        arms[" ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in changes.items())] = changes
+        name = " ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in changes.items())
+        if name in arms:
+            raise ConfigError(f"grid: '{name}' comes out twice; give each value once")
+        arms[name] = changes
     return arms
 
 
 def _short(value: Any) -> str:
     if isinstance(value, dict):
-        return str(value.get("name", value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        inside = ", ".join(f"{key}={_short(item)}" for key, item in value.items() if key != "name")
+        return f"{value['name']}({inside})" if "name" in value else inside
+    return str(value)

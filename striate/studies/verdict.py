@@ -39,6 +39,7 @@ class Measured:
     accuracy: Mapping[int, float]
     missing: Mapping[int, str] = field(default_factory=dict)  # by seed: "failed (out of memory)"
     diverged: int = 0
+    at_chance: int = 0
     test_digest: str = ""  # equal digests: tested on the same images; empty where no run came to the test
     test_images: int = 0
     declares_data: bool = False  # the arm itself changes the data, so other images are what is compared
@@ -189,8 +190,10 @@ def _declared(first: Measured, second: Measured) -> str:
 
 
 def _diverged(first: Measured, second: Measured) -> str:
-    named = [f"{_count(arm.diverged, 'run')} of {arm.arm}" for arm in (first, second) if arm.diverged]
-    return f" Diverged, and counted as chance: {' and '.join(named)}." if named else ""
+    diverged = [f"{_count(arm.diverged, 'run')} of {arm.arm}" for arm in (first, second) if arm.diverged]
+    stuck = [f"{_count(arm.at_chance, 'run')} of {arm.arm}" for arm in (first, second) if arm.at_chance]
+    said = f" Diverged, and counted as chance: {' and '.join(diverged)}." if diverged else ""
+    return f"{said} Learned nothing (no better than chance): {' and '.join(stuck)}." if stuck else said
 
 
 def _signed(value: float) -> str:

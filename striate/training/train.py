@@ -125,6 +125,8 @@ class _Training:
         """Look at validation, note the epoch, remember the best; the validation accuracy."""
         learner, started = self.learner, time.perf_counter()
         seen = evaluate(learner.module, self.validation_feed)
+        if not np.isfinite(seen.loss):
+            raise DivergedError(f"the outputs stopped being finite numbers by the end of epoch {learner.epoch + 1}")
         learner.epoch += 1
         learner.best.offer(learner.epoch, seen.accuracy, seen.loss, learner.module)
         learner.seconds += learner.epoch_seconds + time.perf_counter() - started

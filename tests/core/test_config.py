@@ -72,6 +72,9 @@ def test_a_record_may_be_written_short():
         ("data: d\n\tlr: 1", "study.yaml, line 2: not valid YAML: found character '\\t' that cannot start any token"),
         ("- a\n- b", "study.yaml: must be keys and values (question: ..., data: ...), got ['a', 'b']"),
         ("just words", "study.yaml: must be keys and values (question: ..., data: ...), got 'just words'"),
+        ("data: d\nname: !!int foo", "line 2: 'foo' is no int"),
+        ("data: d\n<<: {lr: 1}", "study.yaml, line 2: <<: merge keys are not read here; write the values out"),
+        ("data: " + "[" * 3000, "study.yaml: not a study file: brackets within brackets without end"),
         ("data: &x {source: *x}", "study.yaml, line 1: an alias stands inside what it repeats"),
         ("a: &x 1\nb: *y", "study.yaml, line 2: not valid YAML: found undefined alias 'y'"),
     ],
@@ -80,6 +83,14 @@ def test_a_complaint_has_place_rule_value_and_cure(text, message):
     with pytest.raises(ConfigError) as caught:
         build(text)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "word", ["08", "1e5", "1e3", "true", "null", "~", "", "on", "no", "3", "1.5", "a: b", "- x", "Größe 猫?", "1_000"]
+)
+def test_what_is_dumped_is_read_back_as_the_same(word):
+    data = {"name": word, "values": [word, 8, 1e-5, 1e5, None, True, 1e30], word or "empty": {}}
+    assert config.parse(config.dump(data), "x").data == data
 
 
 def test_an_override_reaches_into_a_record_written_short():

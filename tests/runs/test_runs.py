@@ -187,7 +187,7 @@ def test_a_broken_line_in_the_middle_of_the_metrics_is_named(tmp_path):
     with RunWriter(tmp_path, make_job()) as writer:
         writer.append({"epoch": 1})
     (tmp_path / layout.METRICS).write_text('{"epoch": 1}\nrubbish\n{"epoch": 3}\n')
-    with pytest.raises(RunError, match=r"metrics\.jsonl, line 2: is not JSON"):
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 2: is not an epoch's numbers"):
         read(tmp_path)
 
 
@@ -229,12 +229,45 @@ def test_an_empty_folder_is_named(tmp_path):
         read(tmp_path)
 
 
-def test_a_broken_summary_is_named(tmp_path):
+@pytest.mark.parametrize("content", [b"{", b"null", b"[1]", b"\xff\xfe", b'{"state": "finished"}', b""])
+def test_a_broken_summary_is_named(tmp_path, content):
     with RunWriter(tmp_path, make_job()):
         pass
-    (tmp_path / layout.SUMMARY).write_text("{")
-    with pytest.raises(RunError, match="is not readable JSON; remove the file to train this run again"):
+    (tmp_path / layout.SUMMARY).write_bytes(content)
+    with pytest.raises(RunError, match="is not the summary of a run; remove the file to train this run again"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"3\n", b"\xff\n", b"null\n", b'{"loss": 1}\n'])
+def test_metrics_that_are_none_are_named(tmp_path, content):
+    with RunWriter(tmp_path, make_job()):
+        pass
+    (tmp_path / layout.METRICS).write_bytes(content)
+    with pytest.raises(RunError, match="line 1: is not an epoch's numbers"):
+        read(tmp_path)
+
+
+def test_a_broken_environment_decides_nothing(tmp_path):
+    with RunWriter(tmp_path, make_job()):
+        pass
+    (tmp_path / layout.ENVIRONMENT).write_text("{")
+    assert read(tmp_path).environment == {}
+
+
+@pytest.mark.parametrize("name", [layout.SUMMARY, layout.METRICS, layout.CHECKPOINT])
+def test_results_without_what_they_are_results_of_are_not_taken_over(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    with (
+        pytest.raises(RunError, match="holds results without the run.yaml that says of what"),
+        RunWriter(tmp_path, make_job()),
+    ):
+        pass
+
+
+def test_an_out_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="choose another --out"), RunWriter(tmp_path / "file" / "run", make_job()):
+        pass
 
 
 def test_json_that_other_programs_cannot_read_is_never_written(tmp_path):

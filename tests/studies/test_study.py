@@ -50,6 +50,20 @@ def test_a_grid_crosses_its_factors(tmp_path):
     assert study.study.comparisons == ()
 
 
+def test_values_of_a_grid_that_look_alike_are_arms_of_their_own(tmp_path):
+    factors = ["[{name: SGD, lr: 0.1}, {name: SGD, lr: 0.01}]", "[0.12345671, 0.12345672]"]
+    keys = ["recipe.optimizer", "recipe.optimizer.lr"]
+    for index, (key, values) in enumerate(zip(keys, factors, strict=True)):
+        text = STUDY[: STUDY.index("arms:")] + f"grid:\n  {key}: {values}\n"
+        assert len(load(write_study(tmp_path / str(index), text)).arms) == 2
+
+
+def test_a_value_given_twice_in_a_grid_is_refused(tmp_path):
+    text = STUDY[: STUDY.index("arms:")] + "grid:\n  network.norm: [none, none]\n"
+    with pytest.raises(ConfigError, match="grid: 'norm=none' comes out twice; give each value once"):
+        load(write_study(tmp_path, text))
+
+
 def test_a_grid_without_values_is_refused(tmp_path):
     text = STUDY[: STUDY.index("arms:")] + "grid:\n  network.norm: []\n"
     with pytest.raises(ConfigError, match="grid.network.norm: needs a value or more, got an empty list"):
@@ -93,7 +107,14 @@ def test_claims_name_arms(tmp_path):
         ("seeds: 2", "seeds: 0", "study.yaml, line 9: seeds: must be at least 1, got 0"),
         ("seeds: 2", "seeds: [1, 1]", "study.yaml, line 9: seeds: must be different numbers from 0 up, got [1, 1]"),
         ("seeds: 2", "seeds: [-1]", "study.yaml, line 9: seeds: must be different numbers from 0 up, got [-1]"),
-        ("seeds: 2", "seeds: true", "study.yaml, line 9: seeds: must be a list, got True"),
+        ("seeds: 2", "seeds: true", "study.yaml, line 9: seeds: must be a number of seeds or a list of them, got True"),
+        ("seeds: 2", "seeds: []", "study.yaml, line 9: seeds: must be a number of seeds or a list of them, got []"),
+        ("seeds: 2", "seeds: 1.5", "study.yaml, line 9: seeds: must be a number of seeds or a list of them, got 1.5"),
+        (
+            "seeds: 2",
+            "compare: [plain - normalized, normalized - plain]",
+            "study.yaml, line 9: compare: 'normalized - plain' is planned twice",
+        ),
         ("seeds: 2", "matters: 0", "study.yaml, line 9: matters: must be greater than 0, got 0"),
         (
             "  layers: conv4 pool fc8",

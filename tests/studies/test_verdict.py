@@ -130,6 +130,12 @@ def test_diverged_runs_are_counted_in_the_sentence():
     assert found.sentence.endswith("Diverged, and counted as chance: 1 run of new.")
 
 
+def test_runs_that_learned_nothing_are_named_in_the_sentence():
+    assert verdict([0.0, 0.1, 0.0], at_chance=3).sentence.endswith(
+        "Learned nothing (no better than chance): 3 runs of new."
+    )
+
+
 def test_many_comparisons_are_judged_more_strictly_together():
     better = arm("b", [91.0, 91.9, 90.5])
     old = arm("old", [90.0, 90.0, 90.0])

@@ -149,6 +149,22 @@ def test_a_run_that_diverges_is_named_and_kept(tmp_path, dataset):
     assert (row["epoch"], row["train_loss"], row["validation_accuracy"]) == (1, None, None)
 
 
+def test_weights_that_break_in_the_last_step_are_a_divergence_too(tmp_path, dataset):
+    """One step an epoch: the loss before it is finite, nothing after it is."""
+    wild = make_job(
+        dataset,
+        epochs=1,
+        batch_size=500,
+        optimizer={"name": "SGD", "lr": 1e38},
+        network=NetworkConfig(layers="conv8 fc16"),
+    )
+    summary = train(wild, tmp_path, dataset=dataset, threads=1)
+    assert (summary.state, summary.reason) == (
+        "diverged",
+        "the outputs stopped being finite numbers by the end of epoch 1",
+    )
+
+
 def test_a_run_that_learns_nothing_is_said_to_be_at_chance(tmp_path, dataset):
     stuck = make_job(dataset, optimizer={"name": "SGD", "lr": 1e-12}, network=NetworkConfig(layers="conv4 gap"))
     assert train(stuck, tmp_path, dataset=dataset, threads=1).at_chance

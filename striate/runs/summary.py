@@ -1,0 +1,27 @@
+"""How a run ended, as a record: the finished marker and the results."""
+
+from typing import Any, Literal
+
+from striate.core.records import Record
+
+State = Literal["finished", "diverged", "failed"]
+
+
+class Summary(Record):
+    """How a run ended. Accuracies are shares (0.87), seconds are those spent training and evaluating."""
+
+    state: State
+    reason: str = ""
+    epochs: int
+    best_epoch: int | None = None
+    seconds: float
+    parameters: int
+    classes: int
+    validation_accuracy: float | None = None
+    validation_loss: float | None = None
+    test_accuracy: float | None = None
+    test_loss: float | None = None
+    test_images: int = 0
+    test_opened_because: str = ""
+    at_chance: bool = False
+    data: dict[str, Any] = {}  # name, classes, images in each split, notes: what the report says of the data

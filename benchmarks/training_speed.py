@@ -106,7 +106,10 @@ def run_striate(config: dict[str, Any]) -> dict[str, Any]:
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, read
+    from striate.training.device import keep_freed_memory
     from striate.training.train import train
+
+    keep_freed_memory()  # as the process does that a study trains in
 
     data = DataConfig(source=config["data"], limit=config["limit"])
     dataset = load(data)

@@ -30,7 +30,12 @@ def table(record: Any) -> str:
     """A row for each key of a record."""
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in record.model_fields.items():
-        cells = (f"`{name}`", kind(field.annotation), default(field), (field.description or "").replace("\n", " "))
+        cells = (
+            f"`{field.alias or name}`",
+            kind(field.annotation),
+            default(field),
+            (field.description or "").replace("\n", " "),
+        )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 

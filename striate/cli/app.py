@@ -108,3 +108,34 @@ def init(file: Annotated[Path, typer.Argument(help="The study file to write, suc
     from striate.cli import look
 
     look.init(file)
+
+
+@app.command()
+def summary(
+    network: Annotated[
+        str, typer.Argument(metavar="NETWORK", help="A network in the notation, or the name of one, or KEY=VALUE.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="What a study file could say beside it, such as norm=batch."),
+    ] = None,
+    input: Annotated[  # noqa: A002
+        str | None, typer.Option(metavar="CxHxW", help="The images, such as 3x32x32 (which is also the default).")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="How many classes; 10 if the network has no number.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the layers of a network: shapes, parameters, multiply-adds, receptive fields."""
+    from striate.cli import network as nets
+
+    nets.summary([network, *(overrides or [])], input, classes, json)
+
+
+@app.command()
+def networks(json: Json = False) -> None:
+    """List the named networks with their parameters and multiply-adds."""
+    from striate.cli import network as nets
+
+    nets.networks(json)

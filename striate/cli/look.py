@@ -16,11 +16,12 @@ question: Does batch normalization help, and by how much?
 # Written long: {{source: my-images, channels: 3, size: 64, limit: 2000, validation: 0.1, broken: skip}}
 data: digits
 
-# convN[kKERNEL][sSTRIDE][pPADDING], pool[SIZE], gap, fcN, dropSHARE; the classifier is appended.
+# convN[kKERNEL][sSTRIDE][pPADDING], pool[SIZE], gap, fcN, dropSHARE, res(...), or a name that `striate networks`
+# lists; the classifier is appended. `striate summary 'conv16 pool fc64'` shows the table of a network.
 network:
   layers: conv16 pool conv32 pool conv64 pool fc64
-  norm: none                # none or batch
-  activation: relu          # relu, leaky_relu, elu, gelu, silu, sigmoid, tanh, none
+  norm: none                # none, batch, layer, group, instance
+  activation: relu          # relu, leaky_relu, elu, gelu, silu, softplus, sigmoid, tanh, none
 
 recipe:
   optimizer: {{name: SGD, lr: 0.05, momentum: 0.9}}    # any of torch.optim, with torch's own arguments

@@ -127,10 +127,9 @@ def explain(error: ErrorDetails, model: type[Record], document: Document) -> str
         case "extra_forbidden":
             return f"{where}: unknown key; {suggest(str(keys[-1]), _names_at(model, keys[:-1]))}"
         case "missing":
-            whole = f"; '{keys[0]}' was given as a whole: write '{keys[0]}.KEY: value' to change one key of it"
-            return f"{where}: is missing{whole if keys[:1] in document.replaced else ''}"
+            return f"{where}: is missing{_whole(keys, document)}"
         case "value_error":
-            return f"{where}: {error['ctx']['error']}"
+            return f"{where}: {error['ctx']['error']}{_whole(keys, document)}"
         case "int_type" | "int_from_float" | "int_parsing":
             return f"{where}: must be a whole number, got {got}"
         case "float_type" | "float_parsing" | "finite_number":
@@ -147,6 +146,13 @@ def explain(error: ErrorDetails, model: type[Record], document: Document) -> str
             return f"{where}: must be a list, got {got}"
     rule = error["msg"].removeprefix("Input should be ").rstrip(".")
     return f"{where}: must be {rule}, got {got}"
+
+
+def _whole(keys: Keys, document: Document) -> str:
+    """The cure for `network: {norm: batch}` where `network.norm: batch` was meant."""
+    if keys[:1] not in document.replaced or not isinstance(document.data[keys[0]], dict):
+        return ""
+    return f"; '{keys[0]}' was given as a whole: write '{keys[0]}.KEY: value' to change one key of it"
 
 
 def suggest(word: str, known: typing.Iterable[str]) -> str:
@@ -261,7 +267,8 @@ def _field_model(model: Any, name: str) -> Any:
 def _names_at(model: Any, keys: Keys) -> list[str]:
     for key in keys:
         model = _field_model(model, str(key))
-    return list(getattr(model, "model_fields", {}))
+    # A field whose name Python reserves (import) is written by its alias.
+    return [field.alias or name for name, field in getattr(model, "model_fields", {}).items()]
 
 
 def _show(value: Any) -> str:

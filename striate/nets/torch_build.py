@@ -1,92 +1,168 @@
 """From a network as data to a torch module, with initial weights that only the seed decides.
 
-The weights are drawn by NumPy from the stream (seed, "init", layer, parameter), so every engine and device
-starts from the same numbers, and a layer of the same name and shape starts the same in every arm.
+`build` is the one door, also for modules of torchvision and of the user's own. The modules are called as the layers
+are; the weights are drawn as `init` says.
 """
 
-import math
 from collections import OrderedDict
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from striate.core.seeds import stream
-from striate.nets.layers import Conv, Dense, Dropout, GlobalPool, Pool
-from striate.nets.shapes import Row, Shape, rows
+from striate.nets import init, pretrained
+from striate.nets.blocks import Chain, GlobalPool, Network, Permute, Pick, ResidualBlock
+from striate.nets.freezing import freeze
+from striate.nets.layers import (
+    Activate,
+    Activation,
+    AveragePool,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    Normalize,
+    Pool,
+    Residual,
+    per_axis,
+)
+from striate.nets.layers import GlobalPool as GlobalPoolLayer
+from striate.nets.layers import Pick as PickLayer
+from striate.nets.placed import Placed
+from striate.nets.placing import place
+from striate.nets.sizes import Shape
 from striate.nets.spec import NetworkConfig
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
     "elu": nn.ELU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
+    "softplus": nn.Softplus,
     "sigmoid": nn.Sigmoid,
     "tanh": nn.Tanh,
 }
-# For these the maximum of a block can be taken first: f(max(x)) == max(f(x)), a fourth of the work.
-RISING = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Sigmoid, nn.Tanh)
+# By the number of spatial axes; torch types its sizes as tuples of a fixed length, hence Any.
+_CONV: dict[int, Any] = {2: nn.Conv2d, 3: nn.Conv3d}
+_MAX: dict[int, Any] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+_AVERAGE: dict[int, Any] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+_ZEROS: dict[int, Any] = {2: nn.ZeroPad2d, 3: nn.ZeroPad3d}
+_BATCH: dict[int, Any] = {0: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+_INSTANCE: dict[int, Any] = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 
 
-class Network(nn.Sequential):
-    """The layers under their names: conv1, conv1_norm, conv1_activation, pool1, ..., fc3."""
+def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -> nn.Module:
+    """The module for images of (channels, height, width), with the initial weights of `seed`.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) for images (N, channels, height, width)."""
-        modules = list(self)
-        while modules:
-            module = modules.pop(0)
-            if modules and isinstance(module, RISING) and isinstance(modules[0], nn.MaxPool2d):
-                x = modules.pop(0)(x)
-            x = module(x)
-        return x
+    What `freeze` names does not learn: its parameters have `requires_grad` False.
 
-
-def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -> Network:
-    """The module for images of (channels, height, width), with the initial weights of `seed`."""
-    modules: OrderedDict[str, nn.Module] = OrderedDict()
-    for row in rows(network, input_shape, classes):
-        modules.update(_modules(row, network))
-    module = Network(modules)
-    initialize(module, seed)
+    Raises:
+        NetworkError: for a network that does not fit, or a module or a file of weights that is not there.
+    """
+    if network.is_foreign:
+        return pretrained.build(network, input_shape, classes, seed)
+    placed = place(network, input_shape, classes)
+    module = Network(_modules(placed), dims=network.dims)
+    initialize(module, placed, seed)
+    freeze(module, network.freeze, head={f"{placed[-1].name}.weight", f"{placed[-1].name}.bias"})
     return module
 
 
-def initialize(module: nn.Module, seed: int) -> None:
-    """Torch's default scheme for conv and fc, uniform within 1/sqrt(fan in), drawn from named streams."""
-    for name, layer in module.named_modules():
-        if not isinstance(layer, nn.Conv2d | nn.Linear):
-            continue
-        bound = 1 / math.sqrt(layer.weight[0].numel())
-        for parameter in ("weight", "bias"):
-            tensor = getattr(layer, parameter)
-            drawn = stream(seed, "init", name, parameter).uniform(-bound, bound, tuple(tensor.shape))
+def initialize(module: nn.Module, placed: tuple[Placed, ...], seed: int) -> None:
+    """Draw the weights and biases of every conv and fc layer."""
+    for one in placed:
+        initialize(module, one.body, seed)
+        initialize(module, one.shortcut, seed)
+        if one.weight_shape:
+            layer: Any = module.get_submodule(one.name)
             with torch.no_grad():
-                tensor.copy_(torch.from_numpy(drawn.astype(np.float32)))
+                layer.weight.copy_(torch.from_numpy(init.weight(one.init, seed, one.name, one.weight_shape)))
+                if one.bias:
+                    layer.bias.copy_(torch.from_numpy(init.bias(one.zero_bias, seed, one.name, one.weight_shape)))
 
 
-def _modules(row: Row, network: NetworkConfig) -> dict[str, nn.Module]:
-    """The modules of one layer, its norm and its activation."""
-    layer, channels = row.layer, row.input_shape[0]
-    made: dict[str, nn.Module]
+def _modules(placed: tuple[Placed, ...]) -> dict[str, nn.Module]:
+    """The modules of a sequence of layers, by the last part of their names."""
+    made: dict[str, nn.Module] = {}
+    for one in placed:
+        name = one.name.rpartition(".")[2]
+        padding = _padding(one)
+        if padding is not None:
+            made[f"{name}_padding"] = padding
+        made[name] = _module(one)
+        if not one.body and not isinstance(one.layer, Normalize | Activate):
+            after = {f"{name}_norm": _norm(one), f"{name}_activation": _activation(one)}
+            ordered = after.items() if one.norm_first else reversed(after.items())
+            made |= {key: module for key, module in ordered if module is not None}
+        if one.is_last and len(one.output_shape) > 1:
+            made["logits"] = nn.Flatten()
+    return made
+
+
+def _module(one: Placed) -> nn.Module:
+    layer, axes = one.layer, len(one.input_shape) - 1
     match layer:
         case Conv():
-            made = {row.name: nn.Conv2d(channels, layer.filters, layer.kernel, layer.stride, layer.pad)}
+            pads = tuple(before if before == after else 0 for before, after in layer.pads(axes))
+            sizes = [per_axis(size, axes) for size in (layer.kernel, layer.stride)]
+            return _CONV[axes](
+                one.input_shape[0], layer.filters, *sizes, padding=pads, dilation=per_axis(layer.dilation, axes),
+                groups=layer.groups, bias=one.bias,
+            )  # fmt: skip
+        case AveragePool():
+            return _AVERAGE[axes](per_axis(layer.kernel, axes), layer.steps(axes))
         case Pool():
-            return {row.name: nn.MaxPool2d(layer.kernel)}
-        case GlobalPool():
-            return {row.name: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())}
-        case Dropout():
-            return {row.name: nn.Dropout(layer.share)}
+            return _MAX[axes](per_axis(layer.kernel, axes), layer.steps(axes), per_axis(layer.padding, axes))
+        case PickLayer():
+            return Pick(per_axis(layer.size, axes))
+        case GlobalPoolLayer():
+            return GlobalPool()
+        case Flatten():
+            return nn.Flatten() if layer.permutation is None else Permute(layer.permutation, one.output_shape[0])
         case Dense():
-            flatten = {f"{row.name}_flatten": nn.Flatten()} if len(row.input_shape) > 1 else {}
-            made = {**flatten, row.name: nn.Linear(math.prod(row.input_shape), layer.units)}
-    if row.is_last:
-        return made if len(row.output_shape) == 1 else {**made, "logits": nn.Flatten()}
-    if network.norm == "batch":
-        norm = nn.BatchNorm2d if len(row.output_shape) == 3 else nn.BatchNorm1d
-        made[f"{row.name}_norm"] = norm(row.output_shape[0])
-    if network.activation != "none":
-        made[f"{row.name}_activation"] = ACTIVATIONS[network.activation]()
-    return made
+            return nn.Linear(one.input_shape[0], layer.units, bias=one.bias)
+        case Dropout():
+            return nn.Dropout(layer.share)
+        case Normalize():
+            return _norm(one) or nn.Identity()  # taken out by `linear`
+        case Activate():
+            return _activation(one) or nn.Identity()
+        case Residual():
+            return ResidualBlock(_modules(one.body), Chain(OrderedDict(_modules(one.shortcut))), _activation(one))
+
+
+def _padding(one: Placed) -> nn.Module | None:
+    """Zeros that torch's own layers do not add.
+
+    Its convolutions pad both sides alike, and its AvgPool3d refuses a map that is smaller than the kernel before padding.
+    """
+    axes = len(one.input_shape) - 1
+    if isinstance(one.layer, AveragePool):
+        uneven = [(pad, pad) for pad in per_axis(one.layer.padding, axes)]
+    elif isinstance(one.layer, Conv):
+        uneven = [(before, after) if before != after else (0, 0) for before, after in one.layer.pads(axes)]
+    else:
+        return None
+    # The last axis first, as torch wants it.
+    sides = tuple(pixel for pair in reversed(uneven) for pixel in pair)
+    return _ZEROS[axes](sides) if any(sides) else None
+
+
+def _norm(one: Placed) -> nn.Module | None:
+    channels, axes = one.output_shape[0], len(one.output_shape) - 1
+    match one.norm:
+        case "batch":
+            return _BATCH[axes](channels)
+        case "layer":
+            # One group is the norm over a whole image, with a scale and a shift for each channel.
+            return nn.GroupNorm(1, channels) if axes else nn.LayerNorm(channels)
+        case "group":
+            return nn.GroupNorm(one.norm_groups, channels)
+        case "instance":
+            return _INSTANCE[axes](channels, affine=True)
+    return None
+
+
+def _activation(one: Placed) -> nn.Module | None:
+    return None if one.activation == "none" else ACTIVATIONS[one.activation]()

@@ -79,9 +79,12 @@ def _when(study: Study) -> str:
 
 def network(study: Study) -> str:
     spec = study.network
-    norm = {"none": "no normalization", "batch": "batch normalization"}[spec.norm]
-    head = "and a classifier on top" if spec.head == "classifier" else "and no classifier of its own"
-    return f"{spec.layers}; {norm}, {spec.activation} after each conv and fc layer, {head}"
+    if spec.is_foreign:
+        return f"{spec.title}, {'with' if spec.pretrained else 'without'} pretrained weights, frozen: {spec.freeze}"
+    norm = "no normalization" if spec.norm == "none" else f"{spec.norm} normalization"
+    heads = {"classifier": "and a classifier", "gap": "and global average pooling with a classifier"}
+    head = f"{heads[spec.head]} on top" if spec.head in heads else "and no classifier of its own"
+    return f"{spec.title}; {norm}, {spec.activation} after each conv and fc layer, {head}"
 
 
 def recipe(spec: Recipe) -> str:

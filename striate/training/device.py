@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from striate.core.errors import TrainingError
 from striate.recipes import Recipe
@@ -55,6 +56,16 @@ def own_random_numbers(setup: Setup) -> Iterator[None]:
     devices = [torch.cuda.current_device()] if setup.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield
+
+
+def move(module: nn.Module, setup: Setup) -> nn.Module:
+    """`module` on the device, its 2D convolutions in channels-last."""
+    module.to(setup.device)
+    for parameter in module.parameters():
+        # Module.to(memory_format=...) refuses a module that has 3D convolutions too.
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 def name(device: torch.device) -> str:

@@ -3,15 +3,15 @@
 import time
 
 import numpy as np
-import torch
 
 from striate.data import Dataset
 from striate.data.augment import draw
 from striate.nets import NetworkConfig
+from striate.nets.freezing import learning
 from striate.nets.torch_build import build
 from striate.recipes import Recipe
 from striate.training import optimizers
-from striate.training.device import Setup, own_random_numbers, prepare
+from striate.training.device import Setup, move, own_random_numbers, prepare
 from striate.training.feed import Feed
 from striate.training.learner import Learner
 from striate.training.loop import step
@@ -28,9 +28,8 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     images, labels = dataset.train.images[:size], dataset.train.labels[:size]
     channels = dataset.channels
     feed = Feed(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
-    module = build(network, (channels, dataset.height, dataset.width), len(dataset.classes), seed=0)
-    module.to(setup.device).to(memory_format=torch.channels_last).train()
-    learner = Learner(module, optimizers.build(recipe.optimizer, module.parameters()), 0, setup.device)
+    module = move(build(network, (channels, dataset.height, dataset.width), len(dataset.classes), seed=0), setup)
+    learner = Learner(module.train(), optimizers.build(recipe.optimizer, learning(module)), 0, setup.device)
     draws = draw(0, 0, size, flip=recipe.augment.flip, crop=recipe.augment.crop)
     taken: list[float] = []
     with own_random_numbers(setup):

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from striate.core.errors import StriateError, TrainingError
 from striate.data import Dataset, Part, load, mean_std, split
+from striate.nets.freezing import learning
 from striate.nets.torch_build import build
 from striate.runs import Job, RunWriter, Summary, layout, read
 from striate.training import optimizers
 from striate.training.checkpoint import Checkpoints, save_weights
-from striate.training.device import Setup, choose, own_random_numbers, prepare
+from striate.training.device import Setup, choose, move, own_random_numbers, prepare
 from striate.training.environment import describe
 from striate.training.evaluate import Evaluation, evaluate
 from striate.training.feed import Feed
@@ -92,11 +92,9 @@ class _Training:
         self.train_feed = self._feed(parts.part("train"))
         self.validation_feed = self._feed(parts.part("validation"))
         shape = (dataset.channels, dataset.height, dataset.width)
-        module = build(job.network, shape, len(dataset.classes), job.seed)
-        module.to(setup.device).to(memory_format=torch.channels_last)
-        self.learner = Learner(
-            module, optimizers.build(job.recipe.optimizer, module.parameters()), job.seed, setup.device
-        )
+        module = move(build(job.network, shape, len(dataset.classes), job.seed), setup)
+        optimizer = optimizers.build(job.recipe.optimizer, learning(module))
+        self.learner = Learner(module, optimizer, job.seed, setup.device)
         self.checkpoints = Checkpoints(writer)
 
     def run(self, report: Callable[[Progress], None], should_stop: Callable[[], bool]) -> Summary | None:

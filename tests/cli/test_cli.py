@@ -52,6 +52,8 @@ OPTIONS = {
     "report": {"folder"},
     "studies": {"json"},
     "init": {"file"},
+    "summary": {"network", "overrides", "input", "classes", "json"},
+    "networks": {"json"},
 }
 
 
@@ -184,7 +186,7 @@ def test_failed_and_diverged_runs_have_their_exit_code(striate, tmp_path):
         (["run", "quickstart", "data=no-such-folder"], "no-such-folder"),
         (
             ["check", "quickstart", "network.norm=bach"],
-            "on the command line: network.norm: must be one of 'none' or 'batch', got 'bach'",
+            "on the command line: network.norm: must be one of 'none', 'batch', 'layer', 'group' or 'instance', got 'bach'",
         ),
         (
             ["status", "no-such-folder"],
@@ -289,7 +291,7 @@ def test_output_into_a_closed_pipe_is_no_error(tmp_path):
 
 @pytest.mark.skipif(shutil.which("script") is None, reason="needs the program 'script' to make a terminal")
 def test_on_a_terminal_there_are_bars(tmp_path):
-    path = write_study(tmp_path, STUDY.replace("seeds: 2", "seeds: 1"))
+    path = write_study(tmp_path, LONG)
     words = f"{sys.executable} -m striate run {path} --out {tmp_path / 'runs'}"
     done = subprocess.run(
         ["script", "-qec", words, "/dev/null"],

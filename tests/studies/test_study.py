@@ -129,7 +129,8 @@ def test_claims_name_arms(tmp_path):
         (
             "network.norm: batch",
             "network.norm: bach",
-            "study.yaml, line 12: arm 'normalized': network.norm: must be one of 'none' or 'batch', got 'bach'",
+            "study.yaml, line 12: arm 'normalized': network.norm: must be one of 'none', 'batch', 'layer', 'group' or "
+            "'instance', got 'bach'",
         ),
         (
             "network.norm: batch",
@@ -185,7 +186,8 @@ def test_claims_name_arms(tmp_path):
         (
             "network.norm: batch",
             "network: {norm: batch}",
-            "study.yaml, line 12: arm 'normalized': network.layers: is missing; "
+            "study.yaml, line 12: arm 'normalized': network: say what the network is by one of layers, family, torchvision and "
+            "import, got none of them; "
             "'network' was given as a whole: write 'network.KEY: value' to change one key of it",
         ),
         (

@@ -1,0 +1,106 @@
+"""The torch modules that a network of the notation is made of and torch does not have."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from striate.nets.init import permutation
+
+# For these the maximum of a block can be taken first: f(max(x)) == max(f(x)), with a fourth of the work for f.
+# Gelu and silu fall before they rise.
+RISING = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Sigmoid, nn.Tanh)
+
+
+def run(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """`x` through `modules` in order, except that a max pool goes before a rising activation in front of it."""
+    waiting: nn.Module | None = None
+    for module in modules:
+        if waiting is not None and isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
+            x = module(x)
+            continue
+        if waiting is not None:
+            x, waiting = waiting(x), None
+        if isinstance(module, RISING):
+            waiting = module
+        else:
+            x = module(x)
+    return x if waiting is None else waiting(x)
+
+
+class Chain(nn.Sequential):
+    """Layers under their names, one after another."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return run(self, x)
+
+
+class Network(Chain):
+    """The layers under their names: conv1, conv1_norm, conv1_activation, pool1, ..., fc3."""
+
+    def __init__(self, modules: Mapping[str, nn.Module], *, dims: int = 2) -> None:
+        super().__init__()
+        self.dims = dims
+        for name, module in modules.items():
+            self.add_module(name, module)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) for images (N, channels, height, width)."""
+        # The image as a volume, its colors as the third axis.
+        return super().forward(x if self.dims == 2 else x.permute(0, 2, 3, 1).unsqueeze(1))
+
+
+class ResidualBlock(nn.Module):
+    """The body's layers under their names, beside them `shortcut` and, after the sum, `activation`."""
+
+    def __init__(self, body: Mapping[str, nn.Module], shortcut: Chain, activation: nn.Module | None) -> None:
+        super().__init__()
+        for name, module in body.items():
+            self.add_module(name, module)
+        self._body = tuple(body)
+        self.shortcut = shortcut
+        self.activation = activation or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(run((getattr(self, name) for name in self._body), x) + self.shortcut(x))
+
+
+class Pick(nn.Module):
+    """The first pixel of each whole block."""
+
+    def __init__(self, size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        whole = (slice(0, side // step * step, step) for side, step in zip(x.shape[2:], self.size, strict=True))
+        return x[(slice(None), slice(None), *whole)]
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}"
+
+
+class GlobalPool(nn.Module):
+    """The mean of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(tuple(range(2, x.dim())))
+
+
+class Permute(nn.Module):
+    """A map as a row of values in the fixed random order `number`."""
+
+    order: Tensor
+
+    def __init__(self, number: int, size: int) -> None:
+        super().__init__()
+        # Not among the weights: the record decides it, and arms differ in it by intent.
+        self.register_buffer("order", torch.from_numpy(permutation(number, size).astype(np.int64)), persistent=False)
+        self.number = number
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)[:, self.order]
+
+    def extra_repr(self) -> str:
+        return f"number={self.number}"

@@ -1,0 +1,67 @@
+"""What holds for one layer: its own word before the network's, and of that only what `linear` leaves."""
+
+import math
+from dataclasses import replace
+
+from striate.core.errors import NetworkError
+from striate.nets.layers import Activate, Activation, AveragePool, Norm, Normalize, Own, Pool
+from striate.nets.placed import Placed
+from striate.nets.spec import NetworkConfig
+
+
+def settle(placed: Placed, own: Own, network: NetworkConfig) -> Placed:
+    """With what the layer says for itself, or else the network."""
+    groups = own.norm_groups or network.norm_groups
+    wanted: Norm = own.norm or network.norm
+    if wanted == "instance" and len(placed.output_shape) == 1:
+        wanted = "none"  # a feature is a map of one pixel, and minus its own mean it is 0
+    norm, activation, taken = keep_linear(wanted, own.activation or network.activation, network)
+    _check_norm(placed, norm, groups)
+    return replace(
+        placed,
+        norm=norm,
+        norm_groups=groups if norm == "group" else 1,
+        norm_first=(own.norm_position or network.norm_position) == "before",
+        activation=activation,
+        bias=network.bias if own.bias is None else own.bias,
+        init=own.init or network.init,
+        zero_bias=network.zero_bias if own.zero_bias is None else own.zero_bias,
+        taken_out=taken,
+    )
+
+
+def settle_alone(placed: Placed, layer: Normalize | Activate, network: NetworkConfig) -> Placed:
+    """A norm or an activation that is a layer."""
+    if isinstance(layer, Activate):
+        _, activation, taken = keep_linear("none", layer.activation, network)
+        return replace(placed, activation=activation, taken_out=taken)
+    groups = layer.groups or network.norm_groups
+    norm, _, taken = keep_linear(layer.norm, "none", network)
+    _check_norm(placed, norm, groups)
+    return replace(placed, norm=norm, norm_groups=groups if norm == "group" else 1, taken_out=taken)
+
+
+def settle_pool(placed: Placed, layer: Pool, network: NetworkConfig) -> Placed:
+    """A max pool, or the average pool that `linear` makes of it, under the same name: arms are compared by rows."""
+    if not network.linear or isinstance(layer, AveragePool):
+        return placed
+    average = AveragePool(kernel=layer.kernel, stride=layer.stride, padding=layer.padding)
+    return replace(placed, layer=average, taken_out=("max pool, now average pool",))
+
+
+def _check_norm(placed: Placed, norm: Norm, groups: int) -> None:
+    channels, pixels = placed.output_shape[0], math.prod(placed.output_shape[1:])
+    if norm == "group" and channels % groups:
+        fit = next(number for number in range(min(groups, channels), 0, -1) if channels % number == 0)
+        raise NetworkError(f"group norm: {groups} groups do not divide {channels} channels; {fit} would (norm_groups)")
+    if norm == "instance" and pixels == 1:
+        # Also of a flat layer, whose values are maps of one pixel.
+        raise NetworkError("instance norm makes every value of a 1-pixel map 0; use another norm here, as in :nonorm")
+
+
+def keep_linear(norm: Norm, activation: Activation, network: NetworkConfig) -> tuple[Norm, Activation, tuple[str, ...]]:
+    """What `linear` leaves. Batch norm stays: once trained it is a scale and a shift, the same for every image."""
+    if not network.linear:
+        return norm, activation, ()
+    taken = [f"{norm} norm"] * (norm in {"layer", "group", "instance"}) + [activation] * (activation != "none")
+    return (norm if norm == "batch" else "none"), "none", tuple(taken)

@@ -1,0 +1,69 @@
+"""A module's weights in a file and back: safetensors, or torch's own format read without running code."""
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from striate.core.config import suggest
+from striate.core.errors import NetworkError
+
+
+def save(module: nn.Module, path: Path) -> None:
+    """Every parameter and buffer under its name."""
+    # Cloned: tensors that share memory (tied weights) are two tensors in the file.
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}, path)
+
+
+def load(module: nn.Module, path: Path) -> None:
+    """Put the weights of a file into `module`.
+
+    Raises:
+        NetworkError: for a file that cannot be read, or that has other names or shapes.
+    """
+    put(module, read(path), str(path))
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name: .safetensors, or what torch.save wrote of a state_dict.
+
+    Raises:
+        NetworkError: for a file that is not there or is something else.
+    """
+    if not path.is_file():
+        raise NetworkError(f"{path}: there is no such file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise NetworkError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]})") from error
+    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+        raise NetworkError(f"{path}: holds no weights by name; save module.state_dict(), or use safetensors")
+    return found
+
+
+def put(module: nn.Module, found: Mapping[str, Tensor], where: str, skip: frozenset[str] = frozenset()) -> None:
+    """Put tensors into `module` by name, all of them and no others, except those named in `skip`."""
+    own = module.state_dict()
+    # Files from before batch norms counted their batches are still published; torch starts the count at 0 for them.
+    counts = {name for name in own if name.endswith(".num_batches_tracked")}
+    for name in sorted(own.keys() - found.keys() - skip - counts):
+        raise NetworkError(f"{where}: has no '{name}', which the network has; {suggest(name, found)}")
+    for name, tensor in found.items():
+        if name in skip:
+            continue
+        if name not in own:
+            raise NetworkError(f"{where}: holds '{name}', which the network has not; {suggest(name, own)}")
+        if tensor.shape != own[name].shape:
+            shapes = f"{tuple(tensor.shape)}, and the network's is {tuple(own[name].shape)}"
+            raise NetworkError(f"{where}: '{name}' is {shapes}; is it the file of another network?")
+    wanted = OrderedDict((name, tensor) for name, tensor in found.items() if name not in skip)
+    # The versions of the layers: some modules refuse weights without them, and safetensors has no place for them.
+    wanted._metadata = getattr(found, "_metadata", None) or own._metadata  # type: ignore[attr-defined]
+    module.load_state_dict(wanted, strict=False)

@@ -1,0 +1,165 @@
+"""The named networks: what each is as `NetworkConfig` data, on which images it was meant to be, and who says so.
+
+`network: resnet20` in a study file means the entry here; what is said beside the name goes before it.
+Reading this file shows everything there is.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """One network with its source, and the images and classes that its published figures are for."""
+
+    config: dict[str, Any]
+    source: str
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    classes: int = 10
+
+
+NETWORKS: dict[str, Named] = {
+    "report-a": Named(
+        config={"layers": "conv32k2s2p0 pool conv10k2s2p0 pool conv10k2s2p0", "head": "none"},
+        input_shape=(1, 32, 32),
+        source=(
+            "A course report on CNNs for CIFAR-10 in grey, question 1: 1,860 parameters. Its text says 64 "
+            "filters; its own sum, and the count, need 32."
+        ),
+    ),
+    "report-a-3d": Named(
+        config={"layers": "conv128s2 pool(2,2,1) conv256s2 pool(2,2,1) conv10s2", "head": "none", "dims": 3},
+        source=(
+            "The same report, question 2: the RGB image as a volume 1x32x32x3. The channels are not given; "
+            "128-256-10 gives the 957,706 parameters that fit its 'about 1 million'."
+        ),
+    ),
+    "report-b": Named(
+        config={"family": "blocks", "depth": 3, "block_depth": 3, "filters": 64},
+        source=(
+            "A course report on blocks of conv layers, its best network: 3 blocks of 3 conv layers with skips and"
+            " one fc. The filters are not given; 64, 128, 256 is our choice."
+        ),
+    ),
+    "report-b-fc": Named(
+        config={"family": "shallow", "filters": 6},
+        source=(
+            "The same report, one conv layer straight to an fc layer: 'about 60,000' parameters; 6 filters give 61,618."
+        ),
+    ),
+    "report-b-gap": Named(
+        config={"family": "shallow", "filters": 16, "head": "gap"},
+        source=(
+            "The same report, one conv layer, global average pool, fc: 'about 600' parameters; 16 filters give 618."
+        ),
+    ),
+    "report-c": Named(
+        config={"family": "stack", "conv": 7, "fc": 3, "norm": "batch"},
+        source=(
+            "A course report on CNNs for CIFAR-10, its final network: 7 conv layers of 100 to 700 filters, fc "
+            "100, 200, 10, batch norm."
+        ),
+    ),
+    "report-c-transfer": Named(
+        config={"torchvision": "alexnet", "pretrained": True, "freeze": "all-but-head"},
+        input_shape=(3, 224, 224),
+        classes=2,
+        source=(
+            "The same report, transfer learning on ants and bees: AlexNet with ImageNet weights, its last layer "
+            "replaced, the rest frozen (freeze: none trains all layers)."
+        ),
+    ),
+    "report-d": Named(
+        config={"layers": "conv64 pool conv128 pool conv256 conv256 pool fc1024 fc1024"},
+        source="A course report on CNNs for CIFAR-10 (2017), questions 1 and 2: 6,216,074 parameters.",
+    ),
+    "report-e": Named(
+        config={"layers": "conv256 pool drop0.2 conv128 pool drop0.2 conv64p0 pool flatten fc256 fc128"},
+        input_shape=(3, 256, 256),
+        classes=6,
+        source="A course report on six classes of landscape at 256x256, question 1: 16,154,950 parameters.",
+    ),
+    "lenet5": Named(
+        config={"layers": "conv6k5p0 avgpool conv16k5p0 avgpool conv120k5p0 fc84", "activation": "tanh"},
+        input_shape=(1, 32, 32),
+        source=(
+            "LeCun et al., Gradient-based learning applied to document recognition (1998), doi:10.1109/5.726791, "
+            "as it is built today: full connections between the maps, plain average pools, softmax: 61,706 "
+            "parameters."
+        ),
+    ),
+    "vgg11": Named(
+        config={
+            "layers": "conv64 pool conv128 pool conv256 conv256 pool conv512 conv512 pool conv512 conv512 pool",
+            "norm": "batch",
+        },
+        source=(
+            "Simonyan and Zisserman (2014), arXiv:1409.1556, configuration A for 32x32 images: batch norm, and "
+            "one fc layer in place of three."
+        ),
+    ),
+    "vgg16": Named(
+        config={
+            "layers": "conv64 conv64 pool conv128 conv128 pool 3xconv256 pool 3xconv512 pool 3xconv512 pool",
+            "norm": "batch",
+        },
+        source=(
+            "Simonyan and Zisserman (2014), arXiv:1409.1556, configuration D for 32x32 images: batch norm, and "
+            "one fc layer in place of three."
+        ),
+    ),
+    "resnet20": Named(
+        config={
+            "layers": "conv16 3xres(conv16 conv16) res(conv32s2 conv32) 2xres(conv32 conv32) res(conv64s2 conv64) 2xres(conv64 conv64)",
+            "norm": "batch",
+            "bias": False,
+            "init": "kaiming_normal",
+            "head": "gap",
+        },
+        source=(
+            "He et al., Deep residual learning (2015), arXiv:1512.03385, section 4.2, with 1x1 convolutions where"
+            " the shape changes (option B of the paper, 272,474 parameters; its CIFAR runs had option A, "
+            "269,722)."
+        ),
+    ),
+    "all-conv": Named(
+        config={
+            "layers": "drop0.2 conv96 conv96 conv96s2 drop0.5 conv192 conv192 conv192s2 drop0.5 conv192 conv192k1",
+            "head": "gap",
+        },
+        source=(
+            "Springenberg et al., Striving for simplicity (2014), arXiv:1412.6806, All-CNN-C: strides in place of"
+            " pools. Its last 1x1 convolution comes after the average here, which is the same sum without the "
+            "last relu."
+        ),
+    ),
+    "speedrun": Named(
+        config={
+            "layers": "conv24k2p0:bias,gelu conv64 pool batch gelu conv64 batch gelu conv256 pool batch gelu conv256 batch gelu"
+            " conv256 pool batch gelu conv256 batch gelu pool3",
+            "activation": "none",
+            "bias": False,
+        },
+        source=(
+            "After the eight-layer network of the public CIFAR-10 speed runs (Jordan, 94% on CIFAR-10 in 3.29 seconds, "
+            "arXiv:2404.00498). Left out: its first layer's weights are set to whiten the images and stay so, its "
+            "norms' scales do not learn, its classifier has no bias, and its output is scaled by 1/9."
+        ),
+    ),
+    "resnet20-preact": Named(
+        config={
+            "layers": "conv16 3xres(batch relu conv16 batch relu conv16)"
+            " res(batch relu conv32s2 batch relu conv32 | conv32k1s2) 2xres(batch relu conv32 batch relu conv32)"
+            " res(batch relu conv64s2 batch relu conv64 | conv64k1s2) 2xres(batch relu conv64 batch relu conv64)"
+            " batch relu",
+            "activation": "none",
+            "bias": False,
+            "init": "kaiming_normal",
+            "head": "gap",
+        },
+        source=(
+            "He et al., Identity mappings in deep residual networks (2016), arXiv:1603.05027: norm and relu before "
+            "each convolution, nothing after the sum. The paper's networks are deeper."
+        ),
+    ),
+}

@@ -1,0 +1,121 @@
+"""`striate summary` and `striate networks` as a user meets them."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from striate import cli
+from striate.nets import NETWORKS
+
+ROOT = Path(__file__).parents[2]
+
+
+def striate(*words, monkeypatch, capsys):
+    """(exit code, what came out, what was complained of)."""
+    monkeypatch.setattr(sys, "argv", ["striate", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr()
+    return ended.value.code, printed.out, printed.err
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    return lambda *words: striate(*words, monkeypatch=monkeypatch, capsys=capsys)
+
+
+def test_the_table_of_a_named_network_is_for_its_own_images(run):
+    code, out, _ = run("summary", "report-e")
+    assert code == 0
+    assert "16,154,950" in out
+    assert "input 0.75, forward/backward 218.82, parameters 61.63, total 281.19" in out
+
+
+def test_the_images_and_classes_can_be_said(run):
+    code, out, _ = run("summary", "conv256", "--input", "1x8x8", "--classes", "2", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [row["parameters"] for row in found["rows"]] == [2560, 0, 2 * 256 * 64 + 2]
+    assert found["input_shape"] == [1, 8, 8]
+
+
+def test_what_is_said_beside_a_network_counts(run):
+    plain = json.loads(run("summary", "report-d", "--json")[1])["totals"]["parameters"]
+    normed = json.loads(run("summary", "report-d", "norm=batch", "--json")[1])["totals"]["parameters"]
+    assert normed - plain == 2 * (64 + 128 + 256 + 256 + 1024 + 1024)
+
+
+def test_a_network_can_be_given_by_keys_alone(run):
+    code, out, _ = run("summary", "family=stack", "conv=2", "fc=1", "--json")
+    assert code == 0
+    assert [row["name"] for row in json.loads(out)["rows"]][:1] == ["conv1"]
+
+
+def test_the_json_has_everything_that_the_text_has(run):
+    found = json.loads(run("summary", "report-d", "--json")[1])
+    row = found["rows"][0]
+    assert (row["written"], row["macs"], row["field"]["status"]) == ("64 x 3 x 3 x 3 + 64", 1_769_472, "exact")
+    assert row["field"]["size"] == [3, 3]
+    assert found["totals"]["neurons_of"] == {"conv": 131_072, "fc": 2_058}
+    assert set(found["meaning"]) >= {"neurons", "multiply-adds", "exact", "upper bound"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["conv8 pool convx8"], "did you mean 'conv'?\n  conv8 pool convx8\n             ^"),
+        (["conv8", "norm=bach"], "on the command line: norm: must be one of"),
+        (["conv8", "norm"], "an override is written key.sub=value, got 'norm'"),
+        (["conv8", "--input", "3x32"], "--input: must be channels x height x width, as in 3x32x32, got '3x32'"),
+        (["conv8", "--input", "3x0x32"], "got '3x0x32'"),
+        (["conv8", "--classes", "1"], "--classes"),
+        (["reportd"], "did you mean 'report-d'?"),
+        (["nrm=2"], "nrm: unknown key; did you mean 'norm'?"),
+        (["conv8 pool pool", "--input", "3x2x2"], "layer pool2"),
+        (["torchvision=resnet17"], "did you mean 'resnet"),
+    ],
+)
+def test_an_error_is_one_sentence(run, words, message):
+    code, out, err = run("summary", *words)
+    assert (code, out) == (1, "")
+    assert err.startswith("striate: ")
+    assert message in err
+
+
+def test_all_names_are_listed_with_their_costs(run):
+    found = {one["name"]: one for one in json.loads(run("networks", "--json")[1])}
+    assert list(found) == list(NETWORKS)
+    assert (found["report-a"]["parameters"], found["report-a-3d"]["parameters"]) == (1_860, 957_706)
+    assert found["report-d"]["macs"] == 82_520_064
+    assert all(one["parameters"] and one["macs"] and one["source"] for one in found.values())
+
+
+def test_the_list_is_readable(run, monkeypatch):
+    few = {name: NETWORKS[name] for name in ("report-a", "report-d")}
+    monkeypatch.setattr("striate.cli.network.NETWORKS", few)
+    assert run("networks")[1].splitlines()[:3] == [
+        "network    parameters   multiply-adds  images      classes",
+        "report-a        1,860          53,648  1x32x32          10",
+        "report-d    6,216,074      82,520,064  3x32x32          10",
+    ]
+
+
+def test_no_torch_and_half_a_second():
+    """In processor seconds, the best of a few: what else the machine does at the moment is not ours."""
+    code = "import runpy, sys; sys.argv = ['striate', 'summary', 'report-e']\n"
+    code += "try: runpy.run_module('striate', run_name='__main__')\nexcept SystemExit: pass\n"
+    code += "found = {'torch', 'torchvision', 'scipy', 'sklearn'} & set(sys.modules)\nassert not found, found"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    took = []
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "striate", "summary", "report-e"], cwd=ROOT, check=True, capture_output=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(took) < 0.5, f"took {min(took):.2f} s"

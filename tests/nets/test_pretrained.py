@@ -1,0 +1,240 @@
+"""Modules that somebody else has built, with weights from files made here; nothing is downloaded."""
+
+import hashlib
+import re
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from striate.core.errors import NetworkError
+from striate.nets import NetworkConfig, parameters, pretrained, published, weights
+from striate.nets.freezing import learning
+from striate.nets.torch_build import build
+
+# The smallest of torchvision, and the only one that these tests need to fill.
+NAME, IMAGE = "squeezenet1_1", (3, 32, 32)
+
+
+def network(**said):
+    return NetworkConfig.model_validate({"torchvision": NAME, **said})
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """A file as torchvision publishes it: 1,000 classes, named by its checksum, in torch's folder."""
+    from torchvision import models
+
+    torch.manual_seed(5)
+    module = models.get_model(NAME, weights=None)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(module.state_dict(), folder / "made.pth")
+    digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
+    path = (folder / "made.pth").rename(folder / f"{NAME}-{digest[:8]}.pth")
+    monkeypatch.setattr(published, "weights_file", lambda name: (f"https://nowhere.invalid/{path.name}", path))
+    return path, module.state_dict()
+
+
+def head(module):
+    return {name for name, tensor in module.named_parameters() if tensor.shape[:1] == (7,)}
+
+
+def test_the_published_weights_but_for_the_head(file):
+    _, theirs = file
+    module = build(network(pretrained=True), IMAGE, 7, seed=0)
+    ours = module.state_dict()
+    assert head(module) == {"classifier.1.weight", "classifier.1.bias"}
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours.keys() - head(module))
+    with torch.inference_mode():
+        assert module.eval()(torch.zeros(1, *IMAGE)).shape == (1, 7)
+
+
+def test_a_head_of_as_many_classes_is_drawn_anew_too(file):
+    _, theirs = file
+    module = build(network(pretrained=True), IMAGE, 1000, seed=0)
+    assert not torch.equal(module.state_dict()["classifier.1.weight"], theirs["classifier.1.weight"])
+
+
+def test_freezing_all_but_the_head(file):
+    module = build(network(pretrained=True, freeze="all-but-head"), IMAGE, 7, seed=0)
+    assert {name for name, p in module.named_parameters() if p.requires_grad} == head(module)
+    assert sum(p.numel() for p in learning(module)) == 7 * 512 + 7
+
+
+def test_freezing_up_to_a_layer():
+    module = build(network(freeze="up-to features.3"), IMAGE, 7, seed=0)
+    learns = [name for name, p in module.named_parameters() if p.requires_grad]
+    assert learns[0].startswith("features.4")
+    with pytest.raises(NetworkError, match=r"no layer 'features.99' with parameters; did you mean 'features.9'"):
+        build(network(freeze="up-to features.99"), IMAGE, 7, seed=0)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_weights_from_a_file_of_ones_own(suffix, file, tmp_path):
+    path, theirs = file
+    if suffix == "safetensors":
+        source = build(network(pretrained=str(path)), IMAGE, 7, seed=3)
+        path = tmp_path / "w.safetensors"
+        weights.save(source, path)
+    ours = build(network(pretrained=str(path)), IMAGE, 7, seed=0).state_dict()
+    assert torch.equal(ours["features.0.weight"], theirs["features.0.weight"])
+
+
+def test_weights_that_cannot_be_downloaded_say_which_file_to_put_where(file, monkeypatch):
+    path, _ = file
+    path.unlink()
+
+    def refuse(url, *rest, **more):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(NetworkError) as caught:
+        build(network(pretrained=True), IMAGE, 7, seed=0)
+    for said in (NAME, "no route to host", f"https://nowhere.invalid/{path.name}", str(path), "pretrained: PATH"):
+        assert said in str(caught.value)
+
+
+def test_a_damaged_file_is_found(file):
+    path, _ = file
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(NetworkError, match="is damaged: its SHA-256 begins"):
+        build(network(pretrained=True), IMAGE, 7, seed=0)
+
+
+def test_weights_as_they_were_published_years_ago(tmp_path, monkeypatch):
+    """DenseNet's file has dots in its layers' names and does not count batches."""
+    module = pretrained._from_torchvision("densenet121", 7)
+    theirs = module.state_dict()
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): tensor
+        for name, tensor in theirs.items()
+        if not name.endswith("num_batches_tracked")
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(old, tmp_path / "old.pth")
+    monkeypatch.setattr(published, "weights_file", lambda name: ("", tmp_path / "old.pth"))
+    ours = build(NetworkConfig(torchvision="densenet121", pretrained=True), IMAGE, 7, seed=0).state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs if not name.startswith("classifier"))
+
+
+def test_a_module_that_asks_for_the_version_of_its_weights_gets_it(tmp_path):
+    source = build(NetworkConfig(torchvision="mnasnet0_5"), IMAGE, 7, seed=0)
+    weights.save(source, tmp_path / "w.safetensors")
+    other = NetworkConfig(torchvision="mnasnet0_5", pretrained=str(tmp_path / "w.safetensors"))
+    ours = build(other, IMAGE, 7, seed=1).state_dict()
+    assert torch.equal(ours["layers.0.weight"], source.state_dict()["layers.0.weight"])
+
+
+def test_the_file_of_another_network_is_refused(tmp_path):
+    weights.save(nn.Linear(3, 4), tmp_path / "w.safetensors")
+    with pytest.raises(NetworkError, match=r"w.safetensors: has no 'features.0.bias', which the network has"):
+        build(network(pretrained=str(tmp_path / "w.safetensors")), IMAGE, 7, seed=0)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+def test_the_address_and_the_folder_are_torchvisions(name, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    url, path = published.weights_file(name)
+    assert url.startswith("https://download.pytorch.org/models/")
+    assert path == tmp_path / "checkpoints" / url.rpartition("/")[2]
+    assert torch.hub.HASH_REGEX.search(path.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    # torchvision's published counts for 1,000 classes.
+    [
+        ("alexnet", 61_100_840),
+        ("vgg16", 138_357_544),
+        ("resnet18", 11_689_512),
+        ("mobilenet_v3_small", 2_542_856),
+        ("efficientnet_b0", 5_288_548),
+    ],
+)
+def test_parameters_are_counted_without_making_them(name, count):
+    assert parameters(NetworkConfig(torchvision=name), (3, 224, 224), 1000) == count
+
+
+def test_the_head_is_replaced_whatever_it_is_called():
+    for name, last in (("resnet18", "fc"), ("mobilenet_v3_small", "classifier.3"), ("densenet121", "classifier")):
+        made, names = pretrained._made(NetworkConfig(torchvision=name), IMAGE, 7, 0, pretrained._SHAPES_ONLY)
+        assert names == {f"{last}.weight", f"{last}.bias"}
+        assert made.get_parameter(f"{last}.weight").shape[0] == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "image", "says"),
+    [
+        ({"torchvision": "resnet19"}, IMAGE, "'resnet19' is not a classifier of torchvision; did you mean 'resnet1"),
+        ({"torchvision": "googlenet"}, IMAGE, "'googlenet' gives several outputs in training"),
+        ({"torchvision": NAME}, (1, 32, 32), f"{NAME} of torchvision does not take 1x32x32 images"),
+        ({"torchvision": NAME}, (3, 8, 8), f"{NAME} of torchvision does not take 3x8x8 images"),
+    ],
+)
+def test_what_torchvision_cannot_do_is_said(said, image, says):
+    with pytest.raises(NetworkError, match=says):
+        build(NetworkConfig.model_validate(said), image, 7, seed=0)
+
+
+def test_the_seed_decides_what_a_foreign_module_draws():
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    one, same, other = (build(network(), IMAGE, 7, seed=seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["features.0.weight"], other["features.0.weight"])
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.fixture
+def user_module(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import math\n"
+        "from torch import nn\n"
+        "def small(classes, input_shape, hidden=4):\n"
+        "    features = nn.Linear(math.prod(input_shape), hidden)\n"
+        "    return nn.Sequential(nn.Flatten(), features, nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, classes))\n"
+        "def wrong():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, 3))\n"
+        "def no_module():\n"
+        "    return 3\n"
+        "constant = 3\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "mine"
+    sys.modules.pop("mine", None)
+
+
+def test_a_module_of_the_users_own(user_module, tmp_path):
+    said = NetworkConfig.model_validate({"import": "mine:small", "args": {"hidden": 5}, "freeze": "all-but-head"})
+    module = build(said, IMAGE, 7, seed=0)
+    assert parameters(said, IMAGE, 7) == 3072 * 5 + 5 + 10 + 5 * 7 + 7
+    assert {name for name, p in module.named_parameters() if p.requires_grad} == {"4.weight", "4.bias"}
+    weights.save(module, tmp_path / "w.safetensors")
+    other = build(said.replace(pretrained=str(tmp_path / "w.safetensors")), IMAGE, 7, seed=1)
+    assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("where", "args", "says"),
+    [
+        ("nowhere:small", {}, "import: Python finds no module 'nowhere'; install it, or name its folder in PYTHONPATH"),
+        ("mine:smal", {}, "import: mine has no function or class 'smal'; did you mean 'small'?"),
+        ("mine:constant", {}, "import: mine has no function or class 'constant'"),
+        ("mine:no_module", {}, "mine:no_module gives 3; it must give a torch.nn.Module"),
+        ("mine:small", {"hiden": 5}, "args: mine:small does not take them: got an unexpected keyword argument 'hiden'"),
+        ("mine:wrong", {}, "mine:wrong gives .2, 3. for 2 images; 7 classes need .2, 7."),
+    ],
+)
+def test_what_is_wrong_with_it_is_said(user_module, where, args, says):
+    said = NetworkConfig.model_validate({"import": where, "args": args})
+    with pytest.raises(NetworkError, match=says.replace("?", r"\?")):
+        build(said, IMAGE, 7, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", pretrained.known())
+def test_every_network_that_is_offered_is_made_and_its_head_found(name):
+    _, names = pretrained._made(NetworkConfig(torchvision=name), (3, 224, 224), 7, 0, pretrained._SHAPES_ONLY)
+    assert names

@@ -1,0 +1,151 @@
+"""Receptive fields of random networks against what their numbers say, in float64.
+
+For random units of a random network: changing every pixel outside the box leaves the unit unchanged, changing those
+inside does not, and the gradient's support lies inside the box and, where the status is exact, reaches its edges.
+The graph comes from running the module; the reference is torch's own forward and backward pass.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from striate.nets.graph import Graph
+from striate.nets.receptive import ReceptiveFields
+from striate.nets.traced import graph
+from tests.nets.random_modules import Steps, modules
+
+# Torch says that an even kernel with padding='same' may cost it a copy.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
+IMAGES = 6  # for each edge of a box
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small convolutions take longer to share out than to do."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def check_unit(module, fields, unit):
+    """Everything that the field of one unit of the output promises."""
+    name, shape = fields.graph.output, fields.graph.input_shape
+    box, status = fields.box(name, unit), fields.status(name)
+    images = _images(shape, box).requires_grad_()
+    place = (slice(None), *unit)
+    before = module(images)[place]
+    support = torch.autograd.grad(before.sum(), images)[0].ne(0).any(0).any(0)
+    inside = torch.zeros(shape[1:], dtype=torch.bool)
+    inside[tuple(slice(*side) for side in box)] = True
+    assert not (support & ~inside).any(), f"{status}: the gradient leaves the box {box} of {unit}: {_hull(support)}"
+    other = torch.randn(images.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).mul(4)
+    with torch.no_grad():
+        outside = module(torch.where(inside, images, other))[place]
+        within = module(torch.where(inside, other, images))[place]
+    assert (outside - before).abs().max() <= 1e-12, f"{status}: a pixel outside the box {box} changes {unit}"
+    if status in ("exact", "whole image") and inside.any():
+        assert (within - before).abs().max() > 1e-12, f"{status}: no pixel inside the box {box} changes {unit}"
+        assert _hull(support) == box, f"{status}: of the box {box} of {unit} only {_hull(support)} is used"
+
+
+def _images(shape, box):
+    """Random images of both signs (beside the zeros of padding a maximum of one sign may never be seen).
+
+    A few for each edge of the box, which is made to stand out: else it might win no maximum.
+    """
+    edges = [(axis, pixel) for axis, (start, stop) in enumerate(box) for pixel in (start, stop - 1)]
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn((IMAGES * len(edges), *shape), generator=random, dtype=torch.float64).mul(2)
+    for index, image in enumerate(images):
+        axis, pixel = edges[index % len(edges)]
+        image.select(1 + axis, pixel).mul_(6)
+    return images
+
+
+def _hull(support):
+    found = support.nonzero()
+    low, high = found.min(0).values, found.max(0).values + 1
+    return tuple(zip(low.tolist(), high.tolist(), strict=True)) if len(found) else ((0, 0),) * support.ndim
+
+
+def proof(examples):
+    quick = settings(
+        max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+    )
+
+    @quick
+    @given(st.data())
+    def prove(data):
+        module, shape = data.draw(modules())
+        assume(len(module.steps))
+        fields = ReceptiveFields(graph(module, shape))
+        module.eval()
+        for _ in range(2):
+            unit = tuple(data.draw(st.integers(0, side - 1)) for side in fields.graph[fields.graph.output].output_shape)
+            check_unit(module, fields, unit)
+
+    return prove
+
+
+def test_fields_of_random_networks():
+    proof(40)()
+
+
+@pytest.mark.slow
+def test_fields_of_many_random_networks():
+    proof(200)()
+
+
+def hand_net():
+    """Two convolutions, a max pool between them, in float64."""
+    torch.manual_seed(0)
+    steps = [nn.Conv2d(2, 3, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(3, 3, 3, padding=1, dilation=1)]
+    return Steps([(step, "chain") for step in steps]).double().eval()
+
+
+def planted(graph, **change):
+    """`graph` with its last node changed."""
+    return Graph(nodes=(*graph.nodes[:-1], replace(graph.nodes[-1], **change)), output=graph.output)
+
+
+def test_the_check_passes_the_true_graph():
+    module = hand_net()
+    check_unit(module, ReceptiveFields(graph(module, (2, 16, 16))), (1, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"kernel": (2, 3)}, "the gradient leaves the box"),
+        ({"kernel": (3, 4)}, "is used"),
+        ({"padding": ((1, 1), (2, 0))}, "the gradient leaves the box"),
+        ({"dilation": (2, 1)}, "the gradient leaves the box|is used"),
+        ({"whole": True}, "is used"),
+    ],
+)
+def test_a_planted_fault_in_the_graph_is_found(change, found):
+    module = hand_net()
+    with pytest.raises(AssertionError, match=found):
+        check_unit(module, ReceptiveFields(planted(graph(module, (2, 16, 16)), **change)), (1, 3, 3))
+
+
+class Leaks(nn.Module):
+    """Rounds what it adds, so that no gradient tells of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = hand_net()
+
+    def forward(self, x):
+        return self.inner(x) + torch.round(x.sum(dtype=x.dtype) * 100)
+
+
+def test_a_dependence_without_a_gradient_is_found():
+    inner = hand_net()
+    with pytest.raises(AssertionError, match="a pixel outside the box"):
+        check_unit(Leaks(), ReceptiveFields(graph(inner, (2, 16, 16))), (1, 3, 3))

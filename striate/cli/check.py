@@ -1,11 +1,14 @@
 """`striate check`: the resolved study and the plan, with what it would cost."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from striate.cli.run import jobs_number
 from striate.cli.show import duration, megabytes, out, plain_json, table
 from striate.core import config
+from striate.core.records import fingerprint
+from striate.nets.summary import summarize
 from striate.studies.loaded import LoadedStudy, load
 from striate.studies.plan import Plan
 
@@ -26,6 +29,7 @@ def check(
     out(config.dump({"name": plan.study.name, **study.document.data}))
     _data(plan)
     _arms(plan, cost)
+    _networks(plan)
     for comparison in plan.study.comparisons:
         out(f"planned comparison: {comparison} (matters from {plan.study.matters:g} points)")
     done = len(plan.runs) - len(plan.missing)
@@ -70,6 +74,24 @@ def _arms(plan: Plan, cost: dict[str, Any]) -> None:
             ]
         )
     table(["arm", "changes", "parameters", "done", "images/s"], rows, right={2, 3, 4})
+
+
+def _networks(plan: Plan) -> None:
+    """The layer table of each different network."""
+    shown: dict[str, list[str]] = {}
+    tables = {}
+    for arm in plan.arms:
+        dataset = plan.datasets[arm.name]
+        shape, classes = (dataset.channels, dataset.height, dataset.width), len(dataset.classes)
+        key = fingerprint(arm.network, shape, classes)
+        shown.setdefault(key, []).append(arm.name)
+        tables[key] = summarize(arm.network, shape, classes)
+    width = shutil.get_terminal_size((160, 24)).columns
+    for index, (key, names) in enumerate(shown.items()):
+        # What the columns mean stands once, under the last table.
+        text = tables[key].text(width, legend=index == len(shown) - 1)
+        out(f"\nnetwork of {', '.join(names)}", bold=True)
+        out(text)
 
 
 def _json(study: LoadedStudy, plan: Plan, cost: dict[str, Any]) -> dict[str, Any]:

@@ -62,9 +62,9 @@ class Table:
     rows: tuple[Row, ...]
     totals: Totals
 
-    def text(self, width: int = 160, *, color: bool = False) -> str:
+    def text(self, width: int = 160, *, color: bool = False, legend: bool = True) -> str:
         """For a terminal of `width` columns: in one piece, or in two where that is too narrow."""
-        return table_text.render(self, width, color)
+        return table_text.render(self, width, color, legend)
 
     def _repr_html_(self) -> str:
         return table_html.render(self)

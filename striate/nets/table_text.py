@@ -18,8 +18,8 @@ _LONG = ("layer", "weights + biases")
 _FIRST = ("layer", "output", "kernel", "weights + biases", "parameters")
 
 
-def render(table: Table, width: int, color: bool) -> str:
-    """The whole text, ending in a line break."""
+def render(table: Table, width: int, color: bool, legend: bool) -> str:
+    """The whole text, ending in a line break; `legend`: with the meaning of every column."""
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=width, force_terminal=color, highlight=False, legacy_windows=False)
@@ -32,7 +32,7 @@ def render(table: Table, width: int, color: bool) -> str:
         ]
     for piece in pieces:
         console.print(_piece(table, piece), "")
-    for line in [*_listed(sums(table), width), "", *_listed(meanings(), width)]:
+    for line in [*_listed(sums(table), width), *(["", *_listed(meanings(), width)] if legend else [])]:
         console.print(line, markup=False, soft_wrap=True)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"

@@ -14,7 +14,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from striate.report import curves, draw, figures, limits, sections, setting, styles, svg
+from striate.nets.table_columns import meanings
+from striate.report import curves, draw, figures, layers, limits, sections, setting, styles, svg
 from striate.report.wording import shortened
 from striate.runs import layout
 from striate.runs.files import write_text
@@ -78,6 +79,8 @@ def _background(results: Results) -> dict[str, Any]:
     return {
         "arms_table": setting.arms_table(results),
         "facts": (*setting.data_facts(results), *setting.design_facts(results)),
+        "layer_tables": layers.layer_tables(results),
+        "columns": meanings(),
         "noticed": sections.noticed(results),
         "study_yaml": escape(setting.study_yaml(results.study)),
         "environments": setting.environments(results),

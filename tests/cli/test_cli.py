@@ -111,6 +111,9 @@ def test_check_shows_the_plan_and_writes_nothing(striate, tmp_path):
     assert "epochs: 3" in out
     assert "4 runs, 0 done, 4 to train" in out
     assert "of disk in" in out
+    assert "network of plain" in out
+    assert "network of normalized" in out
+    assert out.count("what the field promises") == 1
     assert "587" in out
     code, out, _ = striate("check", path, "--json", "--out", tmp_path / "runs")
     found = json.loads(out)

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from striate.core import config
+from striate.nets import parameters
 from striate.report import build, pages, svg, write
+from striate.report.layers import layer_tables
 from striate.report.setting import study_yaml
 from striate.report.wording import duration, shortened, signed
 from striate.runs.layout import slug
@@ -189,3 +191,20 @@ def test_numbers_in_names_stay_as_they_are_and_numbers_of_drawings_are_rounded()
     drawn = str(svg.render(spec, "f", "label"))
     assert ">lr=0.0005<" in drawn
     assert not re.search(r'<path[^>]* d="[^"]*\d\.\d{3}', drawn)
+
+
+def test_each_network_has_its_layer_table_and_every_column_its_meaning(two, two_page):
+    found = layer_tables(two)
+    assert [whose for whose, _ in found] == [arm.name for arm in two.arms]
+    for arm, (_, made) in zip(two.arms, found, strict=True):
+        data = two.of(arm.name)[0].summary["data"]
+        total = sum(int(row[made.head.index("parameters")].replace(",", "") or 0) for row in made.rows)
+        assert total == parameters(arm.network, tuple(data["shape"]), len(data["classes"]))
+        assert f"Layers of {arm.name}" in two_page
+    assert all(f"<dt>{heading}</dt>" in two_page for heading in ("field", "status", "multiply-adds"))
+
+
+def test_networks_alike_share_a_table_and_a_page_has_room_for_four(many):
+    tables = layer_tables(many)
+    assert len(tables) <= 4
+    assert len({table.rows for _, table in tables}) == len(tables)

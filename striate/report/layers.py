@@ -1,0 +1,39 @@
+"""The layer tables of a study's networks: what each arm is made of, folded away in section 2."""
+
+from collections.abc import Iterator
+
+from striate.core.records import fingerprint
+from striate.nets import NetworkConfig
+from striate.nets.summary import summarize
+from striate.nets.table_columns import COLUMNS, sums
+from striate.report.wording import Table, listed
+from striate.studies.results import Results
+
+# A page has room for so many; a grid of networks would fill it with rows that nobody reads.
+MOST = 4
+
+
+def layer_tables(results: Results) -> tuple[tuple[str, Table], ...]:
+    """(whose, table) for each different network, up to MOST; empty while no run has recorded its images.
+
+    A network that somebody else built is left out: counting it means running it, and a page needs no torch.
+    """
+    return tuple(_tables(results))[:MOST]
+
+
+def _tables(results: Results) -> Iterator[tuple[str, Table]]:
+    arms: dict[str, list[str]] = {}
+    first: dict[str, tuple[NetworkConfig, tuple[int, ...], int]] = {}
+    for arm in results.arms:
+        data = next((row.summary["data"] for row in results.of(arm.name) if row.summary.get("data")), None)
+        if data is None or "shape" not in data or arm.network.is_foreign:
+            continue
+        shape, classes = tuple(data["shape"]), len(data["classes"])
+        key = fingerprint(arm.network, shape, classes)
+        arms.setdefault(key, []).append(arm.name)
+        first[key] = (arm.network, shape, classes)
+    for key, names in arms.items():
+        found = summarize(*first[key])
+        rows = tuple(tuple(column.cell(row) for column in COLUMNS) for row in found.rows)
+        totals = "; ".join(f"{name} {text}" for name, text in sums(found))
+        yield listed(names), Table(head=tuple(column.heading for column in COLUMNS), rows=rows, note=totals)

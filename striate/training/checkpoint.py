@@ -1,8 +1,8 @@
 """The state of a learner in a file and back. Loaded with `weights_only=True`: a checkpoint runs no code."""
 
-import io
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -40,10 +40,8 @@ class Checkpoints:
             self.save(learner)
 
     def save(self, learner: Learner) -> None:
-        # Through memory: torch's own writer calls a full disk an internal error.
-        held = io.BytesIO()
-        torch.save(learner.state(), held)
-        self._writer.save(layout.CHECKPOINT, lambda path: _write(path, held.getbuffer()))
+        state = learner.state()
+        self._writer.save(layout.CHECKPOINT, lambda path: _save(path, state))
         self._saved = time.monotonic()
 
 
@@ -53,5 +51,11 @@ def save_weights(writer: RunWriter, name: str, weights: dict[str, Tensor]) -> No
     writer.save(name, lambda path: _write(path, held))
 
 
-def _write(path: Path, content: bytes | memoryview) -> None:
+def _save(path: Path, state: dict[str, Any]) -> None:
+    # Into a file that Python opened: given a path, torch's own writer calls a full disk an internal error.
+    with path.open("wb") as file:
+        torch.save(state, file)
+
+
+def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)

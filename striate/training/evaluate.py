@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from striate.training.feed import Feed
 
-# Large enough for the matrix units, small enough for memory: as many pixels as 500 images of 32x32.
-PIXELS = 500 * 32 * 32
+# Large enough for the matrix units, small enough for memory: as many pixels as 250 images of 32x32.
+PIXELS = 250 * 32 * 32
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class Results:
         return Measured(
             arm=arm,
             accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
-            missing={row.seed: _why_missing(row) for row in rows if row.test_accuracy is None},
+            missing={row.seed: row.state for row in rows if row.test_accuracy is None},
             diverged=sum(row.state == "diverged" for row in rows),
             at_chance=sum(bool(row.summary.get("at_chance")) for row in rows),
             test_images=min((row.summary["test_images"] for row in rows if row.state == "finished"), default=0),
@@ -145,10 +145,6 @@ class Results:
 def _run(folder: Path, arm: str, seed: int) -> Run | None:
     place = layout.run_folder(folder, arm, seed)
     return read(place) if (place / layout.RUN).exists() else None
-
-
-def _why_missing(row: RunRow) -> str:
-    return f"{row.state} ({row.summary['reason']})" if row.summary.get("reason") else row.state
 
 
 def _cell(value: Any) -> str:

@@ -37,7 +37,9 @@ class Measured:
 
     arm: str
     accuracy: Mapping[int, float]
-    missing: Mapping[int, str] = field(default_factory=dict)  # by seed: "failed (out of memory)"
+    missing: Mapping[int, str] = field(
+        default_factory=dict
+    )  # by seed: "failed", "unfinished"; the reasons stand with the runs
     diverged: int = 0
     at_chance: int = 0
     test_digest: str = ""  # equal digests: tested on the same images; empty where no run came to the test

@@ -93,7 +93,7 @@ def test_a_failing_run_leaves_the_others_and_is_named(tmp_path):
     assert [row.state for row in results.of("plain")] == ["finished", "finished"]
     assert [row.state for row in results.of("normalized")] == ["failed", "failed"]
     assert results.verdicts[0].label == "not comparable"
-    assert "normalized: seeds 0, 1 failed (" in results.verdicts[0].sentence
+    assert "normalized: seeds 0, 1 failed." in results.verdicts[0].sentence
     assert (results.of("normalized")[0].run.folder / "log.txt").read_text()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from striate.core.errors import StriateError
 from striate.core.records import fingerprint
 from striate.nets import NetworkConfig
 from striate.nets.summary import summarize
@@ -16,7 +17,7 @@ MOST = 4
 def layer_tables(results: Results) -> tuple[tuple[str, Table], ...]:
     """(whose, table) for each different network, up to MOST; empty while no run has recorded its images.
 
-    A network that somebody else built is left out: counting it means running it, and a page needs no torch.
+    A network that somebody else built is counted by running it, which takes torch; one that is not here is left out.
     """
     return tuple(_tables(results))[:MOST]
 
@@ -26,14 +27,17 @@ def _tables(results: Results) -> Iterator[tuple[str, Table]]:
     first: dict[str, tuple[NetworkConfig, tuple[int, ...], int]] = {}
     for arm in results.arms:
         data = next((row.summary["data"] for row in results.of(arm.name) if row.summary.get("data")), None)
-        if data is None or "shape" not in data or arm.network.is_foreign:
+        if data is None or "shape" not in data:
             continue
         shape, classes = tuple(data["shape"]), len(data["classes"])
         key = fingerprint(arm.network, shape, classes)
         arms.setdefault(key, []).append(arm.name)
         first[key] = (arm.network, shape, classes)
     for key, names in arms.items():
-        found = summarize(*first[key])
+        try:
+            found = summarize(*first[key])
+        except (StriateError, ImportError):
+            continue
         rows = tuple(tuple(column.cell(row) for column in COLUMNS) for row in found.rows)
         totals = "; ".join(f"{name} {text}" for name, text in sums(found))
         yield listed(names), Table(head=tuple(column.heading for column in COLUMNS), rows=rows, note=totals)

@@ -171,3 +171,10 @@ def many(folder: Path, *, arms: int = 8, seeds: int = 5, epochs: int = 60) -> Pa
             noise = np.random.default_rng([i, seed]).normal()
             write_run(folder, name.replace(" ", "-"), seed, test=0.90 + 0.008 * i + 0.003 * noise, epochs=epochs)
     return folder
+
+
+def small_module(classes: int) -> Any:
+    """Somebody's own network for the fixture's 1x8x8 images: 64 weights and a bias for each class."""
+    from torch import nn
+
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))

@@ -1,5 +1,6 @@
 """Promises of the page as a file: complete, escaped, offline, deterministic, small."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 import yaml
 
 from striate.core import config
-from striate.nets import parameters
+from striate.nets import NetworkConfig, parameters
 from striate.report import build, pages, svg, write
 from striate.report.layers import layer_tables
 from striate.report.setting import study_yaml
@@ -208,3 +209,20 @@ def test_networks_alike_share_a_table_and_a_page_has_room_for_four(many):
     tables = layer_tables(many)
     assert len(tables) <= 4
     assert len({table.rows for _, table in tables}) == len(tables)
+
+
+def test_a_network_of_somebody_else_has_its_table_too_unless_it_is_not_here(two):
+    """A module that gives 64 values where there are fewer classes does not fit, and costs the page only its table."""
+
+    classes = len(two.rows[0].summary["data"]["classes"])
+
+    def tables(network):
+        arms = tuple(arm.replace(network=NetworkConfig.model_validate(network)) for arm in two.arms)
+        return layer_tables(dataclasses.replace(two, arms=arms))
+
+    ((whose, made),) = tables({"import": "tests.report.folders:small_module"})
+    assert whose == "plain and normalized"
+    counts = [int(row[made.head.index("parameters")].replace(",", "") or 0) for row in made.rows]
+    assert sum(counts) == 65 * classes
+    assert tables({"import": "no_such_package:make"}) == ()
+    assert tables({"import": "torch.nn:Flatten"}) == ()

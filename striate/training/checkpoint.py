@@ -12,7 +12,7 @@ from striate.core.errors import RunError
 from striate.runs import RunWriter, layout
 from striate.training.learner import Learner
 
-# What a kill may cost, at most. A save of network D1 takes about 0.2 s.
+# What a kill may cost, at most.
 AFTER_EPOCH_SECONDS = 5.0
 WITHIN_EPOCH_SECONDS = 60.0
 

@@ -16,7 +16,7 @@ from striate.core.errors import StriateError
 from striate.runs import RunWriter, Summary, read
 from striate.studies.execute.protocol import ENDINGS, Event, Task
 
-# How long a worker may take to save and go when asked to; a save takes about a second.
+# How long a worker may take to save and go when asked to.
 GOODBYE_SECONDS = 60.0
 
 

@@ -32,7 +32,7 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     learner = Learner(module.train(), optimizers.build(recipe.optimizer, learning(module)), 0, setup.device)
     draws = draw(0, 0, size, flip=recipe.augment.flip, crop=recipe.augment.crop)
     taken: list[float] = []
-    with own_random_numbers(setup):
+    with own_random_numbers(setup.device.type):
         while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):
             started = time.perf_counter()
             float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(np.arange(size), draws))[0])

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from striate.data import Dataset, Part, load, mean_std, split
 from striate.nets.freezing import learning
 from striate.nets.torch_build import build
 from striate.runs import Job, RunWriter, Summary, layout, read
+from striate.runs.writer import say
 from striate.training import optimizers
 from striate.training.checkpoint import Checkpoints, save_weights
 from striate.training.device import Setup, choose, move, own_random_numbers, prepare
@@ -55,14 +56,18 @@ def train(
     threads: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
+    loggers: Sequence[str] = (),
+    note: Callable[[str], None] = say,
 ) -> Summary | None:
     """Train `job` into `folder`, or go on with it; None when `should_stop` said so before the end.
+
+    `loggers` get the numbers too; `note` is told of one that fails, and the run goes on without it.
 
     Raises:
         TrainingError: when the images are not those that the job names.
         StriateError: whatever else is the user's to mend. The summary then says `failed` and why, and the log has the traceback.
     """
-    with RunWriter(folder, job) as writer:
+    with RunWriter(folder, job, loggers, note) as writer:
         if (done := read(folder)).is_result:
             return Summary.model_validate(done.summary)
         try:

@@ -9,6 +9,7 @@ from striate.cli.show import duration, megabytes, out, plain_json, table
 from striate.core import config
 from striate.core.records import fingerprint
 from striate.nets.summary import summarize
+from striate.runs.loggers import check_installed
 from striate.studies.loaded import LoadedStudy, load
 from striate.studies.plan import Plan
 
@@ -21,6 +22,7 @@ def check(
 
     study = load(source, *overrides, seeds=seeds, out=folder)
     study.check_optimizers()
+    check_installed(study.study.log)
     plan = study.plan()
     cost = estimate(plan, jobs_number(jobs), device)
     if as_json:

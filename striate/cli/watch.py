@@ -52,6 +52,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._last: dict[str, dict[str, Any]] = {}
+        self._noted: set[str] = set()
 
     def on_plan(self, plan: Plan) -> None:
         done = len(plan.runs) - len(plan.missing)
@@ -63,6 +64,10 @@ class _Lines:
             self._say(ended(event))
         elif event.kind == "started":
             self._say(f"{label}: started")
+        elif event.kind == "note":
+            if data["text"] not in self._noted:  # each run has it in its log
+                self._noted.add(data["text"])
+                self._say(f"{label}: {data['text']}")
         else:
             last = self._last.get(label)
             if last and last["epoch"] < data["epoch"]:
@@ -88,6 +93,7 @@ class _Bars:
         )
         self._bars: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}
+        self._noted: set[str] = set()
         self._done = self._total = 0
         self._study = TaskID(0)
 
@@ -111,6 +117,10 @@ class _Bars:
             facts = f"epoch {event.data['epoch']}/{event.data['epochs']}  {_numbers(event.data)}"
             self._progress.update(self._bars[label], completed=event.data["share"], facts=facts)
             self._shares[label] = event.data["share"]
+        elif event.kind == "note":
+            if event.data["text"] not in self._noted:
+                self._noted.add(event.data["text"])
+                self._progress.console.print(Text(f"  {label}: {event.data['text']}"))
         else:
             self._progress.remove_task(self._bars.pop(label))
             self._shares[label] = 1.0

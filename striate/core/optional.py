@@ -1,6 +1,7 @@
 """The only guarded import: packages that an extra installs."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 from striate.core.errors import MissingExtra
@@ -16,4 +17,14 @@ def require(package: str, *, extra: str, why: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != package.split(".")[0]:
             raise
-        raise MissingExtra(f"{why} needs {package}: pip install 'striate[{extra}]'") from error
+        raise MissingExtra(_cure(package, extra, why)) from error
+
+
+def look_for(package: str, *, extra: str, why: str) -> None:
+    """Say which extra brings `package` if it is absent, without importing it: for what another process will import."""
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtra(_cure(package, extra, why))
+
+
+def _cure(package: str, extra: str, why: str) -> str:
+    return f"{why} needs {package}: pip install 'striate[{extra}]'"

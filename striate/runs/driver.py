@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from striate.runs.job import Job
 from striate.runs.reader import read
 from striate.runs.scores import scores
 from striate.runs.summary import Summary
-from striate.runs.writer import RunWriter
+from striate.runs.writer import RunWriter, say
 
 REASON = "the run ended; the epoch was chosen on validation"
 WATCHED = "the study watches it in every epoch (watch_test); the epoch was chosen on validation"
@@ -71,14 +71,18 @@ def drive(
     dataset: Dataset | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
+    loggers: Sequence[str] = (),
+    note: Callable[[str], None] = say,
 ) -> Summary | None:
     """Train `job` into `folder`, or go on with it; None when `should_stop` said so before the end.
+
+    `loggers` get the numbers too; `note` is told of one that fails, and the run goes on without it.
 
     Raises:
         TrainingError: when the images are not those that the job names.
         StriateError: whatever else is the user's to mend. The summary then says `failed` and why, and the log has the traceback.
     """
-    with RunWriter(folder, job) as writer:
+    with RunWriter(folder, job, loggers, note) as writer:
         before = read(folder)
         if before.is_result:
             return Summary.model_validate(before.summary)

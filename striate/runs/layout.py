@@ -9,11 +9,14 @@ newest. A run without a summary is unfinished, whatever else it holds.
       env.json              machine, versions, threads, precision
       metrics.jsonl         a line an epoch
       summary.json          the finished marker: how it ended, the results
-      log.txt               the traceback, when there is one
+      log.txt               the traceback, when there is one; loggers that were given up, and why
       last.pt               the whole state, to resume; gone when the run is finished, kept when it diverged
       best.safetensors      weights of the best epoch by validation
       final.safetensors     weights after the last epoch
       predictions.npz       what it said of each validation and test image
+      logged-<logger>.json  how far that logger is, and under which name it knows the run
+      tensorboard/  wandb/  what those loggers write
+    runs/<study>/mlflow.db  mlruns/   what MLflow writes, unless it has a server
 """
 
 import hashlib
@@ -34,6 +37,10 @@ BEST = "best.safetensors"
 FINAL = "final.safetensors"
 PREDICTIONS = "predictions.npz"
 LOCK = ".lock"
+TENSORBOARD = "tensorboard"
+MLFLOW = "mlflow.db"
+MLFLOW_FILES = "mlruns"
+MLFLOW_LOCK = ".mlflow.lock"
 
 STUDY = "study.yaml"
 REPORT = "report.html"
@@ -42,6 +49,11 @@ REPORT = "report.html"
 def run_folder(study: Path, arm: str, seed: int) -> Path:
     """The folder of one run."""
     return study / slug(arm) / f"seed-{seed}"
+
+
+def ledger(logger: str) -> str:
+    """The file of a run that says how far a logger is."""
+    return f"logged-{logger}.json"
 
 
 def slug(name: str) -> str:

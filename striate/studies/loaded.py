@@ -6,6 +6,7 @@ results = study.run()
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from striate.core.errors import ConfigError, StudyError
 from striate.data import NAMES
 from striate.runs import layout
 from striate.runs.files import disk_errors, write_text
+from striate.runs.loggers import check_installed
 from striate.studies.execute.protocol import Event, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
@@ -52,29 +54,38 @@ class LoadedStudy:
         device: str = "auto",
         scheduler: Scheduler | None = None,
         on_plan: Callable[[Plan], None] = lambda plan: None,
-        on_event: Callable[[Event], None] = lambda event: None,
+        on_event: Callable[[Event], None] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Results:
         """Train what is missing and return the results. `jobs`: runs at once, None chooses.
 
-        `on_plan` is told the plan before the first run starts, `on_event` what happens from then on.
+        `on_plan` is told the plan before the first run starts, `on_event` what happens from then on;
+        without it, what a user should know (a logger that failed) is a warning once the runs are done.
 
         Raises:
             StudyError: when another process runs this study.
+            MissingExtra: when a logger's package is not installed.
         """
         from striate.studies.execute.machine import local_scheduler
 
         self.check_optimizers()
+        check_installed(self.study.log)
         plan = self.plan()
+        notes: set[str] = set()
         scheduler = scheduler or local_scheduler(plan, jobs, device)
         with self._locked():
             self._write_study(plan)
             on_plan(plan)
-            tasks = [Task(run.label, run.job, run.folder) for run in plan.missing]
+            tasks = [Task(run.label, run.job, run.folder, self.study.log) for run in plan.missing]
             # Closed whatever happens: no run may go on after the lock is released.
             with contextlib.closing(scheduler.run(tasks, should_stop)) as events:
                 for event in events:
-                    on_event(event)
+                    if on_event:
+                        on_event(event)
+                    elif event.kind == "note":
+                        notes.add(event.data["text"])
+        for text in sorted(notes):
+            warnings.warn(text, stacklevel=2)
         return self.results()
 
     def check_optimizers(self) -> None:

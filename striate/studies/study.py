@@ -15,12 +15,13 @@ from pydantic import Field, field_validator, model_validator
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError
-from striate.core.records import Flag, Number, Record, Whole
+from striate.core.records import Flag, Number, Record, Whole, place
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import layout
 from striate.runs.layout import slug
+from striate.runs.loggers import check_names
 
 # What an arm may change.
 VARIED = ("data", "network", "recipe")
@@ -96,6 +97,8 @@ class Study(Record):
     """Written by Striate: what was changed in the plan after runs had finished. The report repeats it."""
     claims: tuple[Claim, ...] = ()
     """What someone says (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
+    log: tuple[str, ...] = place(())
+    """Other trackers to send each epoch's numbers to: `tensorboard`, `wandb`, `mlflow`, one or a list. They decide nothing."""
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -112,6 +115,17 @@ class Study(Record):
         if len(set(seeds)) < len(seeds) or min(seeds) < 0:
             raise ValueError(f"must be different numbers from 0 up, got {list(seeds)}")
         return seeds
+
+    @field_validator("log", mode="before")
+    @classmethod
+    def _one_logger_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("log")
+    @classmethod
+    def _known_loggers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        check_names(names)
+        return tuple(dict.fromkeys(names))
 
     @field_validator("arms", mode="before")
     @classmethod

@@ -1,12 +1,13 @@
 """The one door of the torch engine: a job and a folder in, a finished run folder out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from striate.data import Dataset
 from striate.runs import Job, Summary
 from striate.runs.driver import Progress, Setting, drive
+from striate.runs.writer import say
 from striate.training.device import choose, own_random_numbers, prepare
 from striate.training.engine import TorchEngine
 
@@ -20,6 +21,8 @@ def train(
     threads: int | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
+    loggers: Sequence[str] = (),
+    note: Callable[[str], None] = say,
 ) -> Summary | None:
     """Train `job` into `folder`, or go on with it, as `runs.driver.drive` promises.
 
@@ -36,4 +39,6 @@ def train(
         return TorchEngine(setting, setup)
 
     with own_random_numbers(device):
-        return drive(job, folder, make, dataset=dataset, report=report, should_stop=should_stop)
+        return drive(
+            job, folder, make, dataset=dataset, report=report, should_stop=should_stop, loggers=loggers, note=note
+        )

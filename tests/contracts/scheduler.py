@@ -37,7 +37,7 @@ class InlineScheduler:
     def run(self, tasks, should_stop=lambda: False):
         for task in tasks:
             yield Event(task, "started", {})
-            heard = []
+            heard, notes = [], []
             try:
                 summary = train(
                     task.job,
@@ -46,10 +46,14 @@ class InlineScheduler:
                     device="cpu",
                     report=lambda now, heard=heard: heard.append(asdict(now)),
                     should_stop=should_stop,
+                    loggers=task.loggers,
+                    note=notes.append,
                 )
             except Exception as error:
                 yield Event(task, "failed", {"reason": str(error)})
                 continue
+            for text in notes:
+                yield Event(task, "note", {"text": text})
             for data in heard:
                 yield Event(task, "progress", data)
             yield Event(task, "finished", summary.model_dump()) if summary else Event(task, "stopped", {})

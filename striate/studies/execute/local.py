@@ -96,6 +96,7 @@ class _Worker:
                 "folder": str(task.folder.absolute()),
                 "device": self._scheduler.device,
                 "threads": self._scheduler.threads,
+                "loggers": list(self.task.loggers),
             }
         )
         return Event(task, "started", {})

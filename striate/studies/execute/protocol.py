@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from striate.runs import Job
 
-Kind = Literal["started", "progress", "finished", "failed", "stopped"]
+Kind = Literal["started", "progress", "finished", "failed", "stopped", "note"]
 ENDINGS = ("finished", "failed", "stopped")
 
 
@@ -22,11 +22,15 @@ class Task:
     label: str
     job: Job
     folder: Path
+    loggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a task. `data`: progress as `runs.driver.Progress`, a summary, or {"reason": ...}."""
+    """Something that happened to a task.
+
+    `data`: progress as `runs.driver.Progress`, a summary, {"reason": ...}, or the {"text": ...} of a note.
+    """
 
     task: Task
     kind: Kind

@@ -68,6 +68,8 @@ def _serve(task: dict[str, Any], stop: threading.Event, channel: TextIO) -> None
             threads=task["threads"],
             report=lambda progress: say("progress", **dataclasses.asdict(progress)),
             should_stop=stop.is_set,
+            loggers=task["loggers"],
+            note=lambda text: say("note", text=text),
         )
     except StriateError as error:
         say("failed", reason=str(error))

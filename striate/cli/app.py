@@ -139,3 +139,11 @@ def networks(json: Json = False) -> None:
     from striate.cli import network as nets
 
     nets.networks(json)
+
+
+@app.command()
+def recipes(json: Json = False) -> None:
+    """List the named recipes: what each says, where it is from, what it reached."""
+    from striate.cli import recipes as named
+
+    named.recipes(json)

@@ -18,7 +18,8 @@ from striate.studies.study import Arm, Study
 Facts = tuple[tuple[str, str], ...]
 
 _ENVIRONMENT = (
-    "striate", "study_commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads", "channels_last",
+    "striate", "study_commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads",
+    "runs_at_once", "channels_last", "fused_optimizer",
 )  # fmt: skip
 
 _PAIRED = "Arms with one seed share initial weights, batches and augmentation, so they are compared in pairs."

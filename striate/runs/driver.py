@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,12 @@ def drive(
     should_stop: Callable[[], bool] = lambda: False,
     loggers: Sequence[str] = (),
     note: Callable[[str], None] = say,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Summary | None:
     """Train `job` into `folder`, or go on with it; None when `should_stop` said so before the end.
 
-    `loggers` get the numbers too; `note` is told of one that fails, and the run goes on without it.
+    `loggers` get the numbers too; `note` is told of one that fails, and the run goes on without it; `facts` go into env.json
+    beside the engine's own.
 
     Raises:
         TrainingError: when the images are not those that the job names.
@@ -95,7 +98,7 @@ def drive(
             splits = split(dataset, job.data.validation, job.seed)
             setting = Setting(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
             engine = make_engine(setting, before.environment)
-            writer.environment(engine.environment())
+            writer.environment({**engine.environment(), **facts})
             return Driver(setting, writer, engine).run(report, should_stop)
         except Exception as error:
             # Out of memory is an exception too; whatever it was, the folder says so and the next attempt starts from the last save.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from striate.data import Dataset
@@ -23,6 +24,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     loggers: Sequence[str] = (),
     note: Callable[[str], None] = say,
+    facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Summary | None:
     """Train `job` into `folder`, or go on with it, as `runs.driver.drive` promises.
 
@@ -40,5 +42,13 @@ def train(
 
     with own_random_numbers(device):
         return drive(
-            job, folder, make, dataset=dataset, report=report, should_stop=should_stop, loggers=loggers, note=note
+            job,
+            folder,
+            make,
+            dataset=dataset,
+            report=report,
+            should_stop=should_stop,
+            loggers=loggers,
+            note=note,
+            facts=facts,
         )

@@ -96,6 +96,7 @@ class _Worker:
                 "folder": str(task.folder.absolute()),
                 "device": self._scheduler.device,
                 "threads": self._scheduler.threads,
+                "at_once": self._scheduler.at_once,
                 "loggers": list(self.task.loggers),
             }
         )

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from striate.core.records import Flag, Number, Record, Whole
+from striate.core.records import Number, Record, Whole
+from striate.recipes.augment import AugmentConfig
 
 
 class OptimizerConfig(Record):
@@ -65,15 +66,6 @@ class ScheduleConfig(Record):
                 "the schedule step needs 'every', a number of epochs: {name: step, every: 10, factor: 0.1}"
             )
         return self
-
-
-class AugmentConfig(Record):
-    """What is done to each training image, drawn anew each epoch."""
-
-    flip: Flag = False
-    """Mirror half of the images, left to right."""
-    crop: Whole = Field(0, ge=0, le=1000)
-    """Shift by up to so many pixels each way; black comes in at the edges."""
 
 
 class Recipe(Record):

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from striate.core import config
-from striate.recipes import Recipe
+from striate.recipes import AugmentConfig, Recipe
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study
@@ -19,6 +19,21 @@ Facts = tuple[tuple[str, str], ...]
 _ENVIRONMENT = (
     "striate", "study_commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads", "channels_last",
 )  # fmt: skip
+
+_AUGMENT = {
+    "crop": "shifts of up to {} pixels",
+    "rotate": "turns of up to {:g} degrees",
+    "scale": "scaling by up to {:g}",
+    "brightness": "brightness by up to {:g}",
+    "contrast": "contrast by up to {:g}",
+    "saturation": "saturation by up to {:g}",
+    "hue": "hue by up to {:g}",
+    "cutout": "cutout of {} pixels",
+    "erase": "erasing with probability {:g}",
+    "mixup": "mixup with alpha {:g}",
+    "cutmix": "CutMix with alpha {:g}",
+    "strength": "two random operations at strength {:g} of 10",
+}
 
 _PAIRED = "Arms with one seed share initial weights, batches and augmentation, so they are compared in pairs."
 
@@ -96,10 +111,17 @@ def recipe(spec: Recipe) -> str:
     said.append(count(spec.epochs, "epoch"))
     own = {key: item for key in ("every", "factor", "warmup") if (item := getattr(spec.schedule, key)) is not None}
     said.append(f"{spec.schedule.name} learning rate" + (f" ({value(own)})" if own else ""))
-    augment = ["flips"] * spec.augment.flip + [f"shifts of up to {spec.augment.crop} pixels"] * bool(spec.augment.crop)
+    augment = _augment(spec.augment)
     said.append(listed(augment) if augment else "no augmentation")
     said += [f"label smoothing {spec.label_smoothing:g}"] * bool(spec.label_smoothing)
     return "; ".join(said) + "."
+
+
+def _augment(spec: AugmentConfig) -> list[str]:
+    """Each kind of augmentation that is on, in the order of the keys."""
+    flips = {True: "flips", "alternate": "flips in every second epoch"}
+    words = (_AUGMENT[key].format(item) for key, item in spec if item and key != "flip")
+    return [*([flips[spec.flip]] if spec.flip else []), *words]
 
 
 def study_yaml(study: Study) -> str:

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from torch.nn import functional
 
 from striate.core.errors import StriateError
 from striate.data import augment, batches
 from striate.recipes import Recipe, factor
-from striate.training.feed import Feed
+from striate.training.feed import Batch, Feed
 from striate.training.learner import Learner
+from striate.training.objective import loss as loss_of
 
 # Reading a number off a GPU waits for it, so a step there is looked at this often; on a CPU each step is.
 LOOK_EVERY = 20
@@ -30,7 +30,7 @@ def run_epoch(learner: Learner, feed: Feed, recipe: Recipe, should_stop: Callabl
     """
     seed, epoch, count = learner.seed, learner.epoch, len(feed)
     order = batches.order(seed, epoch, count)
-    draws = augment.draw(seed, epoch, count, flip=recipe.augment.flip, crop=recipe.augment.crop)
+    draws = augment.draw(seed, epoch, order, feed.shape, **recipe.augment.model_dump())
     cuts = batches.cuts(count, recipe.batch_size)
     steps = recipe.epochs * len(cuts)
     looks_always = feed.setup.device.type == WAITS_FOR_NOTHING
@@ -40,7 +40,7 @@ def run_epoch(learner: Learner, feed: Feed, recipe: Recipe, should_stop: Callabl
             return
         started = time.perf_counter()
         rate = recipe.optimizer.lr * factor(recipe.schedule, epoch * len(cuts) + learner.step, steps, recipe.epochs)
-        learner.sums += step(learner, feed, recipe, rate, feed.batch(order[cut], draws[cut]))
+        learner.sums += step(learner, feed, recipe, rate, feed.batch(order, draws, cut))
         learner.step += 1
         learner.seen += cut.stop - cut.start
         is_looked_at = looks_always or learner.step % LOOK_EVERY == 0 or learner.step == len(cuts)
@@ -52,20 +52,17 @@ def run_epoch(learner: Learner, feed: Feed, recipe: Recipe, should_stop: Callabl
         yield
 
 
-def step(
-    learner: Learner, feed: Feed, recipe: Recipe, rate: float, batch: tuple[torch.Tensor, torch.Tensor]
-) -> torch.Tensor:
+def step(learner: Learner, feed: Feed, recipe: Recipe, rate: float, batch: Batch) -> torch.Tensor:
     """One update of the weights; returns (sum of losses, how many right)."""
-    images, labels = batch
     setup = feed.setup
     with torch.autocast(setup.device.type, setup.dtype, enabled=setup.dtype != torch.float32):
-        logits = learner.module(images)
+        logits = learner.module(batch.images)
     logits = logits.float()
-    loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    loss = loss_of(logits, batch, recipe.label_smoothing)
     for group in learner.optimizer.param_groups:
         group["lr"] = rate
     learner.optimizer.zero_grad()
     loss.backward()
     learner.optimizer.step()
     with torch.no_grad():
-        return torch.stack([loss * len(labels), (logits.argmax(1) == labels).sum().to(loss.dtype)])
+        return torch.stack([loss * len(batch), (logits.argmax(1) == batch.labels).sum().to(loss.dtype)])

@@ -5,8 +5,10 @@ import numpy as np
 from striate.core.seeds import stream
 
 
-def order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order of `count` training images in one epoch."""
+def order(seed: int, epoch: int, count: int, *, shuffle: bool = True) -> np.ndarray:
+    """The order of `count` training images in one epoch; as they lie, if they are not to be shuffled."""
+    if not shuffle:
+        return np.arange(count)
     return stream(seed, "order", epoch).permutation(count)
 
 

@@ -1,7 +1,21 @@
-"""How to train, as data: optimizer, schedule, augmentation, precision."""
+"""How to train, as data: optimizer, schedule, stopping, augmentation, precision; and the named recipes."""
 
 from striate.recipes.augment import AugmentConfig
-from striate.recipes.recipe import OptimizerConfig, Recipe, ScheduleConfig
-from striate.recipes.schedules import factor
+from striate.recipes.optimizer import OptimizerConfig
+from striate.recipes.recipe import Recipe
+from striate.recipes.schedule import ScheduleConfig
+from striate.recipes.schedules import factor, plateau
+from striate.recipes.stop import StopConfig, reason_to_stop
+from striate.recipes.zoo import RECIPES
 
-__all__ = ["AugmentConfig", "OptimizerConfig", "Recipe", "ScheduleConfig", "factor"]
+__all__ = [
+    "RECIPES",
+    "AugmentConfig",
+    "OptimizerConfig",
+    "Recipe",
+    "ScheduleConfig",
+    "StopConfig",
+    "factor",
+    "plateau",
+    "reason_to_stop",
+]

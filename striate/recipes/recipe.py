@@ -1,92 +1,79 @@
-"""How to train, as data.
+"""How to train, as data: the whole of it in one record."""
 
-The optimizer goes by torch's own name and arguments; torch itself checks them (`training.optimizers`),
-so that what the installed torch has is what a study file may say.
-"""
-
-import math
 from typing import Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from striate.core.records import Number, Record, Whole
+from striate.core.config import suggest
+from striate.core.records import Flag, Number, Record, Whole
 from striate.recipes.augment import AugmentConfig
-
-
-class OptimizerConfig(Record):
-    """`{name: SGD, lr: 0.1, momentum: 0.9, weight_decay: 5e-4}`: torch's class and its keyword arguments."""
-
-    model_config = ConfigDict(extra="allow")
-    shorthand: ClassVar[str | None] = "name"
-
-    name: str = "Adam"
-    """The name of a class of `torch.optim`; its other arguments stand beside it."""
-    lr: Number = Field(0.001, gt=0)
-    """The learning rate; the peak, where a schedule moves it."""
-
-    @model_validator(mode="after")
-    def _finite(self) -> "OptimizerConfig":
-        for name, value in (self.model_extra or {}).items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value}")
-        return self
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """Every keyword argument for torch, lr among them."""
-        return {"lr": self.lr, **(self.model_extra or {})}
-
-
-class ScheduleConfig(Record):
-    """How the learning rate moves from the first step to the last.
-
-    constant; cosine (from lr to 0); step (times `factor` after every `every` epochs); one-cycle (up from lr/25
-    over the first `warmup` of the training, then down to lr/250,000; lr is the peak).
-    """
-
-    shorthand: ClassVar[str | None] = "name"
-
-    name: Literal["constant", "cosine", "step", "one-cycle"] = "constant"
-    """Which of the four."""
-    every: Whole | None = Field(None, ge=1)
-    """step: after how many epochs the rate falls."""
-    factor: Number | None = Field(None, gt=0)
-    """step: what it is multiplied with (0.1)."""
-    warmup: Number | None = Field(None, gt=0, lt=1)
-    """one-cycle: the share of the training that the rate climbs for (0.3)."""
-
-    @model_validator(mode="after")
-    def _own_arguments_only(self) -> "ScheduleConfig":
-        allowed = {"step": {"every", "factor"}, "one-cycle": {"warmup"}}.get(self.name, set())
-        for field in ("every", "factor", "warmup"):
-            if getattr(self, field) is not None and field not in allowed:
-                raise ValueError(f"the schedule {self.name} has no '{field}'")
-        if self.name == "step" and self.every is None:
-            raise ValueError(
-                "the schedule step needs 'every', a number of epochs: {name: step, every: 10, factor: 0.1}"
-            )
-        return self
+from striate.recipes.optimizer import OptimizerConfig
+from striate.recipes.schedule import ScheduleConfig
+from striate.recipes.stop import StopConfig
+from striate.recipes.zoo import RECIPES
 
 
 class Recipe(Record):
     """One way to train any network."""
 
+    shorthand: ClassVar[str | None] = "base"
+
+    base: str = ""
+    """A named recipe to start from (`striate recipes`); what stands beside it is changed."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Torch's optimizer, by name or with its arguments."""
     epochs: Whole = Field(10, ge=1)
-    """Times that every training image is seen."""
+    """Times that every training image is seen, at most."""
+    stop: StopConfig = StopConfig()
+    """What ends the training earlier."""
     batch_size: Whole = Field(128, ge=1)
     """Images in a step."""
+    shuffle: Flag = True
+    """Draw a new order of the training images for each epoch; false: the same order in every epoch."""
     schedule: ScheduleConfig = ScheduleConfig()
     """How the learning rate moves."""
     label_smoothing: Number = Field(0.0, ge=0, lt=1)
     """The share of the target that is spread over all classes."""
     augment: AugmentConfig = AugmentConfig()
     """What is done to training images, drawn anew each epoch; `none` for nothing."""
+    ema: Number | None = Field(None, gt=0, lt=1)
+    """Judge and keep the moving average of the weights, with this decay a step (0.999), in place of the weights themselves."""
+    precise_norm: Whole | None = Field(None, ge=1)
+    """Before each evaluation, measure the statistics of batch norm anew on so many training images."""
+    test_time: Literal["none", "flip", "flip+shift"] = "none"
+    """At the end, average the outputs over views of each image: mirrored, and also shifted by a pixel."""
     precision: Literal["auto", "float32", "bf16"] = "auto"
     """auto: bf16 activations where the hardware has units for them, float32 elsewhere; weights are always float32."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_base(cls, value: Any) -> Any:
+        given = {"base": value} if isinstance(value, str) else value
+        if not isinstance(given, dict) or not given.get("base"):
+            return given
+        name, changes = str(given["base"]), {key: item for key, item in given.items() if key != "base"}
+        if name not in RECIPES:
+            raise ValueError(f"there is no recipe '{name}'; {suggest(name, RECIPES)}")
+        return _merged(RECIPES[name].settings, changes)  # whole, and so without its `base`
 
     @field_validator("augment", mode="before")
     @classmethod
     def _augment_words(cls, value: Any) -> Any:
         return {} if value == "none" else value
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` over `base`, key by key; a group with another `name` (another optimizer) is replaced as a whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        before = merged.get(key)
+        is_other = (
+            isinstance(value, dict)
+            and isinstance(before, dict)
+            and value.get("name", before.get("name")) != before.get("name")
+        )
+        if isinstance(value, dict) and isinstance(before, dict) and not is_other:
+            merged[key] = _merged(before, value)
+        else:
+            merged[key] = value
+    return merged

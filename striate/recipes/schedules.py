@@ -1,31 +1,59 @@
 """A schedule is a function of progress (0 at the first step, towards 1) to a factor on the learning rate.
 
-Plain arithmetic, so that every engine has the same one; the formulas are torch's own
-(`CosineAnnealingLR`, `StepLR`, `OneCycleLR` with cosine annealing), and the tests compare them.
+Plain arithmetic, so that every engine has the same one; the formulas are torch's own (`CosineAnnealingLR`, `StepLR`,
+`MultiStepLR`, `LinearLR`, `ReduceLROnPlateau`, `OneCycleLR` with cosine annealing), and the tests compare them.
 """
 
 import math
+from collections.abc import Sequence
 
-from striate.recipes.recipe import ScheduleConfig
+from striate.recipes.schedule import ScheduleConfig
 
 # One-cycle's usual numbers (Smith and Topin, arXiv 1708.07120; torch's defaults).
 START_DIVISOR = 25.0
 END_DIVISOR = 25.0 * 1e4
 WARMUP = 0.3
+# Those of torch's StepLR and ReduceLROnPlateau.
 STEP_FACTOR = 0.1
+PATIENCE = 10
+LEAST_FALL = 1e-4  # relative; a smaller fall of the loss is none
 
 
 def factor(schedule: ScheduleConfig, step: int, steps: int, epochs: int) -> float:
-    """What the learning rate is multiplied with at step `step` of `steps`, over `epochs` epochs."""
+    """What the learning rate is multiplied with at step `step` of `steps`, over `epochs` epochs.
+
+    The plateau's own part is not in it: that follows from the losses (`plateau`).
+    """
+    if schedule.name == "one-cycle":
+        return _one_cycle(step, steps, schedule.warmup or WARMUP)
+    climb = round((schedule.warmup or 0.0) * steps)
+    if step < climb:
+        return (step + 1) / climb
+    epoch = step * epochs // steps
     match schedule.name:
         case "cosine":
-            return 0.5 * (1 + math.cos(math.pi * step / steps))
+            return 0.5 * (1 + math.cos(math.pi * (step - climb) / (steps - climb)))
+        case "linear":
+            return 1 - (step - climb) / (steps - climb)
         case "step":
-            epoch = step * epochs // steps
             return (schedule.factor or STEP_FACTOR) ** (epoch // (schedule.every or 1))
-        case "one-cycle":
-            return _one_cycle(step, steps, schedule.warmup or WARMUP)
+        case "multistep":
+            return (schedule.factor or STEP_FACTOR) ** sum(epoch >= end for end in schedule.at or ())
     return 1.0
+
+
+def plateau(schedule: ScheduleConfig, losses: Sequence[float]) -> float:
+    """The factor after epochs with these validation losses; 1 for every schedule but plateau."""
+    if schedule.name != "plateau":
+        return 1.0
+    patience = PATIENCE if schedule.patience is None else schedule.patience
+    best, waited, falls = math.inf, 0, 0
+    for loss in losses:
+        waited = 0 if loss < best * (1 - LEAST_FALL) else waited + 1
+        best = loss if waited == 0 else best
+        if waited > patience:
+            falls, waited = falls + 1, 0
+    return (schedule.factor or STEP_FACTOR) ** falls
 
 
 def _one_cycle(step: int, steps: int, warmup: float) -> float:

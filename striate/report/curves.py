@@ -72,11 +72,19 @@ _MEASURES: tuple[tuple[str, str, str, float, int, bool], ...] = (
     ("validation loss", "", "validation_loss", 1.0, 3, True),
     ("validation accuracy", "%", "validation_accuracy", 100.0, 1, False),
 )
+# Drawn where a study asked for them, before those that every study has.
+_WATCHED: tuple[tuple[str, str, str, float, int, bool], ...] = (
+    ("training loss, measured anew", "", "train_eval_loss", 1.0, 3, True),
+    ("training accuracy, measured anew", "%", "train_eval_accuracy", 100.0, 1, False),
+    ("test loss", "", "test_loss", 1.0, 3, True),
+    ("test accuracy", "%", "test_accuracy", 100.0, 1, False),
+)
 
 
 def curves(results: Results) -> CurvesFigure | None:
     """Nothing before the first epoch of the first run."""
-    panels = tuple(_panel(results, *measure) for measure in _MEASURES)
+    watched = [measure for measure in _WATCHED if _is_there(results, measure[2])]
+    panels = tuple(_panel(results, *measure) for measure in (*watched, *_MEASURES))
     if not any(curve.lines for panel in panels for curve in panel.arms):
         return None
     *_, accuracy = panels
@@ -101,6 +109,10 @@ def _curve(arm: str, rows: tuple[RunRow, ...], key: str, factor: float) -> ArmCu
     # A mean over fewer and fewer runs would jump where one stops, so it goes as far as all of them came.
     epochs = sorted(set.intersection(*(set(line) for line in sound))) if sound else []
     return ArmCurve(arm=arm, lines=lines, means=tuple(_mean(e, [line[e] for line in sound]) for e in epochs))
+
+
+def _is_there(results: Results, key: str) -> bool:
+    return any(row.get(key) is not None for one in results.rows if one.run for row in one.run.metrics)
 
 
 def averaged_seeds(rows: Iterable[RunRow]) -> set[int]:
@@ -174,7 +186,9 @@ def _caption(panels: tuple[Panel, ...], early: list[str]) -> str:
     diverged = sum(line.diverged for curve in curves_drawn for line in curve.lines)
     if diverged:
         said += f". A cross marks where a diverged run ends ({diverged}; drawn, not in the mean, cut at the axis)"
-    return said + ". Loss is cross-entropy, accuracy is in percent; the test set was not used."
+    watched = any(panel.name.startswith("test ") for panel in panels)
+    use = "the test set was watched, and chose nothing" if watched else "the test set was not used"
+    return f"{said}. Loss is cross-entropy, accuracy is in percent; {use}."
 
 
 def _table(arms: tuple[ArmCurve, ...], digits: int) -> Table:

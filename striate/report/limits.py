@@ -11,7 +11,7 @@ Words = tuple[tuple[str, str], ...]
 
 def glossary(results: Results) -> Words:
     """The terms that this page uses; those of comparisons only where some are planned."""
-    return (*_common(), *(_comparing(results.study.matters) if results.study.comparisons else ()))
+    return (*_common(results), *(_comparing(results.study.matters) if results.study.comparisons else ()))
 
 
 def limits(results: Results) -> tuple[str, ...]:
@@ -22,18 +22,24 @@ def limits(results: Results) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _common() -> Words:
+def _common(results: Results) -> Words:
     return (
         ("arm", "One variation of the study: data, network and recipe as a whole."),
         ("seed", "Decides initial weights, order of the images and augmentation of a run. Arms with the same seed start alike."),
         ("run", "One training of one arm with one seed."),
         ("validation", "Images held out of the training part; they choose the epoch whose weights are kept."),
-        ("test", "Images used for nothing but the accuracies in sections 1 and 3."),
+        ("test", _test(results)),
         ("95 % interval", "Student's t: a rule that covers the mean over all seeds in 95 of 100 studies. It says nothing of other images."),
         ("band", "The 95 % interval of the mean, drawn at each epoch."),
         ("diverged", "The loss stopped being a number. Such a run is no network; it counts as chance: 100 % divided by the classes."),
         ("at chance", "The run ended, and its accuracy is no better than guessing."),
     )  # fmt: skip
+
+
+def _test(results: Results) -> str:
+    if results.study.watch_test:
+        return "Images looked at in every epoch, because the study asked for it (watch_test); no choice rests on them."
+    return "Images used for nothing but the accuracies in sections 1 and 3."
 
 
 def _comparing(matters: float) -> Words:

@@ -117,7 +117,7 @@ def noticed(results: Results) -> Table | None:
 
 def all_runs(results: Results) -> Table:
     head = (
-        "arm", "seed", "state", "test accuracy", "validation accuracy", "best epoch", "epochs", "time", "images/s", "reason",
+        "arm", "seed", "state", "test accuracy", "validation accuracy", "best epoch", "epochs", "time", "images/s", "how it ended",
     )  # fmt: skip
     return Table(head=head, rows=tuple(_run(row) for row in results.rows))
 
@@ -145,7 +145,7 @@ def _trouble(row: RunRow) -> str:
     said = f"{said} ({reason})" if said and reason else said
     if row.state == "unfinished":
         said = f"unfinished after {count(row.epochs_done, 'epoch')}"
-    return said or ("stayed at chance" if row.summary.get("at_chance") else "")
+    return said or ((reason or "stayed at chance") if row.summary.get("at_chance") else "")
 
 
 def _mean(arm: ArmAccuracy) -> str:
@@ -186,7 +186,7 @@ def _run(row: RunRow) -> tuple[str, ...]:
         str(row.epochs_done),
         wording.duration(summary.get("seconds")),
         wording.whole(sorted(speeds)[len(speeds) // 2] if speeds else None),
-        shortened(str(summary.get("reason") or "")) or NONE,
+        shortened(str(summary.get("reason") or summary.get("stopped") or "")) or NONE,
     )
 
 

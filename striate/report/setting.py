@@ -9,7 +9,8 @@ from pathlib import PurePath
 from typing import Any
 
 from striate.core import config
-from striate.recipes import AugmentConfig, Recipe
+from striate.core.records import Record
+from striate.recipes import AugmentConfig, Recipe, StopConfig
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study
@@ -104,16 +105,23 @@ def network(study: Study) -> str:
 
 def recipe(spec: Recipe) -> str:
     """The recipe as one sentence."""
+    optimizer, augment = spec.optimizer, spec.augment
+    arguments = [optimizer.name, *(f"{key} {value(item)}" for key, item in optimizer.arguments.items())]
+    pictures = _augment(augment)
     said = [
-        ", ".join([spec.optimizer.name, *(f"{key} {value(item)}" for key, item in spec.optimizer.arguments.items())])
+        ", ".join(arguments),
+        *_where(optimizer.clip, "gradients clipped at {}"),
+        *_where(None if optimizer.decays == "all" else optimizer.decays, "weight decay on {} alone"),
+        f"batches of {spec.batch_size}",
+        count(spec.epochs, "epoch") + _stops(spec.stop),
+        *_where(None if spec.shuffle else "one", "the images in {} order"),
+        f"{spec.schedule.name} learning rate{_own(spec.schedule)}",
+        listed(pictures) if pictures else "no augmentation",
+        *_where(spec.label_smoothing or None, "label smoothing {}"),
+        *_where(spec.ema, "weights averaged with a decay of {} a step"),
+        *_where(spec.precise_norm, "norms measured anew on {} images"),
+        *_where(None if spec.test_time == "none" else spec.test_time, "outputs averaged over views at the end ({})"),
     ]
-    said.append(f"batches of {spec.batch_size}")
-    said.append(count(spec.epochs, "epoch"))
-    own = {key: item for key in ("every", "factor", "warmup") if (item := getattr(spec.schedule, key)) is not None}
-    said.append(f"{spec.schedule.name} learning rate" + (f" ({value(own)})" if own else ""))
-    augment = _augment(spec.augment)
-    said.append(listed(augment) if augment else "no augmentation")
-    said += [f"label smoothing {spec.label_smoothing:g}"] * bool(spec.label_smoothing)
     return "; ".join(said) + "."
 
 
@@ -122,6 +130,27 @@ def _augment(spec: AugmentConfig) -> list[str]:
     flips = {True: "flips", "alternate": "flips in every second epoch"}
     words = (_AUGMENT[key].format(item) for key, item in spec if item and key != "flip")
     return [*([flips[spec.flip]] if spec.flip else []), *words]
+
+
+def _where(item: Any, text: str) -> list[str]:
+    """The text with the value in it, where there is one."""
+    return [] if item is None else [text.format(value(item))]
+
+
+def _own(record: Record) -> str:
+    """What a part of the recipe says beside its name."""
+    own = {key: item for key, item in record.identity().items() if key != "name"}
+    return f" ({value(own)})" if own else ""
+
+
+def _stops(stop: StopConfig) -> str:
+    """What may end the training earlier."""
+    ends = [
+        *_where(stop.patience, f"{{}} epochs without a better {stop.watch.replace('_', ' ')}"),
+        *_where(stop.train_loss, "a training loss under {}"),
+        *_where(stop.minutes, "{} minutes"),
+    ]
+    return f" at most, or until {' or '.join(ends)}" if ends else ""
 
 
 def study_yaml(study: Study) -> str:
@@ -184,7 +213,8 @@ def _test_set(results: Results) -> str:
         return "Not opened yet."
     images = sorted({n for row in results.rows if (n := row.summary.get("test_images"))})
     size = f" ({listed(map(whole, images))} images)" if images else ""
-    return f"Opened once a run, at its end{size}. Recorded reason: {'; '.join(map(shortened, reasons))}."
+    when = "Looked at in every epoch" if results.study.watch_test else "Opened once a run, at its end"
+    return f"{when}{size}. Recorded reason: {'; '.join(map(shortened, reasons))}."
 
 
 def _flat(arm: Arm) -> dict[str, Any]:

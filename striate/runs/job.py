@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from striate.core.records import Record, Whole, fingerprint
+from striate.core.records import Flag, Record, Whole, fingerprint
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
@@ -12,6 +12,7 @@ class Job(Record):
     """One run to be: the same job gives the same run, wherever the images lie and whatever trains it.
 
     `digest` names the images and labels by their content, so it stands for the path that `data` leaves out.
+    `watch_test` and `watch_train` decide no weights, but what is measured in each epoch.
     """
 
     data: DataConfig
@@ -19,6 +20,8 @@ class Job(Record):
     network: NetworkConfig
     recipe: Recipe
     seed: Whole = Field(ge=0)
+    watch_test: Flag = False
+    watch_train: Flag = False
 
     @property
     def fingerprint(self) -> str:

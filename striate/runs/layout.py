@@ -10,7 +10,7 @@ newest. A run without a summary is unfinished, whatever else it holds.
       metrics.jsonl         a line an epoch
       summary.json          the finished marker: how it ended, the results
       log.txt               the traceback, when there is one
-      last.pt               the whole state, to resume; gone when the run is finished
+      last.pt               the whole state, to resume; gone when the run is finished, kept when it diverged
       best.safetensors      weights of the best epoch by validation
       final.safetensors     weights after the last epoch
       predictions.npz       what it said of each validation and test image

@@ -11,7 +11,8 @@ class Summary(Record):
     """How a run ended. Accuracies are shares (0.87), seconds are those spent training and evaluating."""
 
     state: State
-    reason: str = ""
+    reason: str = ""  # why it failed or diverged, or why it may have stayed at chance
+    stopped: str = ""  # what ended the training: all epochs done, or what the recipe's `stop` says
     epochs: int
     best_epoch: int | None = None
     seconds: float
@@ -23,5 +24,8 @@ class Summary(Record):
     test_loss: float | None = None
     test_images: int = 0
     test_opened_because: str = ""
+    test_watched: bool = False  # the test part was looked at in every epoch
     at_chance: bool = False
+    validation: dict[str, Any] = {}  # accuracy per class, confusion, top-5, calibration error
+    test: dict[str, Any] = {}
     data: dict[str, Any] = {}  # name, classes, images in each split, notes: what the report says of the data

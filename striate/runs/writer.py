@@ -77,11 +77,11 @@ class RunWriter:
         write_text(self.path(layout.LOG), text)
 
     def finish(self, summary: Summary) -> None:
-        """The finished marker. A run that reached its end needs no checkpoint, and no later failure undoes it."""
+        """The finished marker. A finished run needs no checkpoint, and no later failure undoes it."""
         if summary.state == "failed" and read(self.folder).is_result:
             return
         write_json(self.path(layout.SUMMARY), summary.model_dump(mode="json"))
-        if summary.state != "failed":
+        if summary.state == "finished":
             self.path(layout.CHECKPOINT).unlink(missing_ok=True)
 
     def _open(self) -> None:

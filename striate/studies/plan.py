@@ -79,9 +79,9 @@ def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
     """
     datasets = _datasets(arms)
     counts = {arm.name: _fits(study, arm, datasets[arm.name]) for arm in arms}
-    runs = tuple(_planned(arm, seed, datasets[arm.name], folder) for arm in arms for seed in study.seeds)
+    runs = tuple(_planned(study, arm, seed, datasets[arm.name], folder) for arm in arms for seed in study.seeds)
     for arm in arms:
-        _alike_on_disk(arm, datasets[arm.name], folder)
+        _alike_on_disk(study, arm, datasets[arm.name], folder)
     _same_study(study, arms, runs, folder)
     return Plan(study, tuple(arms), folder, runs, datasets, counts)
 
@@ -111,8 +111,16 @@ def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
     return count
 
 
-def _planned(arm: Arm, seed: int, dataset: Dataset, folder: Path) -> Planned:
-    job = Job(data=arm.data, digest=dataset.digest, network=arm.network, recipe=arm.recipe, seed=seed)
+def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) -> Planned:
+    job = Job(
+        data=arm.data,
+        digest=dataset.digest,
+        network=arm.network,
+        recipe=arm.recipe,
+        seed=seed,
+        watch_test=study.watch_test,
+        watch_train=study.watch_train,
+    )
     place = layout.run_folder(folder, arm.name, seed)
     if not (place / layout.RUN).exists():
         if any((place / name).exists() for name in (layout.SUMMARY, layout.METRICS, layout.CHECKPOINT)):
@@ -135,10 +143,10 @@ def _planned(arm: Arm, seed: int, dataset: Dataset, folder: Path) -> Planned:
     return Planned(arm.name, seed, job, place, state)
 
 
-def _alike_on_disk(arm: Arm, dataset: Dataset, folder: Path) -> None:
+def _alike_on_disk(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> None:
     """Seeds that this study leaves out count too: one arm's folder never holds runs of two settings."""
     for path in sorted((folder / layout.slug(arm.name)).glob(f"seed-*/{layout.RUN}")):
-        _planned(arm, read(path.parent).seed, dataset, folder)
+        _planned(study, arm, read(path.parent).seed, dataset, folder)
 
 
 def _same_study(study: Study, arms: Sequence[Arm], runs: Sequence[Planned], folder: Path) -> None:

@@ -109,6 +109,7 @@ class Results:
                 "parameters": row.summary.get("parameters"),
                 "seconds": row.summary.get("seconds"),
                 "reason": row.summary.get("reason", ""),
+                "stopped": row.summary.get("stopped", ""),
             }
             for row in self.rows
         ]

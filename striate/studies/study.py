@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError
-from striate.core.records import Number, Record, Whole
+from striate.core.records import Flag, Number, Record, Whole
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
@@ -88,6 +88,10 @@ class Study(Record):
     """The planned comparisons, `first - second`; when left out, each arm against the first (a grid plans none)."""
     matters: Number = Field(0.5, gt=0)
     """The smallest difference of interest, in points of test accuracy."""
+    watch_test: Flag = False
+    """Look at the test part in every epoch, for its curves; the report says so, and no choice rests on it."""
+    watch_train: Flag = False
+    """Look at the training images anew after every epoch, without augmentation or dropout."""
     replanned: tuple[str, ...] = ()
     """Written by Striate: what was changed in the plan after runs had finished. The report repeats it."""
     claims: tuple[Claim, ...] = ()

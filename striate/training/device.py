@@ -25,8 +25,13 @@ class Setup:
     threads: int
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether activations have fewer bits than weights."""
+        return self.dtype != torch.float32
+
+    @property
     def precision(self) -> str:
-        return "bf16" if self.dtype == torch.bfloat16 else "float32"
+        return "bf16" if self.is_mixed else "float32"
 
 
 def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> Setup:
@@ -51,10 +56,10 @@ def prepare(setup: Setup) -> None:
 
 
 @contextmanager
-def own_random_numbers(setup: Setup) -> Iterator[None]:
-    """Leave the caller's generators as they were: torch's own, and that of the one GPU that is used."""
-    devices = [torch.cuda.current_device()] if setup.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+def own_random_numbers(device: str) -> Iterator[None]:
+    """Leave the caller's generators as they were: torch's own, and that of the one GPU that `device` may mean."""
+    may_be_gpu = device in {"auto", "cuda"} and torch.cuda.is_available()
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if may_be_gpu else []):
         yield
 
 

@@ -1,4 +1,4 @@
-"""What changes while a network learns: weights, optimizer, place in the epoch, sums so far, the best yet.
+"""What changes while a network learns: weights, their averages, optimizer, place in the epoch, sums so far, the best yet.
 
 `state()` is all of it as tensors and plain data, `restore` puts it back: nothing else decides the next step
 but the job. Random numbers need no state here, because each epoch's streams come from (seed, purpose, epoch);
@@ -12,21 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.seeds import integer
+from striate.runs.engine import Course, Look
+from striate.training.averaging import Average
 
-
-@dataclass
-class Best:
-    """The epoch with the highest validation accuracy; of equals, the one with the lower loss."""
-
-    epoch: int = 0
-    accuracy: float = -1.0
-    loss: float = float("inf")
-    weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def offer(self, epoch: int, accuracy: float, loss: float, module: nn.Module) -> None:
-        if (accuracy, -loss) > (self.accuracy, -self.loss):
-            self.epoch, self.accuracy, self.loss = epoch, accuracy, loss
-            self.weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
+# What is summed over the images, or steps, of an epoch.
+LOSS, RIGHT, NORM, NORMS = range(4)
 
 
 @dataclass
@@ -37,52 +27,57 @@ class Learner:
     optimizer: torch.optim.Optimizer
     seed: int
     device: torch.device
-    epoch: int = 0  # epochs done
-    step: int = 0  # steps done in the epoch that runs
-    seen: int = 0  # images of the epoch that runs
-    epoch_seconds: float = 0.0  # spent on the steps of the epoch that runs
-    seconds: float = 0.0  # spent in all
-    sums: Tensor = field(init=False)  # (loss, right) over the images of the epoch that runs, on the device
-    mean_loss: float = 0.0  # as of the last look
-    best: Best = field(default_factory=Best)
-
-    _PLAIN = ("epoch", "step", "seen", "epoch_seconds", "seconds")
+    average: Average | None = None
+    course: Course = field(default_factory=Course)
+    best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best epoch, on the CPU
+    sums: Tensor = field(init=False)  # as named above, on the device
+    looked: Look = field(init=False)  # as of the last look
 
     def __post_init__(self) -> None:
-        self._set_sums([0.0, 0.0])
+        self._set_sums([0.0] * 4)
+        self.look()
 
     def begin_epoch(self) -> None:
-        self.step = self.seen = 0
-        self.epoch_seconds = 0.0
-        self._set_sums([0.0, 0.0])
-        torch.manual_seed(integer(self.seed, "dropout", self.epoch))
+        course = self.course
+        course.step = course.seen = 0
+        course.epoch_seconds = 0.0
+        self._set_sums([0.0] * 4)
+        torch.manual_seed(integer(self.seed, "dropout", course.epoch))
 
-    def look(self) -> tuple[float, float]:
-        """Mean loss and share right over the images of the epoch so far. Waits for the device."""
-        loss, right = self.sums.tolist()
-        self.mean_loss = loss / self.seen
-        return self.mean_loss, right / self.seen
+    def look(self) -> Look:
+        """Mean loss, share right and mean norm of the gradient over the epoch so far. Waits for the device."""
+        loss, right, norm, norms = self.sums.tolist()
+        seen = max(self.course.seen, 1)
+        self.looked = Look(loss / seen, right / seen, norm / norms if norms else None)
+        return self.looked
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the weights and buffers as they stand, on the CPU."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.module.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
         return {
             "module": self.module.state_dict(),
+            "average": self.average.state() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
-            "plain": {name: getattr(self, name) for name in self._PLAIN},
+            "course": vars(self.course),
             "sums": self.sums.tolist(),
-            "best": vars(self.best),
+            "best": self.best,
             "random": {"cpu": torch.get_rng_state(), self.device.type: self._generator().get_rng_state()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         fused = [group.get("fused") for group in self.optimizer.param_groups]
         self.module.load_state_dict(state["module"])
+        if self.average:
+            self.average.restore(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         for group, here in zip(self.optimizer.param_groups, fused, strict=True):
             group["fused"] = here  # what this device can do, not what the last one could
-        for name in self._PLAIN:
-            setattr(self, name, state["plain"][name])
+        self.course = Course(**state["course"])
         self._set_sums(state["sums"])
-        self.best = Best(**state["best"])
+        self.look()
+        self.best = state["best"]
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type in state["random"]:
             self._generator().set_rng_state(state["random"][self.device.type])

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from striate.core.errors import StriateError
 from striate.data import augment, batches
 from striate.recipes import Recipe, factor
+from striate.runs.engine import DivergedError
 from striate.training.feed import Batch, Feed
 from striate.training.learner import Learner
 from striate.training.objective import loss as loss_of
@@ -16,53 +16,80 @@ from striate.training.objective import loss as loss_of
 # Reading a number off a GPU waits for it, so a step there is looked at this often; on a CPU each step is.
 LOOK_EVERY = 20
 WAITS_FOR_NOTHING = "cpu"
+# The gradient's norm costs a pass over all weights, so without clipping it is measured in every such step.
+NORM_EVERY = 20
 
 
-class DivergedError(StriateError):
-    """The loss is no longer a finite number."""
+def run_epoch(
+    learner: Learner, feed: Feed, recipe: Recipe, scale: float, should_stop: Callable[[], bool]
+) -> Iterator[None]:
+    """The steps of the epoch that runs, from where `learner` is, the learning rate times `scale`; yields after each.
 
-
-def run_epoch(learner: Learner, feed: Feed, recipe: Recipe, should_stop: Callable[[], bool]) -> Iterator[None]:
-    """The steps of the epoch that runs, from where `learner` is; yields after each. Stops early when asked to.
+    Stops early when asked to.
 
     Raises:
-        DivergedError: at the first step seen with a loss that is not finite.
+        DivergedError: at the first step seen with a loss or a gradient that is not finite.
     """
-    seed, epoch, count = learner.seed, learner.epoch, len(feed)
-    order = batches.order(seed, epoch, count)
-    draws = augment.draw(seed, epoch, order, feed.shape, **recipe.augment.model_dump())
+    seed, course, count = learner.seed, learner.course, len(feed)
+    order = batches.order(seed, course.epoch, count, shuffle=recipe.shuffle)
+    draws = augment.draw(seed, course.epoch, order, feed.shape, **recipe.augment.model_dump())
     cuts = batches.cuts(count, recipe.batch_size)
     steps = recipe.epochs * len(cuts)
     looks_always = feed.setup.device.type == WAITS_FOR_NOTHING
     learner.module.train()
-    for cut in cuts[learner.step :]:
+    for cut in cuts[course.step :]:
         if should_stop():
             return
         started = time.perf_counter()
-        rate = recipe.optimizer.lr * factor(recipe.schedule, epoch * len(cuts) + learner.step, steps, recipe.epochs)
+        rate = recipe.optimizer.lr * scale
+        rate *= factor(recipe.schedule, course.epoch * len(cuts) + course.step, steps, recipe.epochs)
         learner.sums += step(learner, feed, recipe, rate, feed.batch(order, draws, cut))
-        learner.step += 1
-        learner.seen += cut.stop - cut.start
-        is_looked_at = looks_always or learner.step % LOOK_EVERY == 0 or learner.step == len(cuts)
-        diverged = is_looked_at and not math.isfinite(learner.look()[0])
-        learner.epoch_seconds += time.perf_counter() - started
-        if diverged:
-            where = f"epoch {epoch + 1}, step {learner.step} of {len(cuts)}"
-            raise DivergedError(f"the loss stopped being a finite number in {where}")
+        course.step += 1
+        course.seen += cut.stop - cut.start
+        is_looked_at = looks_always or course.step % LOOK_EVERY == 0 or course.step == len(cuts)
+        broken = _broken(learner) if is_looked_at else ""
+        course.epoch_seconds += time.perf_counter() - started
+        if broken:
+            where = f"epoch {course.epoch + 1}, step {course.step} of {len(cuts)}"
+            raise DivergedError(f"the {broken} stopped being a finite number in {where}")
         yield
 
 
 def step(learner: Learner, feed: Feed, recipe: Recipe, rate: float, batch: Batch) -> torch.Tensor:
-    """One update of the weights; returns (sum of losses, how many right)."""
-    setup = feed.setup
-    with torch.autocast(setup.device.type, setup.dtype, enabled=setup.dtype != torch.float32):
+    """One update of the weights; returns what it adds to the learner's sums."""
+    setup, optimizer = feed.setup, learner.optimizer
+    with torch.autocast(setup.device.type, setup.dtype, enabled=setup.is_mixed):
         logits = learner.module(batch.images)
     logits = logits.float()
     loss = loss_of(logits, batch, recipe.label_smoothing)
-    for group in learner.optimizer.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate
-    learner.optimizer.zero_grad()
+    optimizer.zero_grad()
     loss.backward()
-    learner.optimizer.step()
+    norm = _gradient_norm(learner, recipe.optimizer.clip)
+    optimizer.step()
+    if learner.average:
+        learner.average.update()
     with torch.no_grad():
-        return torch.stack([loss * len(batch), (logits.argmax(1) == batch.labels).sum().to(loss.dtype)])
+        right = (logits.argmax(1) == batch.labels).sum()
+        return torch.stack([loss * len(batch), right.to(loss.dtype), *norm])
+
+
+def _gradient_norm(learner: Learner, clip: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """(norm of the whole gradient, 1), clipped where asked for; zeros in the steps where it is not measured."""
+    zero = torch.zeros((), device=learner.device)
+    if clip is None and learner.course.step % NORM_EVERY:
+        return zero, zero
+    gradients = [parameter.grad for parameter in learner.module.parameters() if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if clip is not None:
+        torch.nn.utils.clip_grads_with_norm_(learner.module.parameters(), clip, norm)
+    return norm, zero + 1
+
+
+def _broken(learner: Learner) -> str:
+    """What is no longer a finite number, or nothing."""
+    loss, _, norm = learner.look()
+    if not math.isfinite(loss):
+        return "loss"
+    return "" if norm is None or math.isfinite(norm) else "gradient"

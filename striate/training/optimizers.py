@@ -10,9 +10,10 @@ from torch import nn
 from striate.core.config import suggest
 from striate.core.errors import RecipeError
 from striate.recipes import OptimizerConfig
+from striate.training.muon import Muon
 
-# Their step needs what this loop does not give: a closure, sparse gradients, matrices only.
-NOT_HERE = {"LBFGS", "SparseAdam", "Muon"}
+# Their step needs what this loop does not give: a closure, sparse gradients.
+NOT_HERE = {"LBFGS", "SparseAdam"}
 
 # Those with a fused kernel on every device that torch trains on; others find out only at the first step.
 FUSED = {"Adam", "AdamW", "SGD"}
@@ -36,7 +37,7 @@ def check(config: OptimizerConfig) -> None:
     Raises:
         RecipeError: for a name or an argument that torch does not have, or a value that it refuses.
     """
-    build(config, [nn.Parameter(torch.zeros(1))])
+    build(config, [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(1))])
 
 
 def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -53,15 +54,30 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
             raise RecipeError(
                 f"recipe.optimizer.{name}: torch's {config.name} has no such argument; {suggest(name, allowed)}"
             )
+    if config.decays == "weights" and "weight_decay" not in allowed:
+        raise RecipeError(f"recipe.optimizer.decays: torch's {config.name} has no weight decay; leave it out")
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config.arguments.items()}
     try:
-        return _fastest(kind, list(parameters), arguments, allowed)
+        if config.name == "Muon":
+            return Muon(list(parameters), arguments, config.decays)
+        return _fastest(kind, groups(parameters, config.decays), arguments, allowed)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {error}") from error
 
 
+def groups(parameters: Iterable[nn.Parameter], decays: str) -> list[dict[str, Any]]:
+    """Parameter groups: one, or with `weights` two, the second without weight decay (biases, scales and shifts of norms)."""
+    given = list(parameters)
+    if decays == "all":
+        return [{"params": given}]
+    matrices = [parameter for parameter in given if parameter.dim() > 1]
+    vectors = [parameter for parameter in given if parameter.dim() <= 1]
+    two: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    return [group for group in two if group["params"]]
+
+
 def _fastest(
-    kind: Any, parameters: list[nn.Parameter], arguments: dict[str, Any], allowed: list[str]
+    kind: Any, parameters: list[dict[str, Any]], arguments: dict[str, Any], allowed: list[str]
 ) -> torch.optim.Optimizer:
     """One fused pass over all weights where torch has it."""
     chooses = {"fused", "foreach"} & arguments.keys()

@@ -33,7 +33,7 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     order = np.arange(size)
     draws = draw(0, 0, order, feed.shape, **recipe.augment.model_dump())
     taken: list[float] = []
-    with own_random_numbers(setup):
+    with own_random_numbers(setup.device.type):
         while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):
             started = time.perf_counter()
             float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(order, draws))[0])

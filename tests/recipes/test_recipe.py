@@ -33,7 +33,10 @@ def test_an_optimizer_s_arguments_decide_the_run():
         ("optimizer: {lr: 0}", "optimizer.lr: must be greater than 0, got 0"),
         ("optimizer: {lr: fast}", "optimizer.lr: must be a number, got 'fast'"),
         ("precision: half", "precision: must be one of 'auto', 'float32' or 'bf16', got 'half'"),
-        ("schedule: cosin", "schedule.name: must be one of 'constant', 'cosine', 'step' or 'one-cycle', got 'cosin'"),
+        (
+            "schedule: cosin",
+            "schedule.name: must be one of 'constant', 'cosine', 'linear', 'step', 'multistep', 'plateau' or 'one-cycle', got 'cosin'",
+        ),
         ("schedule: step", "the schedule step needs 'every', a number of epochs: {name: step, every: 10, factor: 0.1}"),
         ("schedule: {name: cosine, every: 3}", "the schedule cosine has no 'every'"),
         ("augment: {crop: -1}", "augment.crop: must be greater than or equal to 0, got -1"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from striate.recipes import ScheduleConfig, factor
+from striate.recipes import ScheduleConfig, factor, plateau
 
 EPOCHS, STEPS_AN_EPOCH = 7, 13
 STEPS = EPOCHS * STEPS_AN_EPOCH
@@ -28,6 +28,31 @@ CASES = {
     "step": (
         ScheduleConfig(name="step", every=2, factor=0.3),
         lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 2 * STEPS_AN_EPOCH, gamma=0.3),
+    ),
+    "multistep": (
+        ScheduleConfig(name="multistep", at=[2, 5]),
+        lambda optimizer: torch.optim.lr_scheduler.MultiStepLR(optimizer, [2 * STEPS_AN_EPOCH, 5 * STEPS_AN_EPOCH]),
+    ),
+    "linear": (
+        ScheduleConfig(name="linear"),
+        lambda optimizer: torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, STEPS),
+    ),
+    "warm-up, then cosine": (
+        ScheduleConfig(name="cosine", warmup=20 / STEPS),
+        lambda optimizer: torch.optim.lr_scheduler.SequentialLR(
+            optimizer,
+            [
+                torch.optim.lr_scheduler.LinearLR(optimizer, 1 / 20, 1.0, 19),
+                torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS - 20),
+            ],
+            [20],
+        ),
+    ),
+    "warm-up, then step": (
+        ScheduleConfig(name="step", every=2, warmup=10 / STEPS),
+        lambda optimizer: torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: min((step + 1) / 10, 1) * 0.1 ** (step // (2 * STEPS_AN_EPOCH))
+        ),
     ),
     "one-cycle": (
         ScheduleConfig(name="one-cycle"),
@@ -54,8 +79,29 @@ def test_constant_is_one():
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
-@pytest.mark.parametrize("name", ["constant", "cosine", "one-cycle"])
+@pytest.mark.parametrize("name", ["constant", "cosine", "linear", "plateau", "one-cycle"])
 def test_short_trainings_have_a_schedule_too(name, steps):
     factors = [factor(ScheduleConfig(name=name), step, steps, 1) for step in range(steps)]
     assert all(0 <= value <= 1 for value in factors)
     assert max(factors) > 0.5
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+@pytest.mark.parametrize("patience", [0, 1, 3])
+def test_the_plateau_is_torch_s(patience):
+    """On losses that fall, rest, rise and fall by next to nothing."""
+    losses = [3.0, 2.0, 2.0, 2.1, 2.0, 1.99999, 1.9, 1.9, 1.9, 1.9, 1.9, 1.9, 1.0, 1.2, 1.1, 1.1, 1.1, 1.1, 1.1]
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=patience)
+    schedule = ScheduleConfig(name="plateau", patience=patience, factor=0.5)
+    falls = 0
+    for epoch, loss in enumerate(losses, 1):
+        theirs.step(loss)
+        assert plateau(schedule, losses[:epoch]) == pytest.approx(optimizer.param_groups[0]["lr"])
+        falls += plateau(schedule, losses[:epoch]) < plateau(schedule, losses[: epoch - 1])
+    assert falls >= 2
+
+
+def test_only_the_plateau_looks_at_losses():
+    assert plateau(ScheduleConfig(name="cosine"), [1.0] * 50) == 1.0
+    assert plateau(ScheduleConfig(name="plateau"), []) == 1.0

@@ -13,8 +13,8 @@ from striate.data import mean_std, split
 from striate.nets import NetworkConfig
 from striate.nets.torch_build import build
 from striate.runs import Summary, read
+from striate.runs import driver as door
 from striate.runs import files as run_files
-from striate.training import train as door
 from striate.training.train import train
 from tests.training.conftest import files, make_dataset, make_job
 
@@ -96,7 +96,7 @@ def test_the_caller_s_random_numbers_are_left_alone(tmp_path, job, dataset):
 
 def test_a_finished_run_is_not_trained_again(tmp_path, job, dataset, monkeypatch):
     before = train(job, tmp_path, dataset=dataset, threads=1)
-    monkeypatch.setattr(door, "_Training", None)
+    monkeypatch.setattr(door, "Driver", None)
     assert train(job, tmp_path, dataset=dataset) == before
 
 
@@ -132,7 +132,7 @@ def test_a_run_of_mixed_images_goes_on_as_if_it_had_never_stopped(tmp_path, data
 def test_a_killed_run_goes_on_from_its_last_save(tmp_path, job, dataset, monkeypatch):
     """A crash after the save of an epoch, with a torn line behind it: the later rows are made again."""
     train(job, tmp_path / "whole", dataset=dataset, threads=1)
-    monkeypatch.setattr("striate.training.checkpoint.AFTER_EPOCH_SECONDS", -1.0)
+    monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
     monkeypatch.setattr(door, "REPORT_SECONDS", -1.0)
     progress = []
 
@@ -190,7 +190,7 @@ def test_images_that_changed_since_the_plan_are_refused(tmp_path, dataset):
 
 
 def test_a_failure_leaves_its_reason_and_is_tried_again(tmp_path, job, dataset, monkeypatch):
-    monkeypatch.setattr(door, "evaluate", lambda *_: 1 / 0)
+    monkeypatch.setattr("striate.training.engine.evaluate", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(job, tmp_path, dataset=dataset)
     assert read(tmp_path).summary["reason"] == "division by zero"
@@ -230,7 +230,7 @@ def test_two_processes_do_not_write_one_run(tmp_path, job, dataset):
 @pytest.mark.parametrize("file", ["last.pt", "best.safetensors", "predictions.npz", "summary.json"])
 def test_a_full_disk_is_said_in_words_and_the_run_goes_on_when_there_is_room(tmp_path, job, dataset, monkeypatch, file):
     """The file that does not fit is written to /dev/full, which refuses each write as a full disk does."""
-    monkeypatch.setattr("striate.training.checkpoint.AFTER_EPOCH_SECONDS", -1.0)
+    monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
     train(job, tmp_path / "whole", dataset=dataset, threads=1)
     made = run_files._beside
 

@@ -26,7 +26,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a task. `data`: progress as `training.train.Progress`, a summary, or {"reason": ...}."""
+    """Something that happened to a task. `data`: progress as `runs.driver.Progress`, a summary, or {"reason": ...}."""
 
     task: Task
     kind: Kind

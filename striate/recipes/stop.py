@@ -1,0 +1,44 @@
+"""When a training ends before its last epoch. Decided by the epochs' rows alone, so a resumed run decides alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from striate.core.records import Number, Record, Whole
+
+Row = Mapping[str, Any]  # an epoch's numbers, as metrics.jsonl has them
+
+
+class StopConfig(Record):
+    """What ends a training early; whichever comes first."""
+
+    patience: Whole | None = Field(None, ge=1)
+    """Epochs in a row without an improvement on validation."""
+    watch: Literal["validation_loss", "validation_accuracy"] = "validation_loss"
+    """What `patience` looks at."""
+    train_loss: Number | None = Field(None, gt=0)
+    """A mean training loss to come under."""
+    minutes: Number | None = Field(None, gt=0)
+    """Time for training and validation; the epoch in which it runs out is finished."""
+
+
+def reason_to_stop(stop: StopConfig, rows: Sequence[Row]) -> str:
+    """Why the training ends after these epochs, or nothing."""
+    if not rows:
+        return ""
+    last = rows[-1]
+    if stop.train_loss is not None and last["train_loss"] < stop.train_loss:
+        return f"the training loss came under {stop.train_loss:g}"
+    if stop.minutes is not None and last["seconds"] >= 60 * stop.minutes:
+        return f"its {stop.minutes:g} minutes were over"
+    if stop.patience is not None and len(rows) - best_epoch(rows, stop.watch) >= stop.patience:
+        return f"the {stop.watch.replace('_', ' ')} had not improved for {stop.patience} epochs"
+    return ""
+
+
+def best_epoch(rows: Sequence[Row], watch: str) -> int:
+    """The first epoch, from 1, with the best value: the lowest of a loss, the highest of an accuracy."""
+    sign = -1 if watch.endswith("loss") else 1
+    values = [sign * row[watch] for row in rows]
+    return values.index(max(values)) + 1

@@ -1,0 +1,42 @@
+"""The named recipes: what each is as `Recipe` data, who says so, and what it reached here.
+
+`recipe: fast` in a study file means the entry here; what is said beside the name goes before it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedRecipe:
+    """One recipe with its source and the accuracy it was seen to reach (network, data, seeds, machine)."""
+
+    settings: dict[str, Any]
+    source: str
+    reached: str
+
+
+RECIPES: dict[str, NamedRecipe] = {
+    "baseline": NamedRecipe(
+        settings={
+            "optimizer": {"name": "SGD", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
+            "schedule": {"name": "cosine", "warmup": 0.05},
+            "epochs": 30,
+            "batch_size": 128,
+            "augment": {"flip": True, "crop": 4},
+        },
+        source="The usual way for 32x32 images: SGD with Nesterov momentum, cosine schedule, flip and crop.",
+        reached="",
+    ),
+    "report-d": NamedRecipe(
+        settings={
+            "optimizer": {"name": "Adam", "lr": 0.001},
+            "epochs": 150,
+            "batch_size": 128,
+            "augment": {"flip": True, "crop": 4},
+            "stop": {"patience": 5},
+        },
+        source="Course report D, its best: lr 0.001, batch 128, shuffling, distortions, early stopping with patience 5.",
+        reached="",
+    ),
+}

@@ -1,0 +1,121 @@
+"""The torch engine: network, optimizer, images and loop behind the interface of `runs.engine`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from striate.core.seeds import stream
+from striate.data import Part
+from striate.nets.freezing import learning
+from striate.nets.torch_build import build
+from striate.runs.driver import Setting
+from striate.runs.engine import Course, Evaluation, Look
+from striate.training import optimizers
+from striate.training.averaging import Average, measured_norms
+from striate.training.device import Setup, move
+from striate.training.diagnosis import diagnose
+from striate.training.environment import describe
+from striate.training.evaluate import batch_size, evaluate
+from striate.training.feed import Feed
+from striate.training.learner import Learner
+from striate.training.loop import run_epoch
+from striate.training.memory import batch_that_fits
+
+
+class TorchEngine:
+    """One network in training with torch."""
+
+    def __init__(self, setting: Setting, setup: Setup) -> None:
+        self.setting, self.setup, self.recipe = setting, setup, setting.job.recipe
+        self.train_feed = self.feed(setting.splits.part("train"))
+        self.learner = self.fresh()
+
+    def fresh(self) -> Learner:
+        """The learner at its first step."""
+        job, dataset = self.setting.job, self.setting.dataset
+        shape = (dataset.channels, dataset.height, dataset.width)
+        module = move(build(job.network, shape, len(dataset.classes), job.seed), self.setup)
+        optimizer = optimizers.build(self.recipe.optimizer, learning(module))
+        average = None if self.recipe.ema is None else Average(module, self.recipe.ema)
+        return Learner(module, optimizer, job.seed, self.setup.device, average)
+
+    @property
+    def course(self) -> Course:
+        return self.learner.course
+
+    @property
+    def best(self) -> Mapping[str, np.ndarray]:
+        return {name: tensor.numpy() for name, tensor in self.learner.best.items()}
+
+    @property
+    def parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.learner.module.parameters())
+
+    @property
+    def rate(self) -> float:
+        return float(self.learner.optimizer.param_groups[0]["lr"])
+
+    def environment(self) -> dict[str, Any]:
+        return {**describe(self.setup), "fused_optimizer": bool(self.learner.optimizer.param_groups[0].get("fused"))}
+
+    def feed(self, part: Part) -> Feed:
+        return Feed(part.images, part.labels, self.setting.mean, self.setting.std, self.setup)
+
+    def begin_epoch(self) -> None:
+        self.learner.begin_epoch()
+
+    def steps(self, scale: float, should_stop: Callable[[], bool]) -> Iterator[None]:
+        with batch_that_fits(self):
+            yield from run_epoch(self.learner, self.train_feed, self.recipe, scale, should_stop)
+
+    def look(self) -> Look:
+        return self.learner.looked  # the loop looked at the last step of the epoch
+
+    @contextmanager
+    def judged(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            if self.learner.average:
+                stack.enter_context(self.learner.average.swapped())
+            if self.recipe.precise_norm:
+                sample = self._sample(self.recipe.precise_norm)
+                stack.enter_context(measured_norms(self.learner.module, sample, self.setup))
+            yield
+
+    def evaluate(self, feed: Feed, test_time: str = "none") -> Evaluation:
+        return evaluate(self.learner.module, feed, test_time)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        return {name: tensor.numpy() for name, tensor in self.learner.weights().items()}
+
+    def keep_best(self) -> None:
+        self.learner.best = self.learner.weights()
+
+    def use_best(self) -> None:
+        self.learner.module.load_state_dict(self.learner.best)
+
+    def is_sound(self) -> bool:
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self.learner.module.state_dict().values())
+
+    def diagnose(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        return diagnose(self, rows)
+
+    def save(self, path: Path) -> None:
+        # Into a file that Python opened: given a path, torch's own writer calls a full disk an internal error.
+        with path.open("wb") as file:
+            torch.save(self.learner.state(), file)
+
+    def load(self, path: Path) -> None:
+        # A checkpoint runs no code.
+        self.learner.restore(torch.load(path, map_location="cpu", weights_only=True))
+
+    def _sample(self, count: int) -> Iterator[torch.Tensor]:
+        """Training images for the statistics of norms, the same in every epoch."""
+        images = len(self.train_feed)
+        rows = stream(self.setting.job.seed, "precise norm").permutation(images)[:count]
+        size = batch_size(self.train_feed)
+        for start in range(0, len(rows), size):
+            yield self.train_feed.batch(rows[start : start + size]).images

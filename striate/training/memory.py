@@ -1,0 +1,60 @@
+"""Out of memory, said with the cure: the batch size that would have fitted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from striate.core.errors import TrainingError
+from striate.training.loop import step
+
+if TYPE_CHECKING:
+    from striate.training.engine import TorchEngine
+
+# How torch says it on a CPU, where it has no class of its own for it.
+_CPU_SAYS = ("can't allocate memory", "not enough memory")
+
+
+@contextmanager
+def batch_that_fits(engine: "TorchEngine") -> Iterator[None]:
+    """Turn running out of memory inside into a TrainingError that names a batch size which a step was tried with."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        shown = str(error).splitlines()[0] if str(error) else "MemoryError"
+    else:
+        return
+    # Outside of the handler, where the error no longer holds the tensors of the step that failed.
+    size = engine.recipe.batch_size
+    fits = _try_smaller(engine, min(size, len(engine.train_feed)))
+    cure = (
+        f"recipe.batch_size={fits} fits"
+        if fits
+        else "not even one image fits: take a smaller network or smaller images"
+    )
+    raise TrainingError(f"recipe.batch_size: a step of {size} images needs more memory than there is; {cure} ({shown})")
+
+
+def _try_smaller(engine: "TorchEngine", size: int) -> int:
+    """The largest half, quarter ... of `size` that a step works with; 0 if none does."""
+    while size := size // 2:
+        try:
+            learner = engine.learner
+            learner.optimizer.zero_grad()
+            step(learner, engine.train_feed, engine.recipe, 0.0, engine.train_feed.batch(np.arange(size)))
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        else:
+            return size
+    return 0
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in _CPU_SAYS)

@@ -1,0 +1,77 @@
+"""What ends a training early, from the rows of its epochs alone."""
+
+import pytest
+
+from striate.core import config
+from striate.core.errors import ConfigError
+from striate.recipes import RECIPES, Recipe, StopConfig, reason_to_stop
+
+
+def rows(losses, accuracies=None, train=1.0, seconds=10.0):
+    accuracies = accuracies or [0.5] * len(losses)
+    return [
+        {"train_loss": train, "validation_loss": loss, "validation_accuracy": accuracy, "seconds": seconds * (i + 1)}
+        for i, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True))
+    ]
+
+
+def test_patience_counts_epochs_since_the_best():
+    stop = StopConfig(patience=3)
+    losses = [2.0, 1.0, 1.1, 1.0, 1.2]  # an equal loss is no improvement
+    assert [bool(reason_to_stop(stop, rows(losses[:n]))) for n in range(6)] == [False] * 5 + [True]
+    assert reason_to_stop(stop, rows(losses)) == "the validation loss had not improved for 3 epochs"
+
+
+def test_patience_can_watch_accuracy():
+    stop = StopConfig(patience=2, watch="validation_accuracy")
+    falling = [3.0, 2.0, 1.0]
+    assert not reason_to_stop(stop, rows(falling, [0.1, 0.2, 0.3]))
+    assert (
+        reason_to_stop(stop, rows(falling, [0.3, 0.2, 0.3])) == "the validation accuracy had not improved for 2 epochs"
+    )
+
+
+def test_a_threshold_and_a_budget():
+    assert (
+        reason_to_stop(StopConfig(train_loss=0.005), rows([1.0], train=0.004)) == "the training loss came under 0.005"
+    )
+    assert not reason_to_stop(StopConfig(train_loss=0.005), rows([1.0], train=0.005))
+    assert reason_to_stop(StopConfig(minutes=0.5), rows([1.0] * 3)) == "its 0.5 minutes were over"
+    assert not reason_to_stop(StopConfig(minutes=0.5), rows([1.0] * 2))
+
+
+def test_nothing_stops_a_training_that_says_nothing():
+    assert not reason_to_stop(StopConfig(), rows([1.0] * 99, train=1e-9))
+
+
+def read(text):
+    return config.build(Recipe, config.parse(text, "r.yaml"))
+
+
+def test_a_named_recipe_is_a_start_that_can_be_changed():
+    changed = read("base: baseline\nepochs: 3\noptimizer: {lr: 0.02}\nschedule: constant")
+    plain = read("base: baseline")
+    assert (changed.epochs, changed.optimizer.lr, changed.schedule.name) == (3, 0.02, "constant")
+    assert changed.optimizer.arguments == {**plain.optimizer.arguments, "lr": 0.02}
+    assert changed.augment == plain.augment
+    assert read("base: baseline\noptimizer: {name: Adam}").optimizer.arguments == {"lr": 0.001}
+
+
+def test_a_named_recipe_and_the_same_written_out_are_one():
+    assert Recipe.model_validate("baseline") == Recipe.model_validate(RECIPES["baseline"].settings)
+    assert (
+        Recipe.model_validate("baseline").identity() == Recipe.model_validate(RECIPES["baseline"].settings).identity()
+    )
+    once = Recipe.model_validate({"base": "report-d", "label_smoothing": 0.1})
+    assert Recipe.model_validate(once.model_dump(mode="json")) == once
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_named_recipe_is_one_and_says_where_it_is_from(name):
+    assert Recipe.model_validate(name).base == ""
+    assert RECIPES[name].source.endswith(".")
+
+
+def test_a_wrong_name_is_said_with_the_nearest():
+    with pytest.raises(ConfigError, match="there is no recipe 'basline'; did you mean 'baseline'?"):
+        read("base: basline")

@@ -40,7 +40,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "recipe": {
             "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9, "clip": 1.0},
             "schedule": {"name": "plateau", "patience": 0},
-            "augment": {"flip": True, "crop": 4},
+            "augment": {"flip": True, "crop": 4, "mixup": 0.2},
             "ema": 0.99,
             "precise_norm": 500,
             "stop": {"patience": 3},

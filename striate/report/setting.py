@@ -10,7 +10,7 @@ from typing import Any
 
 from striate.core import config
 from striate.core.records import Record
-from striate.recipes import Recipe, StopConfig
+from striate.recipes import AugmentConfig, Recipe, StopConfig
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study
@@ -21,6 +21,21 @@ _ENVIRONMENT = (
     "striate", "study_commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads",
     "runs_at_once", "channels_last", "fused_optimizer",
 )  # fmt: skip
+
+_AUGMENT = {
+    "crop": "shifts of up to {} pixels",
+    "rotate": "turns of up to {:g} degrees",
+    "scale": "scaling by up to {:g}",
+    "brightness": "brightness by up to {:g}",
+    "contrast": "contrast by up to {:g}",
+    "saturation": "saturation by up to {:g}",
+    "hue": "hue by up to {:g}",
+    "cutout": "cutout of {} pixels",
+    "erase": "erasing with probability {:g}",
+    "mixup": "mixup with alpha {:g}",
+    "cutmix": "CutMix with alpha {:g}",
+    "strength": "two random operations at strength {:g} of 10",
+}
 
 _PAIRED = "Arms with one seed share initial weights, batches and augmentation, so they are compared in pairs."
 
@@ -93,7 +108,7 @@ def recipe(spec: Recipe) -> str:
     """The recipe as one sentence."""
     optimizer, augment = spec.optimizer, spec.augment
     arguments = [optimizer.name, *(f"{key} {value(item)}" for key, item in optimizer.arguments.items())]
-    pictures = ["flips"] * bool(augment.flip) + [f"shifts of up to {augment.crop} pixels"] * bool(augment.crop)
+    pictures = _augment(augment)
     said = [
         ", ".join(arguments),
         *_where(optimizer.clip, "gradients clipped at {}"),
@@ -109,6 +124,13 @@ def recipe(spec: Recipe) -> str:
         *_where(None if spec.test_time == "none" else spec.test_time, "outputs averaged over views at the end ({})"),
     ]
     return "; ".join(said) + "."
+
+
+def _augment(spec: AugmentConfig) -> list[str]:
+    """Each kind of augmentation that is on, in the order of the keys."""
+    flips = {True: "flips", "alternate": "flips in every second epoch"}
+    words = (_AUGMENT[key].format(item) for key, item in spec if item and key != "flip")
+    return [*([flips[spec.flip]] if spec.flip else []), *words]
 
 
 def _where(item: Any, text: str) -> list[str]:

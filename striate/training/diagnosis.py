@@ -18,7 +18,7 @@ from striate.training.loop import step
 
 if TYPE_CHECKING:
     from striate.training.engine import TorchEngine
-    from striate.training.feed import Feed
+    from striate.training.feed import Batch, Feed
 
 PROBE_STEPS = 60
 PROBED = (1e-3, 1e-2, 1e-1, 10.0, 100.0, 1000.0)  # times the learning rate that was used
@@ -113,13 +113,13 @@ def _probe(engine: "TorchEngine", rate: float) -> float:
     losses: list[float] = []
     for batch in islice(_batches(engine.train_feed, engine.recipe.batch_size, learner.seed), PROBE_STEPS):
         summed = step(learner, engine.train_feed, engine.recipe, rate, batch)
-        losses.append(float(summed[0]) / len(batch[1]))
+        losses.append(float(summed[0]) / len(batch))
         if not math.isfinite(losses[-1]):
             return math.inf
     return float(np.mean(losses[-PROBE_STEPS // 4 :]))
 
 
-def _batches(feed: "Feed", size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(feed: "Feed", size: int, seed: int) -> Iterator["Batch"]:
     """The first epoch's batches, again and again."""
     order = batches.order(seed, 0, len(feed))
     for cut in cycle(batches.cuts(len(feed), size)):

@@ -118,4 +118,4 @@ class TorchEngine:
         rows = stream(self.setting.job.seed, "precise norm").permutation(images)[:count]
         size = batch_size(self.train_feed)
         for start in range(0, len(rows), size):
-            yield self.train_feed.batch(rows[start : start + size])[0]
+            yield self.train_feed.batch(rows[start : start + size]).images

@@ -2,16 +2,34 @@
 
 N batch, H W rows and columns, C channels. Images stay N x H x W x C, so that gathering whole pixels gives the
 channels-last layout that convolutions want, with no copy to turn it round.
+
+An image is mixed with the one after it in the epoch's order (the last with the first), so a batch gathers one image
+more than it has: then what comes out does not depend on where the batches are cut.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from striate.data.augment import Draws
+from striate.training.augment import augment, mix, on
 from striate.training.device import Setup
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step trains on. Without mixing there are no partners and no shares."""
+
+    images: Tensor  # normalized, N x C x H x W
+    labels: Tensor  # N
+    partners: Tensor | None = None  # N, the labels of the images that were mixed in
+    shares: Tensor | None = None  # float32, N: how much of a picture is its own image
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 class Feed:
@@ -29,39 +47,41 @@ class Feed:
     def __len__(self) -> int:
         return len(self.labels_N)
 
-    def batch(self, places: np.ndarray, draws: Draws | None = None) -> tuple[Tensor, Tensor]:
-        """Normalized images (N, C, H, W) and labels (N,) of some places, augmented by `draws`."""
-        chosen = torch.from_numpy(places).to(self.setup.device)
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image: rows, columns, channels."""
+        _, H, W, C = self.images_NHWC.shape
+        return H, W, C
+
+    def batch(self, order: np.ndarray, draws: Draws | None = None, cut: slice = slice(None)) -> Batch:
+        """The images at the places `cut` of an epoch's order, augmented by the draws of that epoch."""
+        places = np.arange(len(order))[cut]
+        if draws is not None and draws.shares is not None:
+            return self._mixed(order, draws, places)
+        chosen = torch.from_numpy(order[places]).to(self.setup.device)
         images_NHWC = self.images_NHWC[chosen]
         if draws is not None:
-            images_NHWC = augment(images_NHWC, draws)
-        return self._normalized(images_NHWC), self.labels_N[chosen]
+            images_NHWC = augment(images_NHWC, draws[cut])
+        return Batch(self._laid_out(self._normalized(images_NHWC)), self.labels_N[chosen])
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The whole split once, as it lies."""
         for start in range(0, len(self), batch_size):
             end = start + batch_size
-            yield self._normalized(self.images_NHWC[start:end]), self.labels_N[start:end]
+            yield self._laid_out(self._normalized(self.images_NHWC[start:end])), self.labels_N[start:end]
 
     def _normalized(self, images_NHWC: Tensor) -> Tensor:
-        # Normalized in float32 and only then rounded: bf16 has 8 bits, as many as the pixel itself.
-        scaled = torch.addcmul(self._shift_C, images_NHWC.float(), self._scale_C)
-        return scaled.to(self.setup.dtype).permute(0, 3, 1, 2)
+        return torch.addcmul(self._shift_C, images_NHWC.float(), self._scale_C)
 
+    def _laid_out(self, images_NHWC: Tensor) -> Tensor:
+        # Normalized and mixed in float32 and only then rounded: bf16 has 8 bits, as many as the pixel itself.
+        return images_NHWC.to(self.setup.dtype).permute(0, 3, 1, 2)
 
-def augment(images_NHWC: Tensor, draws: Draws) -> Tensor:
-    """What `data.augment.apply` does, for a batch of uint8 images on any device, in one gather."""
-    N, H, W, C = images_NHWC.shape
-    if not draws.flips.any() and not draws.shifts.any():
-        return images_NHWC
-    device = images_NHWC.device
-    flips_N = torch.from_numpy(draws.flips).to(device)[:, None]
-    down_N, right_N = torch.from_numpy(draws.shifts).to(device).T[:, :, None]
-    rows_NH = torch.arange(H, device=device) - down_N
-    columns_NW = torch.arange(W, device=device) - right_N
-    inside_NHW = ((rows_NH >= 0) & (rows_NH < H))[:, :, None] & ((columns_NW >= 0) & (columns_NW < W))[:, None, :]
-    columns_NW = torch.where(flips_N, W - 1 - columns_NW, columns_NW)
-    start_N = torch.arange(N, device=device)[:, None, None] * (H * W)
-    source_NHW = start_N + rows_NH.clamp(0, H - 1)[:, :, None] * W + columns_NW.clamp(0, W - 1)[:, None, :]
-    moved = images_NHWC.reshape(-1, C).index_select(0, source_NHW.reshape(-1)).reshape(N, H, W, C)
-    return moved * inside_NHW[..., None]
+    def _mixed(self, order: np.ndarray, draws: Draws, places: np.ndarray) -> Batch:
+        assert draws.shares is not None
+        with_next = np.append(places, (places[-1] + 1) % len(order))
+        chosen = torch.from_numpy(order[with_next]).to(self.setup.device)
+        images_NHWC = self._normalized(augment(self.images_NHWC[chosen], draws[with_next]))
+        mixed_NHWC = mix(images_NHWC[:-1], images_NHWC[1:], draws[places])
+        labels_N = self.labels_N[chosen]
+        return Batch(self._laid_out(mixed_NHWC), labels_N[:-1], labels_N[1:], on(mixed_NHWC, draws.shares[places]))

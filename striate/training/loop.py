@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 
 import torch
-from torch.nn import functional
 
 from striate.data import augment, batches
 from striate.recipes import Recipe, factor
 from striate.runs.engine import DivergedError
-from striate.training.feed import Feed
+from striate.training.feed import Batch, Feed
 from striate.training.learner import Learner
+from striate.training.objective import loss as loss_of
 
 # Reading a number off a GPU waits for it, so a step there is looked at this often; on a CPU each step is.
 LOOK_EVERY = 20
@@ -32,7 +32,7 @@ def run_epoch(
     """
     seed, course, count = learner.seed, learner.course, len(feed)
     order = batches.order(seed, course.epoch, count, shuffle=recipe.shuffle)
-    draws = augment.draw(seed, course.epoch, count, flip=recipe.augment.flip, crop=recipe.augment.crop)
+    draws = augment.draw(seed, course.epoch, order, feed.shape, **recipe.augment.model_dump())
     cuts = batches.cuts(count, recipe.batch_size)
     steps = recipe.epochs * len(cuts)
     looks_always = feed.setup.device.type == WAITS_FOR_NOTHING
@@ -43,7 +43,7 @@ def run_epoch(
         started = time.perf_counter()
         rate = recipe.optimizer.lr * scale
         rate *= factor(recipe.schedule, course.epoch * len(cuts) + course.step, steps, recipe.epochs)
-        learner.sums += step(learner, feed, recipe, rate, feed.batch(order[cut], draws[cut]))
+        learner.sums += step(learner, feed, recipe, rate, feed.batch(order, draws, cut))
         course.step += 1
         course.seen += cut.stop - cut.start
         is_looked_at = looks_always or course.step % LOOK_EVERY == 0 or course.step == len(cuts)
@@ -55,16 +55,13 @@ def run_epoch(
         yield
 
 
-def step(
-    learner: Learner, feed: Feed, recipe: Recipe, rate: float, batch: tuple[torch.Tensor, torch.Tensor]
-) -> torch.Tensor:
+def step(learner: Learner, feed: Feed, recipe: Recipe, rate: float, batch: Batch) -> torch.Tensor:
     """One update of the weights; returns what it adds to the learner's sums."""
-    images, labels = batch
     setup, optimizer = feed.setup, learner.optimizer
     with torch.autocast(setup.device.type, setup.dtype, enabled=setup.is_mixed):
-        logits = learner.module(images)
+        logits = learner.module(batch.images)
     logits = logits.float()
-    loss = functional.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+    loss = loss_of(logits, batch, recipe.label_smoothing)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.zero_grad()
@@ -74,8 +71,8 @@ def step(
     if learner.average:
         learner.average.update()
     with torch.no_grad():
-        right = (logits.argmax(1) == labels).sum()
-        return torch.stack([loss * len(labels), right.to(loss.dtype), *norm])
+        right = (logits.argmax(1) == batch.labels).sum()
+        return torch.stack([loss * len(batch), right.to(loss.dtype), *norm])
 
 
 def _gradient_norm(learner: Learner, clip: float | None) -> tuple[torch.Tensor, torch.Tensor]:

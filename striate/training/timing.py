@@ -30,11 +30,12 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     feed = Feed(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
     module = move(build(network, (channels, dataset.height, dataset.width), len(dataset.classes), seed=0), setup)
     learner = Learner(module.train(), optimizers.build(recipe.optimizer, learning(module)), 0, setup.device)
-    draws = draw(0, 0, size, flip=recipe.augment.flip, crop=recipe.augment.crop)
+    order = np.arange(size)
+    draws = draw(0, 0, order, feed.shape, **recipe.augment.model_dump())
     taken: list[float] = []
     with own_random_numbers(setup.device.type):
         while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):
             started = time.perf_counter()
-            float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(np.arange(size), draws))[0])
+            float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(order, draws))[0])
             taken.append(time.perf_counter() - started)
     return size / float(np.median(taken[WARM_UP:]))

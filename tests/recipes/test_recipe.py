@@ -5,7 +5,7 @@ import pytest
 from striate.core import config
 from striate.core.errors import ConfigError
 from striate.core.records import fingerprint
-from striate.recipes import OptimizerConfig, Recipe
+from striate.recipes import AugmentConfig, OptimizerConfig, Recipe
 
 
 def build(text: str) -> Recipe:
@@ -42,9 +42,41 @@ def test_an_optimizer_s_arguments_decide_the_run():
         ("augment: {crop: -1}", "augment.crop: must be greater than or equal to 0, got -1"),
         ("augment: {flop: true}", "augment.flop: unknown key; did you mean 'flip'?"),
         ("augment: true", "augment: must be keys and values, got True"),
+        ("augment: {flip: maybe}", "augment.flip: must be true, false or 'alternate', got 'maybe'"),
+        ("augment: {flip: 1}", "augment.flip: must be true, false or 'alternate', got 1"),
+        ("augment: {hue: 0.6}", "augment.hue: must be less than or equal to 0.5, got 0.6"),
+        ("augment: {rotate: -5}", "augment.rotate: must be greater than or equal to 0, got -5"),
+        ("augment: {scale: 1}", "augment.scale: must be less than 1, got 1"),
+        ("augment: {cutout: 2.5}", "augment.cutout: must be a whole number, got 2.5"),
+        ("augment: {erase: 1.5}", "augment.erase: must be less than or equal to 1, got 1.5"),
+        ("augment: {strength: 11}", "augment.strength: must be less than or equal to 10, got 11"),
+        ("augment: {mixup: -1}", "augment.mixup: must be greater than or equal to 0, got -1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(text, message):
     with pytest.raises(ConfigError) as caught:
         build(text)
     assert message in str(caught.value)
+
+
+def test_a_kind_that_is_off_leaves_old_runs_valid():
+    """What decides a run is written as when flip and crop were all there was."""
+    old = {"flip": True, "crop": 4}
+    assert fingerprint(build("augment: {flip: true, crop: 4}")) == fingerprint({"augment": old})
+    assert fingerprint(build("augment: {flip: true, crop: 4, hue: 0, cutmix: 0.0}")) == fingerprint({"augment": old})
+    assert fingerprint(build("augment: none")) == fingerprint(Recipe()) == fingerprint({})
+    assert fingerprint(build("augment: {flip: alternate, crop: 4}")) != fingerprint({"augment": old})
+
+
+def test_every_kind_can_be_drawn():
+    """The keys of the record are the keywords of the draws, with the same defaults."""
+    import inspect
+
+    from striate.data.augment import draw
+
+    keywords = {
+        name: parameter.default
+        for name, parameter in inspect.signature(draw).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert keywords == AugmentConfig().model_dump()

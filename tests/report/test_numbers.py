@@ -187,3 +187,15 @@ def test_different_environments_are_noted(tmp_path):
     assert table.head == ("", "1 run", "2 runs")
     assert ("threads", "8", "2") in table.rows
     assert "not all made in the same environment" in table.note
+
+
+def test_the_recipe_s_sentence_names_each_kind_of_augmentation():
+    from striate.recipes import AugmentConfig, Recipe
+
+    assert "; no augmentation." in setting.recipe(Recipe())
+    assert "; flips and shifts of up to 4 pixels." in setting.recipe(Recipe(augment={"flip": True, "crop": 4}))
+    assert "; flips in every second epoch." in setting.recipe(Recipe(augment={"flip": "alternate"}))
+    for key in set(AugmentConfig.model_fields) - {"flip"}:
+        value = 3 if key in ("crop", "cutout") else 0.25
+        said = setting.recipe(Recipe(augment={key: value}))
+        assert f"{value:g}" in said.split(";")[-1], said

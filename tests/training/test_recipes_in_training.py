@@ -178,15 +178,15 @@ def test_a_run_that_diverged_keeps_its_last_sound_state(tmp_path, dataset, monke
 
 
 def test_a_gradient_that_breaks_is_named(tmp_path, dataset, monkeypatch):
-    from striate.training import loop
+    from striate.training import objective
 
-    real = loop.functional.cross_entropy
+    real = objective.functional.cross_entropy
 
     def steep(logits, *rest, **settings):
         """A finite loss whose gradient is not: the root of what is zero."""
         return real(logits, *rest, **settings) + (logits.sum() * 0).abs().sqrt()
 
-    monkeypatch.setattr(loop.functional, "cross_entropy", steep)
+    monkeypatch.setattr(objective.functional, "cross_entropy", steep)
     summary = train(make_job(dataset, precision="float32"), tmp_path, dataset=dataset, threads=1)
     assert (summary.state, summary.reason) == (
         "diverged",

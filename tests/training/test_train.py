@@ -117,6 +117,18 @@ def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(tmp_path, job, dataset
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
+def test_a_run_of_mixed_images_goes_on_as_if_it_had_never_stopped(tmp_path, dataset):
+    """Partners and alternate flips hang on the place in the epoch, which a stop must not move."""
+    augment = {"flip": "alternate", "crop": 1, "cutout": 2, "mixup": 0.3, "cutmix": 1.0, "strength": 4}
+    job = make_job(dataset, augment=augment)
+    train(job, tmp_path / "whole", dataset=dataset, threads=1)
+    answers = iter([False] * 10 + [True])
+    train(job, tmp_path / "stopped", dataset=dataset, threads=1, should_stop=lambda: next(answers))
+    assert read(tmp_path / "stopped").state == "unfinished"
+    assert train(job, tmp_path / "stopped", dataset=dataset).state == "finished"
+    assert files(tmp_path / "stopped") == files(tmp_path / "whole")
+
+
 def test_a_killed_run_goes_on_from_its_last_save(tmp_path, job, dataset, monkeypatch):
     """A crash after the save of an epoch, with a torn line behind it: the later rows are made again."""
     train(job, tmp_path / "whole", dataset=dataset, threads=1)

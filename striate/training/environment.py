@@ -25,6 +25,7 @@ def describe(setup: Setup) -> dict[str, Any]:
         "precision": setup.precision,
         "threads": setup.threads,
         "channels_last": True,
+        "compiled": False,  # slower than eager on a CPU when it was measured: benchmarks/
     }
     commit = _commit()
     return {**facts, "study_commit": commit} if commit else facts

@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# A Python that has the peers of benchmarks/README.md too: make bench BENCH=peers/bin/python DATA=FOLDER
+BENCH ?= $(BIN)/python
+DATA ?= cifar10
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check slow bench docs clean
@@ -34,8 +37,9 @@ check: .venv/installed-test ## format, lint, types, import contract
 slow: .venv/installed-test ## the slow tests too
 	$(BIN)/python -m pytest -m 'not gpu'
 
-bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; most of an hour)
-	$(BIN)/python benchmarks/training_speed.py
+bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; hours)
+	$(BENCH) benchmarks/training_speed.py $(DATA)
+	$(BENCH) benchmarks/study_throughput.py $(DATA)
 
 docs: .venv/installed-test ## write the generated parts of docs/ anew (command line, study file)
 	$(BIN)/python docs/generate.py

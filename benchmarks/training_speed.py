@@ -1,202 +1,121 @@
-"""Images a second and accuracy of a plain PyTorch loop and of Striate, side by side, on network D1 with batch norm.
+"""Images a second of Striate and of its peers, side by side on the same networks.
 
-    python benchmarks/training_speed.py DATA [--seeds 3] [--epochs 3] [--limit N]
+    python benchmarks/training_speed.py DATA [--networks A1 B1 D1 C2] [--seconds 20] [--rounds 3]
+    python benchmarks/training_speed.py DATA --networks D1 --to-accuracy 70 --epochs 20
 
-The plain loop is what a user would write: a torchvision dataset with its transforms (flip, crop 4), DataLoader
-with 0 or 2 workers, float32, Adam. Both get the same training images, batch size, learning rate and number of
-epochs. Each run is a process of its own, and the contenders take turns seed by seed, so that a change in the
-machine's speed meets all of them. The loop with 2 workers is timed over a part of an epoch only.
+All get the same images, batch size, optimizer, number of epochs and augmentation (each through what its users would
+use), and every run is a process of its own. The contenders take turns round by round, so that a change in the machine's
+speed meets all of them. Images a second are those of the training steps, after a warm-up; with --to-accuracy it is the
+seconds from the first step to that validation accuracy, validation included.
 """
 
-import argparse
 import json
-import os
-import platform
-import resource
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
 from typing import Any
 
-BATCH, LR = 128, 0.001
-LAYERS = "conv64 pool conv128 pool conv256 conv256 pool fc1024 fc1024"
-TIMED_STEPS = 60
-CONTENDERS = ("plain, 0 workers", "plain, 2 workers", "striate")
+import common
+from networks import CASES
+from peers import CONTENDERS
+
+# What the networks have in common with the work of the main question; B2 is for the throughput of a study.
+NETWORKS = ("A1", "B1", "D1", "C2")
+MEASURES = {"images_per_second": ("images/s", 0), "seconds_to_accuracy": ("seconds to accuracy", 1)}
+OURS = "striate"
 
 
-def plain_module() -> Any:
-    """Network D1 as a user would write it."""
-    from torch import nn
-
-    layers: list[nn.Module] = []
-    channels = 3
-    for width, pool in ((64, True), (128, True), (256, False), (256, True)):
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
-        layers += [nn.MaxPool2d(2)] if pool else []
-        channels = width
-    layers.append(nn.Flatten())
-    for inputs in (4096, 1024):
-        layers += [nn.Linear(inputs, 1024), nn.BatchNorm1d(1024), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(1024, 10))
-
-
-def run_plain(config: dict[str, Any], workers: int) -> dict[str, Any]:
-    """The loop; with workers it stops after TIMED_STEPS and has no accuracy."""
-    import torch
-    from PIL import Image
-    from torch.nn import functional
-    from torch.utils.data import DataLoader
-    from torchvision import transforms
-    from torchvision.datasets import VisionDataset
-
-    from striate.data import DataConfig, load, mean_std, split
-
-    dataset = load(DataConfig(source=config["data"], limit=config["limit"]))
-    parts = split(dataset, 0.1, config["seed"])
-    mean, std = mean_std(dataset.train.images, parts.train)
-
-    class Images(VisionDataset):
-        """As torchvision's CIFAR10: an array of pictures, each made a PIL image when it is asked for."""
-
-        def __init__(self, part: Any, transform: Any) -> None:
-            super().__init__(transform=transform)
-            self.part = part
-
-        def __len__(self) -> int:
-            return len(self.part)
-
-        def __getitem__(self, index: int) -> tuple[Any, int]:
-            return self.transform(Image.fromarray(self.part.images[index])), int(self.part.labels[index])
-
-    normalize = [transforms.ToTensor(), transforms.Normalize(mean.tolist(), std.tolist())]
-    augment = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-    torch.manual_seed(config["seed"])
-    module = plain_module()
-    optimizer = torch.optim.Adam(module.parameters(), lr=LR)
-    train = Images(parts.part("train"), transforms.Compose([*augment, *normalize]))
-    loader = DataLoader(train, BATCH, shuffle=True, num_workers=workers)
-    seconds, images = 0.0, 0
-    for _ in range(config["epochs"]):
-        module.train()
-        started = time.perf_counter()
-        for x, y in loader:
-            loss = functional.cross_entropy(module(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            images += len(y)
-            if workers and images >= TIMED_STEPS * BATCH:
-                break
-        seconds += time.perf_counter() - started
-        if workers:
-            return {"images_per_second": images / seconds}
-    module.eval()
-    test = DataLoader(Images(dataset.open_test("the benchmark's end"), transforms.Compose(normalize)), 500)
-    with torch.inference_mode():
-        right = sum(int((module(x).argmax(1) == y).sum()) for x, y in test)
-    return {"images_per_second": images / seconds, "accuracy": 100 * right / dataset.test_size}
+def child(contender: str, config: dict[str, Any]) -> dict[str, Any]:
+    """One run in this process."""
+    case = CASES[config["network"]]
+    _same_network(config["network"])
+    target = config["to_accuracy"]
+    watch = common.Stopwatch(config["seconds"], target / 100 if target else None)
+    facts = CONTENDERS[contender](case, config, watch)
+    measure = "seconds_to_accuracy" if target else "images_per_second"
+    if measure not in watch.found:
+        best = watch.found.get("best_accuracy")
+        why = f"reached {best:.1f} % in {config['epochs']} epochs" if best else "ended before its warm-up did"
+        return {"failed": why, **facts}
+    return {**watch.found, **facts}
 
 
-def run_striate(config: dict[str, Any]) -> dict[str, Any]:
-    """Striate's defaults: nothing is set but what the study would say."""
-    from striate.data import DataConfig, load
-    from striate.nets import NetworkConfig
-    from striate.recipes import Recipe
-    from striate.runs import Job, read
-    from striate.training.device import keep_freed_memory
-    from striate.training.train import train
+def _same_network(name: str) -> None:
+    """The network is one, however many times it is written."""
+    from networks import torch_module
 
-    keep_freed_memory()  # as the process does that a study trains in
+    from striate.nets import NetworkConfig, parameters
 
-    data = DataConfig(source=config["data"], limit=config["limit"])
-    dataset = load(data)
-    recipe = Recipe(
-        optimizer={"name": "Adam", "lr": LR},
-        batch_size=BATCH,
-        epochs=config["epochs"],
-        augment={"flip": True, "crop": 4},
-    )
-    network = NetworkConfig(layers=LAYERS, norm="batch")
-    job = Job(data=data, digest=dataset.digest, network=network, recipe=recipe, seed=config["seed"])
-    with tempfile.TemporaryDirectory() as folder:
-        summary = train(job, Path(folder), dataset=dataset)
-        run = read(Path(folder))
-    assert summary is not None
-    assert summary.test_accuracy is not None
-    images = summary.data["train"] * len(run.metrics)
-    seconds = sum(summary.data["train"] / row["images_per_second"] for row in run.metrics)
-    return {
-        "images_per_second": images / seconds,
-        "accuracy": 100 * summary.test_accuracy,
-        "precision": run.environment["precision"],
-    }
+    case = CASES[name]
+    ours = parameters(NetworkConfig(**case.striate), (case.channels, 32, 32), 10)
+    theirs = sum(weight.numel() for weight in torch_module(case.steps, case.channels).parameters())
+    if ours != theirs:
+        raise RuntimeError(f"{name}: {ours:,} parameters here and {theirs:,} as torch layers")
 
 
-def child(contender: str, config: dict[str, Any]) -> None:
-    """One run in this process; prints its result as JSON."""
-    found = run_striate(config) if contender == "striate" else run_plain(config, 2 if "2 workers" in contender else 0)
-    found["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(found))
-
-
-def spread(values: list[float], digits: int = 0) -> str:
-    """median (lowest to highest)."""
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def report(found: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:
-    """The table, with what it was measured on."""
-    import torch
-
-    import striate
-    from striate.training.device import name
-
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    print(
-        f"machine: {name(torch.device('cpu'))}, {os.cpu_count()} cores, {platform.system()}; torch {torch.__version__}"
-    )
-    print(
-        f"striate {striate.__version__}, commit {commit.stdout.strip() or 'unknown'}, precision {found['striate'][0]['precision']}"
-    )
-    print(
-        f"{options.seeds} seeds, {options.epochs} epochs, {options.limit or 'all'} training images; median (lowest to highest)\n"
-    )
-    print("| | images/s | ratio to plain, 0 workers | test accuracy % | peak memory MB |")
-    print("|---|---|---|---|---|")
-    base = [row["images_per_second"] for row in found[CONTENDERS[0]]]
-    for contender in CONTENDERS:
-        rows = found[contender]
-        speeds = [row["images_per_second"] for row in rows]
-        ratios = [speed / plain for speed, plain in zip(speeds, base, strict=True)]
-        accuracy = spread([row["accuracy"] for row in rows], 2) if "accuracy" in rows[0] else "not run"
-        print(
-            f"| {contender} | {spread(speeds)} | {spread(ratios, 2)} | {accuracy} | {spread([r['megabytes'] for r in rows])} |"
+def rows(found: dict[str, list[dict[str, Any]]], measure: str) -> list[list[str]]:
+    """A row for each contender; Striate is compared with it round by round."""
+    digits = MEASURES[measure][1]
+    made = []
+    for contender, runs in found.items():
+        good = [run for run in runs if measure in run]
+        reasons = sorted({run["failed"] for run in runs if "failed" in run})
+        failed = "; ".join(f"failed: {reason}" for reason in reasons)
+        version = next((run["version"] for run in runs if run.get("version")), "")
+        if not good:
+            made.append([contender, version, "0", failed, "", ""])
+            continue
+        pairs = [
+            (mine[measure], other[measure])
+            for mine, other in zip(found.get(OURS, []), runs, strict=False)
+            if measure in mine and measure in other
+        ]
+        # Above 1: Striate is faster.
+        ratios = [mine / other if measure == "images_per_second" else other / mine for mine, other in pairs]
+        speed = common.spread([run[measure] for run in good], digits)
+        memory = common.spread([run["megabytes"] for run in good])
+        made.append(
+            [
+                contender,
+                version,
+                str(len(good)),
+                f"{speed} {failed}".strip(),
+                common.spread(ratios, 2) if ratios else "",
+                memory,
+            ]
         )
+    return made
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", nargs="?", default="cifar10", help="cifar10, or the folder that holds it")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--limit", type=int, help="train on so many images only")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser = common.parser(__doc__)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(CASES), metavar="NAME")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="contenders with such a word in their name"
+    )
+    parser.add_argument("--seconds", type=float, default=20.0, help="timed steps of each run, after a warm-up")
+    parser.add_argument(
+        "--to-accuracy", type=float, metavar="PERCENT", help="instead: seconds to this validation accuracy"
+    )
+    parser.add_argument("--epochs", type=int, default=1000, help="give up after so many")
+    parser.add_argument("--at-most", type=float, default=3600.0, metavar="SECONDS", help="give a run up after so long")
     options = parser.parse_args()
     if options.child:
-        child(options.child[0], json.loads(options.child[1]))
-        return
-    found: dict[str, list[dict[str, Any]]] = {contender: [] for contender in CONTENDERS}
-    for seed in range(options.seeds):
-        for contender in CONTENDERS:
-            config = {"data": options.data, "limit": options.limit, "epochs": options.epochs, "seed": seed}
-            command = [sys.executable, __file__, "--child", contender, json.dumps(config)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            found[contender].append(json.loads(done.stdout.splitlines()[-1]))
-            print(f"seed {seed}, {contender}: {found[contender][-1]}", file=sys.stderr, flush=True)
-    report(found, options)
+        common.serve(lambda: child(options.child[0], json.loads(options.child[1])))
+    chosen = [name for name in CONTENDERS if not options.only or any(word in name for word in options.only)]
+    measure = "seconds_to_accuracy" if options.to_accuracy else "images_per_second"
+    for network in options.networks:
+        found: dict[str, list[dict[str, Any]]] = {contender: [] for contender in chosen}
+        for number in range(options.rounds):
+            for contender in chosen:
+                config = {key: getattr(options, key) for key in ("data", "limit", "seconds", "to_accuracy", "epochs")}
+                config |= {"network": network, "seed": number}
+                found[contender].append(common.apart(__file__, contender, config, options.at_most))
+                print(f"{network}, round {number}, {contender}: {found[contender][-1]}", file=sys.stderr, flush=True)
+        case = CASES[network]
+        print(f"\n{network}: {case.says}; batch {case.batch_size}, {case.optimizer[0]} {case.optimizer[1]}")
+        print(f"{options.rounds} rounds, {options.limit or 'all'} training images; median (lowest to highest)\n")
+        columns = ["", "version", "n", MEASURES[measure][0], "striate is so many times as fast", "peak memory MB"]
+        common.print_table(columns, rows(found, measure))
+    print(f"\n{common.machine()}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,133 @@
+"""Twelve runs (four learning rates, three seeds) of a small network: as a Striate study, and one after another.
+
+    python benchmarks/study_throughput.py DATA [--networks A1 B2] [--epochs 5] [--rounds 3]
+
+One side is `striate run STUDY` with its defaults, from the command to the report. The other is the plain PyTorch loop
+(DataLoader without workers, float32), all twelve runs in one process, validation after each epoch and the test part at the
+end of each run. Both are timed whole, from the start of their process to its end; nothing is cached between rounds but
+the decoded images, which a first look makes for both.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import common
+import yaml
+from networks import CASES, Case
+from plain import load_images, train_plain
+
+RATES = (0.5, 1.0, 2.0, 4.0)  # times the network's own
+SEEDS = 3
+OURS, PLAIN = "striate run", "plain loop, one after another"
+
+
+def child(network: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The twelve runs by the plain loop; their test accuracies."""
+    found = []
+    for rate in RATES:
+        case = at_rate(CASES[network], rate)
+        for seed in range(SEEDS):
+            found.append(train_plain(case, {**config, "seed": seed}, workers=0, bf16=False, watch=None))
+    return {"accuracies": found}
+
+
+def at_rate(case: Case, factor: float) -> Case:
+    import dataclasses
+
+    name, arguments = case.optimizer
+    return dataclasses.replace(case, optimizer=(name, {**arguments, "lr": factor * arguments["lr"]}))
+
+
+def study(case: Case, config: dict[str, Any]) -> dict[str, Any]:
+    """The same as a study file."""
+    name, arguments = case.optimizer
+    return {
+        "question": "Which learning rate?",
+        "data": {"source": config["data"], "channels": case.channels, "limit": config["limit"]},
+        "network": case.striate,
+        "recipe": {
+            "optimizer": {"name": name, **arguments},
+            "batch_size": case.batch_size,
+            "epochs": config["epochs"],
+            "augment": {"flip": True, "crop": 4} if case.augment else "none",
+        },
+        "seeds": SEEDS,
+        "arms": {f"rate {rate:g}": {"recipe.optimizer.lr": rate * case.lr} for rate in RATES},
+    }
+
+
+def run_striate(case: Case, config: dict[str, Any]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rates.yaml"
+        path.write_text(yaml.safe_dump(study(case, config), sort_keys=False))
+        program = f"import sys; sys.path.insert(0, {str(common.ROOT)!r}); from striate.cli import main; main()"
+        command = [sys.executable, "-c", program, "run", str(path), "--out", folder]
+        started = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - started
+        summaries = [json.loads(found.read_text()) for found in sorted(Path(folder).rglob("summary.json"))]
+    finished = [summary for summary in summaries if summary["state"] == "finished"]
+    if done.returncode or len(finished) != len(RATES) * SEEDS:
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        return {"failed": f"{len(finished)} runs finished, code {done.returncode}: {last[:150]}"}
+    return {"seconds": seconds, "accuracies": [summary["test_accuracy"] for summary in finished]}
+
+
+def run_plain(network: str, config: dict[str, Any]) -> dict[str, Any]:
+    started = time.perf_counter()
+    found = common.apart(__file__, network, config)
+    return found if "failed" in found else {**found, "seconds": time.perf_counter() - started}
+
+
+def row(contender: str, runs: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[str]:
+    good = [run for run in runs if "seconds" in run]
+    failed = "; ".join(f"failed: {run['failed']}" for run in runs if "failed" in run)
+    if not good:
+        return [contender, "0", failed, "", ""]
+    ratios = [
+        other["seconds"] / run["seconds"]
+        for run, other in zip(runs, others, strict=True)
+        if "seconds" in run and "seconds" in other
+    ]
+    accuracies = [100 * sum(run["accuracies"]) / len(run["accuracies"]) for run in good]
+    return [
+        contender,
+        str(len(good)),
+        f"{common.spread([run['seconds'] for run in good], 1)} {failed}".strip(),
+        common.spread(ratios, 2) if ratios else "",
+        common.spread(accuracies, 2),
+    ]
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--networks", nargs="+", default=["A1", "B2"], choices=list(CASES), metavar="NAME")
+    parser.add_argument("--epochs", type=int, default=5)
+    options = parser.parse_args()
+    if options.child:
+        common.serve(lambda: child(options.child[0], json.loads(options.child[1])))
+    # Data may be a path from here; the study file lies elsewhere.
+    data = str(Path(options.data).resolve()) if Path(options.data).exists() else options.data
+    config = {"data": data, "limit": options.limit, "epochs": options.epochs}
+    for network in options.networks:
+        case = CASES[network]
+        load_images(case, {**config, "seed": 0})
+        found: dict[str, list[dict[str, Any]]] = {PLAIN: [], OURS: []}
+        for number in range(options.rounds):
+            found[PLAIN].append(run_plain(network, config))
+            found[OURS].append(run_striate(case, config))
+            print(f"{network}, round {number}: {found[PLAIN][-1]} {found[OURS][-1]}", file=sys.stderr, flush=True)
+        print(f"\n{network}: {case.says}; {len(RATES)} arms x {SEEDS} seeds, {options.epochs} epochs")
+        print(f"{options.rounds} rounds, {options.limit or 'all'} training images; median (lowest to highest)\n")
+        columns = ["", "n", "seconds for all runs", "so many times as fast as the plain loop", "mean test accuracy %"]
+        common.print_table(columns, [row(name, runs, found[PLAIN]) for name, runs in found.items()])
+    print(f"\n{common.machine()}")
+
+
+if __name__ == "__main__":
+    main()

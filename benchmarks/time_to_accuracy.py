@@ -1,0 +1,107 @@
+"""How long a network trains until it has an accuracy on the test images: CIFAR-10, recipe `fast`.
+
+    python benchmarks/time_to_accuracy.py [DATA] [--network speedrun] [--targets 88.2 93.6] [--rounds 3] [KEY=VALUE ...]
+
+Each round is one seed in a process of its own, with all the threads of the machine, on nine tenths of the training
+images (a tenth is validation). Two times are given for each target: until the end of the first epoch after which the
+network as it stands has it (each epoch's test accuracy is watched for this), and the whole run's, if its final
+accuracy has it (views averaged as the recipe says). Seconds are those of training and validation, without reading
+the data and building the network.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from common import apart, machine, parser, print_table, serve, spread
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """One seed: the test accuracy by epoch, the seconds by epoch, and what the run ended with."""
+    from striate.core import config as files
+    from striate.data import DataConfig, load
+    from striate.nets import NetworkConfig
+    from striate.recipes import Recipe
+    from striate.runs import Job, read
+    from striate.training.device import keep_freed_memory
+    from striate.training.train import train
+
+    keep_freed_memory()
+    recipe = files.Document({"base": config["recipe"]}, "the command line")
+    for text in config["overrides"]:
+        recipe = files.override(recipe, Recipe, dict([files.assignment(text)]), "on the command line")
+    data = DataConfig(source=config["data"], limit=config["limit"])
+    dataset = load(data)
+    job = Job(
+        data=data,
+        digest=dataset.digest,
+        network=NetworkConfig.model_validate(config["network"]),
+        recipe=files.build(Recipe, recipe),
+        seed=config["seed"],
+        watch_test=True,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        summary = train(job, Path(folder), dataset=dataset)
+        rows = read(Path(folder)).metrics
+    assert summary is not None
+    return {
+        "state": summary.state,
+        "by_epoch": [100 * (row.get("test_accuracy") or 0.0) for row in rows],
+        "seconds": [row["seconds"] for row in rows],
+        "final": 100 * (summary.test_accuracy or 0.0),
+        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+    }
+
+
+def until(found: dict[str, Any], target: float) -> float | None:
+    """Seconds to the end of the first epoch with the target."""
+    both = zip(found["by_epoch"], found["seconds"], strict=True)
+    return next((seconds for accuracy, seconds in both if accuracy >= target), None)
+
+
+def row(target: float, rounds: list[dict[str, Any]]) -> list[str]:
+    """A target's line: how many rounds had it, and how soon."""
+    epochs = [seconds for found in rounds if (seconds := until(found, target)) is not None]
+    whole = [found["seconds"][-1] for found in rounds if found["final"] >= target]
+    return [
+        f"{target:g} %",
+        *(
+            f"{spread(times)} s, {len(times)} of {len(rounds)}" if times else f"0 of {len(rounds)}"
+            for times in (epochs, whole)
+        ),
+    ]
+
+
+def main() -> None:
+    arguments = parser(__doc__)
+    arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe: epochs=6")
+    arguments.add_argument("--network", default="speedrun")
+    arguments.add_argument("--recipe", default="fast")
+    arguments.add_argument("--targets", type=float, nargs="+", default=[88.2, 93.6])
+    options = arguments.parse_intermixed_args()
+    if options.child:
+        serve(lambda: run(json.loads(options.child[1])))
+    config = {name: getattr(options, name) for name in ("data", "network", "recipe", "limit", "overrides")}
+    rounds = []
+    for seed in range(options.rounds):
+        found = apart(__file__, "striate", {**config, "seed": seed})
+        print(f"seed {seed}: {found}", file=sys.stderr, flush=True)
+        if "failed" in found:
+            sys.exit(f"seed {seed}: {found['failed']}")
+        rounds.append(found)
+    said = " ".join([options.recipe, *options.overrides])
+    print(f"{options.network}, recipe {said}, {options.rounds} seeds, {options.limit or 'all'} training images")
+    print(f"{machine()}\n")
+    for name, key in (("final test accuracy %", "final"), ("images/s", "images_per_second")):
+        print(f"{name}: {spread([found[key] for found in rounds], 2 if key == 'final' else 0)}")
+    print(f"seconds of a run: {spread([found['seconds'][-1] for found in rounds])}\n")
+    print_table(
+        ["target", "first epoch that has it", "whole run, at its end"], [row(t, rounds) for t in options.targets]
+    )
+
+
+if __name__ == "__main__":
+    main()

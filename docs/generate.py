@@ -19,10 +19,10 @@ def records() -> dict[str, type]:
     """The records that a study file is made of."""
     from striate.data import DataConfig
     from striate.nets import NetworkConfig
-    from striate.recipes import AugmentConfig, OptimizerConfig, Recipe, ScheduleConfig
+    from striate.recipes import AugmentConfig, OptimizerConfig, Recipe, ScheduleConfig, StopConfig
     from striate.studies.study import Claim, Study
 
-    found = (Study, DataConfig, NetworkConfig, Recipe, OptimizerConfig, ScheduleConfig, AugmentConfig, Claim)
+    found = (Study, DataConfig, NetworkConfig, Recipe, OptimizerConfig, ScheduleConfig, StopConfig, AugmentConfig, Claim)
     return {record.__name__: record for record in found}
 
 

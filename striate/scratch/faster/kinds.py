@@ -1,0 +1,5 @@
+"""Which layers have a faster way for NumPy."""
+
+from striate.scratch import layers
+
+FASTER: dict[type[layers.Layer], type[layers.Layer]] = {}

@@ -51,7 +51,7 @@ class Learner:
         self.seed, self.classes, self.label_smoothing = seed, classes, label_smoothing
         # Another library has its own threads, or a GPU.
         self.team = Team(threads if engine == "numpy" else 1)
-        self._one_thread_each = OneThreadEach(self.team.size)
+        self._one_thread_each = OneThreadEach()
         self.epoch = self.step = 0  # the epoch that runs, and the steps done in it: they decide what dropout draws
         self.updates = 0  # steps done in all
         self.kept = self._nothing_kept()

@@ -9,7 +9,7 @@ import itertools
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from striate.scratch.library import Array
@@ -76,15 +76,13 @@ class Team:
 class OneThreadEach:
     """While workers compute, the matrix product of each keeps to its own thread: more of them than cores is slower."""
 
-    def __init__(self, size: int) -> None:
-        self._controller: Any = None
-        if size > 1:
-            import threadpoolctl
+    def __init__(self) -> None:
+        import threadpoolctl
 
-            self._controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
+        self._controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
 
     def __call__(self) -> AbstractContextManager[Any]:
-        return self._controller.limit(limits=1) if self._controller else nullcontext()
+        return self._controller.limit(limits=1)
 
 
 def shares(count: int, size: int) -> list[slice]:

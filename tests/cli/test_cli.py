@@ -54,6 +54,7 @@ OPTIONS = {
     "init": {"file"},
     "summary": {"network", "overrides", "input", "classes", "json"},
     "networks": {"json"},
+    "engines": {"network", "overrides", "input", "classes", "json"},
 }
 
 

@@ -48,9 +48,11 @@ class MaxPool(layers.MaxPool):
         gx[:, P * down :], gx[:, :, Q * right :] = 0, 0
         for part in few(x):
             left = g[part].copy()
-            for seen, out in zip(self._seen(x[part], (P, Q)), self._seen(gx[part], (P, Q)), strict=True):
+            *others, last = self._seen(gx[part], (P, Q))
+            for seen, out in zip(self._seen(x[part], (P, Q)), others, strict=False):
                 np.multiply(left, seen == y[part], out=out)
                 left -= out  # what was given away is not given twice
+            np.copyto(last, left)  # if none before it is the largest, the last is
         return gx
 
     def _seen(self, x: np.ndarray, outputs: tuple[int, int]) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from striate.core.errors import MissingExtra, TrainingError
 from striate.scratch import Window, conv2d, conv2d_direct, fold, unfold
+from striate.scratch import lesson
 from striate.scratch import library as libraries
 from striate.scratch.library import library, to_numpy
 from striate.scratch.ops.activations import activate, erf, erf_series
@@ -98,3 +99,10 @@ def test_without_cupy_it_says_what_to_install():
             library("cupy")
     else:
         pytest.skip("CuPy is installed here")
+
+
+def test_the_lesson_is_not_written_with_a_wrong_gradient(monkeypatch):
+    right = lesson.pooling.max_pool_backward
+    monkeypatch.setattr(lesson.pooling, "max_pool_backward", lambda *given: right(*given) * 1.001)
+    with pytest.raises(ValueError, match="the gradient of the map differs from the numerical one by"):
+        lesson.parts()

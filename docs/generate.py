@@ -1,4 +1,4 @@
-"""Writes the generated parts of the manual: the tables of the study file, the reference of the command line.
+"""Writes the generated parts of the manual: the tables of the study file, the reference of the command line, the lesson.
 
 `make docs` runs it; a test fails when the files are not what it would write.
 """
@@ -14,6 +14,8 @@ from typing import Any
 DOCS = Path(__file__).parent
 MARKS = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+LESSON = re.compile(r"(<!-- lesson: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
 
 def records() -> dict[str, type]:
     """The records that a study file is made of."""
@@ -22,7 +24,17 @@ def records() -> dict[str, type]:
     from striate.recipes import AugmentConfig, OptimizerConfig, Recipe, ScheduleConfig, StopConfig
     from striate.studies.study import Claim, Study
 
-    found = (Study, DataConfig, NetworkConfig, Recipe, OptimizerConfig, ScheduleConfig, StopConfig, AugmentConfig, Claim)
+    found = (
+        Study,
+        DataConfig,
+        NetworkConfig,
+        Recipe,
+        OptimizerConfig,
+        ScheduleConfig,
+        StopConfig,
+        AugmentConfig,
+        Claim,
+    )
     return {record.__name__: record for record in found}
 
 
@@ -70,6 +82,16 @@ def with_tables(text: str) -> str:
     return MARKS.sub(lambda mark: f"{mark[1]}{table(known[mark[2]])}{mark[3]}", text)
 
 
+def with_lesson(text: str) -> str:
+    """`text` with the numbers of the lesson computed anew."""
+    from striate.scratch.lesson import parts
+
+    if not LESSON.search(text):
+        return text
+    computed = parts()
+    return LESSON.sub(lambda mark: f"{mark[1]}```\n{computed[mark[2]]}```\n{mark[3]}", text)
+
+
 def command_line() -> str:
     """The reference of the commands, from their own help."""
     from striate.cli.app import app
@@ -98,7 +120,7 @@ def _parameters(function: Any) -> str:
 
 def pages() -> dict[Path, str]:
     """Each generated file and what it should hold."""
-    made = {path: with_tables(path.read_text(encoding="utf-8")) for path in sorted(DOCS.glob("*.md"))}
+    made = {path: with_lesson(with_tables(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.glob("*.md"))}
     return {**made, DOCS / "command-line.md": command_line()}
 
 

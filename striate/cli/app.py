@@ -147,3 +147,26 @@ def recipes(json: Json = False) -> None:
     from striate.cli import recipes as named
 
     named.recipes(json)
+
+
+@app.command()
+def engines(
+    network: Annotated[
+        str, typer.Argument(metavar="NETWORK", help="A 2D network in the notation, or the name of one, or KEY=VALUE.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]...", help="What a study file could say beside it, such as norm=batch."),
+    ] = None,
+    input: Annotated[  # noqa: A002
+        str | None, typer.Option(metavar="CxHxW", help="The images, such as 3x32x32 (which is also the default).")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=2, help="How many classes; 10 if the network has no number.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare the engine from scratch with torch, layer by layer: results, gradients, times."""
+    from striate.cli import engines as compared
+
+    compared.engines([network, *(overrides or [])], input, classes, json)

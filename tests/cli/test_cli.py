@@ -55,6 +55,7 @@ OPTIONS = {
     "summary": {"network", "overrides", "input", "classes", "json"},
     "networks": {"json"},
     "recipes": {"json"},
+    "engines": {"network", "overrides", "input", "classes", "json"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Faster ways for NumPy of what `scratch.ops` says plainly. A test holds each equal to the plain one."""

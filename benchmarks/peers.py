@@ -221,7 +221,7 @@ def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, A
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, read
-    from striate.training.device import keep_freed_memory
+    from striate.studies.execute.memory import keep_freed_memory
     from striate.training.train import Progress, train
 
     keep_freed_memory()  # as the process does that a study trains in

@@ -26,7 +26,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, read
-    from striate.training.device import keep_freed_memory
+    from striate.studies.execute.memory import keep_freed_memory
     from striate.training.train import train
 
     keep_freed_memory()

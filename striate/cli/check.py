@@ -21,7 +21,7 @@ def check(
     from striate.studies.execute.estimate import estimate
 
     study = load(source, *overrides, seeds=seeds, out=folder)
-    study.check_optimizers()
+    study.check_engines(device)
     check_installed(study.study.log)
     plan = study.plan()
     cost = estimate(plan, jobs_number(jobs), device)

@@ -20,6 +20,8 @@ class Recipe(Record):
 
     base: str = ""
     """A named recipe to start from (`striate recipes`); what stands beside it is changed."""
+    engine: Literal["torch", "numpy", "cupy"] = "torch"
+    """What computes: torch, or the layers by hand (`striate.scratch`) on NumPy, or on CuPy with a GPU."""
     optimizer: OptimizerConfig = OptimizerConfig()
     """Torch's optimizer, by name or with its arguments."""
     epochs: Whole = Field(10, ge=1)

@@ -22,6 +22,8 @@ from striate.scratch.trip import Trip, drawn
 
 # A block of a parameter whose intermediate results stay in a core's cache, in numbers.
 BLOCK = 16_384
+# Numbers that break are told by the loss, once, and not by a warning at each operation; threads have settings of their own.
+QUIET = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Learner:
         ]
         self.updates += 1
 
+        @QUIET
         def work(index: int) -> tuple[float, int]:
             part = parts[index]
             found = self._there_and_back(trips[index], images[part, ...], target[part, ...], known[part])
@@ -94,6 +97,7 @@ class Learner:
         images = self.xp.asarray(images_NHWC, dtype=self.dtype)
         parts = shares(images.shape[0], self.team.size)
 
+        @QUIET
         def work(index: int) -> np.ndarray:
             trip = Trip(self.team, images.shape[0], parts[index].start, index, buffers=self._buffers[index])
             return to_numpy(self.network.forward(images[parts[index], ...], trip))

@@ -68,7 +68,7 @@ class LoadedStudy:
         """
         from striate.studies.execute.machine import local_scheduler
 
-        self.check_optimizers()
+        self.check_engines(device)
         check_installed(self.study.log)
         plan = self.plan()
         notes: set[str] = set()
@@ -88,17 +88,17 @@ class LoadedStudy:
             warnings.warn(text, stacklevel=2)
         return self.results()
 
-    def check_optimizers(self) -> None:
-        """Let torch look at each arm's optimizer.
+    def check_engines(self, device: str = "auto") -> None:
+        """Let each arm's engine look at its recipe and network.
 
         Raises:
-            RecipeError: for a name or an argument that torch does not have.
+            StriateError: for what the engine does not have, an optimizer's argument or a layer, or for an engine that is not there.
         """
-        from striate.studies.execute.machine import check_optimizer
+        from striate.studies.execute.engines import check
 
         for arm in self.arms:
             with _named(arm):
-                check_optimizer(arm.recipe.optimizer)
+                check(arm.recipe, arm.network, device)
 
     def _write_study(self, plan: Plan) -> None:
         """The study as it is run, overrides and name in it, so that its folder can be read and run alone."""

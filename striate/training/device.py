@@ -1,8 +1,6 @@
 """Which device, which precision, how many threads; decided here and written into env.json."""
 
-import ctypes
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from torch import nn
 
 from striate.core.errors import TrainingError
 from striate.recipes import Recipe
+from striate.runs.environment import cpu_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -77,7 +76,7 @@ def name(device: torch.device) -> str:
     """What the device is called by its maker."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return _cpu_name() if device.type == "cpu" else "Apple GPU"
+    return cpu_name() if device.type == "cpu" else "Apple GPU"
 
 
 def _device(wanted: str) -> torch.device:
@@ -110,29 +109,3 @@ def _cpu_has(flag: str, torch_says: str) -> bool:
             return flag in file.read()
     except OSError:
         return False
-
-
-def _cpu_name() -> str:
-    import platform
-
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed, for the rest of this process.
-
-    Each step asks for the same large tensors again, and getting zeroed pages from the kernel each time cost 9 %
-    of a step (network D1, two cores).
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from striate.data import split
+from striate.studies.execute import engines
 from striate.studies.execute.machine import local_scheduler
 from striate.studies.plan import Plan
 
@@ -14,15 +15,12 @@ START_SECONDS = 5.0
 
 def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
     """Seconds and bytes, and what they rest on."""
-    from striate.training import device as devices
-    from striate.training.timing import images_per_second
-
     scheduler = local_scheduler(plan, jobs, device)
-    setup = devices.choose(plan.study.recipe, device, scheduler.threads)
-    speeds = {}
-    for arm in plan.arms:
-        own = devices.choose(arm.recipe, device, scheduler.threads)
-        speeds[arm.name] = images_per_second(arm.network, arm.recipe, plan.datasets[arm.name], own)
+    device_name, precision = engines.computes_with(plan.study.recipe, device)
+    speeds = {
+        arm.name: engines.speed(arm.network, arm.recipe, plan.datasets[arm.name], device, scheduler.threads or 1)
+        for arm in plan.arms
+    }
     arms = {arm.name: arm for arm in plan.arms}
     seconds = total_bytes = 0.0
     for run in plan.missing:
@@ -43,6 +41,6 @@ def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
         "images_per_second": speeds,
         "at_once": scheduler.at_once,
         "threads": scheduler.threads,
-        "device_name": devices.name(setup.device),
-        "precision": setup.precision,
+        "device_name": device_name,
+        "precision": precision,
     }

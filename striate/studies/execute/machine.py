@@ -3,7 +3,7 @@
 import os
 
 from striate.core.errors import StudyError
-from striate.recipes import OptimizerConfig
+from striate.studies.execute.engines import device_of
 from striate.studies.execute.local import LocalScheduler
 from striate.studies.plan import Plan
 
@@ -18,22 +18,9 @@ def local_scheduler(plan: Plan, jobs: int | None, device: str) -> LocalScheduler
     Raises:
         StudyError: for a number of jobs that cannot be.
     """
-    from striate.training.device import choose
-
     if jobs is not None and jobs < 1:
         raise StudyError(f"--jobs: must be 'auto' or a number from 1 up, got {jobs}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    kind = choose(plan.study.recipe, device).device.type
-    at_once = jobs or (min(cores, len(plan.study.seeds)) if kind == "cpu" else 1)
+    kinds = {device_of(arm.recipe, device) for arm in plan.arms}
+    at_once = jobs or (min(cores, len(plan.study.seeds)) if kinds == {"cpu"} else 1)
     return LocalScheduler(at_once, max(1, cores // at_once), device)
-
-
-def check_optimizer(config: OptimizerConfig) -> None:
-    """Let torch look at an optimizer before anything is trained with it.
-
-    Raises:
-        RecipeError: for a name or an argument that torch does not have.
-    """
-    from striate.training import optimizers
-
-    optimizers.check(config)

@@ -56,15 +56,14 @@ def _serve(task: dict[str, Any], stop: threading.Event, channel: TextIO) -> None
     # Imported here, so that a process that cannot import torch still says why.
     try:
         from striate.runs import Job
-        from striate.training.device import keep_freed_memory
-        from striate.training.train import train
+        from striate.studies.execute.engines import train
+        from striate.studies.execute.memory import keep_freed_memory
 
         keep_freed_memory()
-
         summary = train(
             Job.model_validate(task["job"]),
             Path(task["folder"]),
-            device=task["device"],
+            task["device"],
             threads=task["threads"],
             report=lambda progress: say("progress", **dataclasses.asdict(progress)),
             should_stop=stop.is_set,

@@ -1,0 +1,98 @@
+"""What every engine promises of a run, as tests. An engine's own test file subclasses this and says how to train."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from striate.core.errors import TrainingError
+from striate.nets import NetworkConfig
+from striate.runs import read
+from tests.training.conftest import files, make_dataset, make_job
+
+FILES = {
+    "run.yaml",
+    "env.json",
+    "metrics.jsonl",
+    "summary.json",
+    "best.safetensors",
+    "final.safetensors",
+    "predictions.npz",
+}
+# Augmentation, mixing, dropout, averages, a rate that depends on the past, views at the end.
+MUCH = {
+    "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9, "nesterov": True},
+    "augment": {"flip": "alternate", "crop": 2, "cutout": 3, "mixup": 0.5},
+    "schedule": {"name": "plateau", "patience": 0, "warmup": 0.2},
+    "ema": 0.9,
+    "label_smoothing": 0.1,
+    "test_time": "flip+shift",
+}
+
+
+class EngineContract:
+    """`train(job, folder, dataset=..., threads=1, ...)` is the door; `engine` what a recipe calls it."""
+
+    engine = ""
+
+    @pytest.fixture
+    def train(self):
+        raise NotImplementedError
+
+    @pytest.fixture
+    def dataset(self):
+        return make_dataset()
+
+    def job(self, dataset, **changes):
+        return make_job(dataset, engine=self.engine, precision="float32", **changes)
+
+    def test_a_finished_run_has_every_file_and_learned(self, train, tmp_path, dataset):
+        summary = train(self.job(dataset, epochs=12, augment={}), tmp_path, dataset=dataset, threads=1)
+        assert {path.name for path in tmp_path.iterdir()} - {".lock"} == FILES
+        assert (summary.state, summary.stopped) == ("finished", "all 12 epochs were done")
+        assert summary.test_accuracy > 0.9
+        assert read(tmp_path).environment["engine"] == self.engine
+        assert read(tmp_path).environment["threads"] == 1
+
+    @pytest.mark.parametrize("steps", [1, 7, 12])
+    @pytest.mark.parametrize("settings", [{}, MUCH], ids=["little", "much"])
+    def test_a_stopped_run_goes_on_as_if_it_had_never_stopped(self, train, tmp_path, dataset, steps, settings):
+        job = self.job(dataset, epochs=2, **settings)
+        train(job, tmp_path / "whole", dataset=dataset, threads=1)
+        left = iter([False] * steps)
+        stopped = tmp_path / "stopped"
+        assert train(job, stopped, dataset=dataset, threads=1, should_stop=lambda: next(left, True)) is None
+        assert train(job, stopped, dataset=dataset, threads=1).state == "finished"
+        assert files(stopped) == files(tmp_path / "whole")
+
+    def test_seed_decides_and_nothing_else_does(self, train, tmp_path, dataset):
+        for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+            np.random.seed(len(name))
+            train(self.job(dataset, seed=seed, epochs=1), tmp_path / name, dataset=dataset, threads=1)
+        a, b, c = (files(tmp_path / name) for name in "abc")
+        assert a == b
+        assert a["final.safetensors"] != c["final.safetensors"]
+
+    def test_a_run_that_diverges_is_a_result(self, train, tmp_path, dataset):
+        wild = self.job(dataset, optimizer={"name": "SGD", "lr": 1e30}, network=NetworkConfig(layers="conv8 fc16"))
+        summary = train(wild, tmp_path, dataset=dataset, threads=1)
+        assert summary.state == "diverged"
+        assert "stopped being" in summary.reason
+        assert train(wild, tmp_path, dataset=dataset, threads=1) == summary
+
+    def test_early_stopping_and_watching(self, train, tmp_path, dataset):
+        job = self.job(dataset, epochs=30, stop={"patience": 1}).replace(watch_test=True, watch_train=True)
+        summary = train(job, tmp_path, dataset=dataset, threads=1)
+        assert summary.epochs < 30
+        assert summary.test_watched
+        assert {"test_loss", "train_eval_accuracy"} <= read(tmp_path).metrics[0].keys()
+
+    def test_the_averages_are_what_is_kept(self, train, tmp_path, dataset):
+        for name, ema in (("plain", None), ("averaged", 0.9)):
+            train(self.job(dataset, epochs=1, ema=ema), tmp_path / name, dataset=dataset, threads=1)
+        plain, averaged = (load_file(tmp_path / name / "final.safetensors") for name in ("plain", "averaged"))
+        assert plain.keys() == averaged.keys()
+        assert not np.allclose(plain["conv1.weight"], averaged["conv1.weight"])
+
+    def test_images_that_changed_are_refused(self, train, tmp_path, dataset):
+        with pytest.raises(TrainingError, match="they changed meanwhile"):
+            train(self.job(dataset).replace(digest="e" * 64), tmp_path, dataset=dataset, threads=1)

@@ -98,7 +98,7 @@ def serve(run: Callable[[], dict[str, Any]]) -> None:
     except ModuleNotFoundError as error:
         found = {"failed": f"not installed: {error.name}"}
     except Exception as error:
-        found = {"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[:200]}
+        found = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]}
     print()  # whatever a library left unended on the last line
     print(json.dumps(found), flush=True)
     # What a library still has to say at its end is not part of it.

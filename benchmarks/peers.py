@@ -104,10 +104,12 @@ def keras(policy: str | None) -> Run:
         if policy:
             keras.config.set_dtype_policy(policy)
         inputs = x = keras.Input((32, 32, case.channels), dtype="uint8")
-        if case.augment:
-            for layer in (layers.ZeroPadding2D(4), layers.RandomCrop(32, 32), layers.RandomFlip("horizontal")):
-                x = layer(x)
         x = layers.Rescaling(1 / 255)(x)
+        if case.augment:
+            # The shift that padding by 4 and a crop make, in whole pixels; Keras' own RandomCrop leaves the padding on
+            # where it is not training.
+            shift = layers.RandomTranslation(4 / 32, 4 / 32, fill_mode="constant", interpolation="nearest")
+            x = layers.RandomFlip("horizontal")(shift(x))
         x = layers.Normalization(mean=images.mean, variance=[std**2 for std in images.std])(x)
         model = keras.Model(inputs, keras_layers(case.steps, x))
         name, arguments = case.optimizer

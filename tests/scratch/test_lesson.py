@@ -6,8 +6,7 @@ import torch
 from torch.nn import functional
 
 from striate.core.errors import MissingExtra, TrainingError
-from striate.scratch import Window, conv2d, conv2d_direct, fold, unfold
-from striate.scratch import lesson
+from striate.scratch import Window, conv2d, conv2d_direct, fold, lesson, unfold
 from striate.scratch import library as libraries
 from striate.scratch.library import library, to_numpy
 from striate.scratch.ops.activations import activate, erf, erf_series

@@ -36,6 +36,7 @@ slow: .venv/installed-test ## the slow tests too
 
 bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; most of an hour)
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/engine_speed.py
 
 docs: .venv/installed-test ## write the generated parts of docs/ anew (command line, study file)
 	$(BIN)/python docs/generate.py

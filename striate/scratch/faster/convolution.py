@@ -107,7 +107,7 @@ class Convolution(layers.Convolution):
                 np.matmul(gm, u.transpose(0, 2, 1), out=v)
                 gv = v.reshape(4, 4, -1, at.T, at.U, C)
                 winograd.tiles_backward(gv, at, gx[part], trip)
-        return winograd.filters_backward(gu.reshape(4, 4, C, K))
+        return np.ascontiguousarray(winograd.filters_backward(gu.reshape(4, 4, C, K)))
 
     def _filters(self, trip: Trip) -> np.ndarray:
         w = self.parameters["weight"]

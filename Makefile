@@ -40,7 +40,7 @@ slow: .venv/installed-test ## the slow tests too
 bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; hours)
 	$(BENCH) benchmarks/training_speed.py $(DATA)
 	$(BENCH) benchmarks/study_throughput.py $(DATA)
-	$(BENCH) benchmarks/engine_speed.py $(DATA)
+	$(BENCH) benchmarks/engine_speed.py
 
 docs: .venv/installed-test ## write the generated parts of docs/ anew (command line, study file)
 	$(BIN)/python docs/generate.py

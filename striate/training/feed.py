@@ -59,7 +59,8 @@ class Feed:
         if draws is not None and draws.shares is not None:
             return self._mixed(order, draws, places)
         chosen = torch.from_numpy(order[places]).to(self.setup.device)
-        images_NHWC = self.images_NHWC[chosen]
+        # Not images[chosen], which took 16 times as long on a CPU.
+        images_NHWC = self.images_NHWC.index_select(0, chosen)
         if draws is not None:
             images_NHWC = augment(images_NHWC, draws[cut])
         return Batch(self._laid_out(self._normalized(images_NHWC)), self.labels_N[chosen])
@@ -81,7 +82,7 @@ class Feed:
         assert draws.shares is not None
         with_next = np.append(places, (places[-1] + 1) % len(order))
         chosen = torch.from_numpy(order[with_next]).to(self.setup.device)
-        images_NHWC = self._normalized(augment(self.images_NHWC[chosen], draws[with_next]))
+        images_NHWC = self._normalized(augment(self.images_NHWC.index_select(0, chosen), draws[with_next]))
         mixed_NHWC = mix(images_NHWC[:-1], images_NHWC[1:], draws[places])
         labels_N = self.labels_N[chosen]
         return Batch(self._laid_out(mixed_NHWC), labels_N[:-1], labels_N[1:], on(mixed_NHWC, draws.shares[places]))

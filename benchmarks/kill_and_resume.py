@@ -5,7 +5,7 @@
 Each trial starts a run in a process of its own, kills that with SIGKILL at a random moment of its life, every second
 time while a file is being written, and does so again (up to three times) before it lets the run end. Then every file that
 a run decides is compared byte for byte with those of the uninterrupted run: weights, predictions, and all metrics but times.
-To meet the moments that matter, the state is saved after every step here, not every minute.
+To meet the moments that matter, the state is saved after every step of a trial, not every minute.
 """
 
 import argparse
@@ -54,14 +54,15 @@ TIMES = {"seconds", "images_per_second"}
 
 
 def child(name: str, folder: Path, data: str, limit: int | None, epochs: int) -> None:
-    """Train in this process, with one thread, saving after every step."""
+    """Train in this process, with one thread; in a trial, saving after every step."""
     from striate.data import DataConfig, load
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, driver
     from striate.training.train import train
 
-    driver.AFTER_EPOCH_SECONDS = driver.WITHIN_EPOCH_SECONDS = 0.0
+    if folder.name != "whole":
+        driver.AFTER_EPOCH_SECONDS = driver.WITHIN_EPOCH_SECONDS = 0.0
     said = RUNS[name]
     config = DataConfig(source=data, channels=said["channels"], limit=limit)
     dataset = load(config)

@@ -114,4 +114,7 @@ def arm_line(results: Results, arm: str) -> str:
     if not found:
         return f"{arm}: no finished run"
     spread = f", standard deviation {deviation(found):.1f}" if len(found) > 1 else ""
+    diverged = sum(row.state == "diverged" for row in results.of(arm))
+    stuck = sum(bool(row.summary.get("at_chance")) for row in results.of(arm))
+    spread += f", {diverged} diverged and counted as chance" * bool(diverged) + f", {stuck} at chance" * bool(stuck)
     return f"{arm}: {sum(found) / len(found):.1f} % test accuracy ({len(found)} seed{'s' if len(found) > 1 else ''}{spread})"

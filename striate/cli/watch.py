@@ -42,7 +42,7 @@ def ended(event: Event) -> str:
     if data["state"] == "diverged":
         return f"{event.task.label}: diverged: {data['reason']}"
     found = f"validation {100 * data['validation_accuracy']:.1f} % (epoch {data['best_epoch']})"
-    why = f"; {data['reason']}" if data["at_chance"] and data["reason"] else ""
+    why = f"; {data['reason'] or 'stayed at chance'}" if data["at_chance"] else ""
     early = f" ({data['stopped']})" if data["stopped"] and not data["stopped"].startswith("all ") else ""
     return f"{event.task.label}: finished in {data['seconds']:.0f} s{early}, {found}{why}"
 

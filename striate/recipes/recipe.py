@@ -40,7 +40,7 @@ class Recipe(Record):
     """What is done to training images, drawn anew each epoch; `none` for nothing."""
     ema: Number | None = Field(None, gt=0, lt=1)
     """Judge and keep the moving average of the weights, with this decay a step (0.999), in place of the weights themselves."""
-    precise_norm: Whole | None = Field(None, ge=1)
+    precise_norm: Whole | None = Field(None, ge=2)
     """Before each evaluation, measure the statistics of batch norm anew on so many training images."""
     test_time: Literal["none", "flip", "flip+shift"] = "none"
     """At the end, average the outputs over views of each image: mirrored, and also shifted by a pixel."""
@@ -56,7 +56,15 @@ class Recipe(Record):
         name, changes = str(given["base"]), {key: item for key, item in given.items() if key != "base"}
         if name not in RECIPES:
             raise ValueError(f"there is no recipe '{name}'; {suggest(name, RECIPES)}")
-        return _merged(RECIPES[name].settings, changes)  # whole, and so without its `base`
+        long = {key: cls._long(key, item) for key, item in changes.items()}
+        return _merged(RECIPES[name].settings, long)  # whole, and so without its `base`
+
+    @classmethod
+    def _long(cls, key: str, value: Any) -> Any:
+        """`optimizer: SGD` means `optimizer: {name: SGD}` over a base too."""
+        kind = cls.model_fields[key].annotation if key in cls.model_fields else None
+        word = kind.shorthand if isinstance(kind, type) and issubclass(kind, Record) else None
+        return {word: value} if word and isinstance(value, str) else value
 
     @field_validator("augment", mode="before")
     @classmethod

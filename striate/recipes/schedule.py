@@ -28,7 +28,7 @@ class ScheduleConfig(Record):
     """Which of the seven."""
     every: Whole | None = Field(None, ge=1)
     """step: after how many epochs the rate falls."""
-    at: tuple[Whole, ...] | None = Field(None, min_length=1)
+    at: tuple[Whole, ...] | None = None
     """multistep: the epochs after which the rate falls, `[60, 80]`."""
     patience: Whole | None = Field(None, ge=0)
     """plateau: epochs without a lower validation loss that are borne before the rate falls (10)."""
@@ -47,8 +47,10 @@ class ScheduleConfig(Record):
             raise ValueError(
                 "the schedule step needs 'every', a number of epochs: {name: step, every: 10, factor: 0.1}"
             )
-        if self.name == "multistep" and self.at is None:
+        if self.name == "multistep" and not self.at:
             raise ValueError("the schedule multistep needs 'at', a list of epochs: {name: multistep, at: [60, 80]}")
-        if self.at is not None and (min(self.at) < 1 or list(self.at) != sorted(set(self.at))):
+        if self.at and (min(self.at) < 1 or list(self.at) != sorted(set(self.at))):
             raise ValueError(f"at must be different epochs from 1 up, in order, got {list(self.at)}")
+        if self.name == "plateau" and (self.factor or 0) >= 1:
+            raise ValueError(f"the factor of a plateau must be under 1, so that the rate falls, got {self.factor:g}")
         return self

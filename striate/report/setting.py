@@ -18,7 +18,7 @@ from striate.studies.study import Arm, Study
 Facts = tuple[tuple[str, str], ...]
 
 _ENVIRONMENT = (
-    "striate", "study_commit", "python", "torch", "numpy", "platform", "device", "device_name", "precision", "threads",
+    "striate", "study_commit", "engine", "python", "torch", "numpy", "cupy", "platform", "device", "device_name", "precision", "threads",
     "runs_at_once", "channels_last", "fused_optimizer",
 )  # fmt: skip
 

@@ -88,6 +88,8 @@ def drive(
     with RunWriter(folder, job, loggers, note) as writer:
         before = read(folder)
         if before.is_result:
+            if before.state == "finished":
+                writer.path(layout.CHECKPOINT).unlink(missing_ok=True)  # a kill may have come between the two
             return Summary.model_validate(before.summary)
         try:
             dataset = dataset or load(job.data)
@@ -116,7 +118,7 @@ class Driver:
         self.sizes = {which: splits.size(which) for which in ("train", "validation")}
         self.feeds = {"validation": engine.feed(splits.part("validation"))}
         if job.watch_train:
-            self.feeds["train_eval"] = engine.feed(splits.part("train"))
+            self.feeds["train_eval"] = engine.train_feed
         if job.watch_test:
             self.feeds["test"] = engine.feed(dataset.open_test(WATCHED))
         self.rows: list[dict[str, Any]] = []
@@ -143,7 +145,7 @@ class Driver:
                 self._end_epoch()
         except DivergedError as error:
             return self._diverged(error)
-        return self._finish(self._judge())
+        return self._judge(should_stop)
 
     def _is_over(self) -> bool:
         done = self.engine.course.epoch
@@ -154,6 +156,8 @@ class Driver:
     def _end_epoch(self) -> None:
         """Look at validation, note the epoch, remember the best."""
         engine, course, started = self.engine, self.engine.course, time.perf_counter()
+        if not engine.is_sound():  # statistics of norms can break where no loss shows it
+            raise DivergedError(f"the weights stopped being finite numbers by the end of epoch {course.epoch + 1}")
         with engine.judged():
             seen = {name: engine.evaluate(feed) for name, feed in self.feeds.items()}
             if not np.isfinite(seen["validation"].loss):
@@ -182,7 +186,7 @@ class Driver:
             "learning_rate": self.engine.rate,
             "gradient_norm": None if look.gradient_norm is None else _finite(look.gradient_norm),
             "dead_units": validation.dead_units if validation else None,
-            "images_per_second": round(course.seen / course.epoch_seconds, 1),
+            "images_per_second": round(course.seen / course.epoch_seconds, 1) if course.epoch_seconds else None,
             "seconds": round(course.seconds, 3),
         }
 
@@ -190,8 +194,8 @@ class Driver:
         self.rows.append(row)
         self.writer.append(row)
 
-    def _judge(self) -> Summary:
-        """Weights and predictions to files; the test part, opened with the best epoch's weights."""
+    def _judge(self, should_stop: Callable[[], bool]) -> Summary | None:
+        """Weights and predictions to files; the test part, opened with the best epoch's weights. None if asked to stop meanwhile."""
         engine = self.engine
         with engine.judged():
             self._save_weights(layout.FINAL, engine.weights())
@@ -203,12 +207,15 @@ class Driver:
         test = engine.evaluate(engine.feed(part), self.recipe.test_time)
         self.writer.save(layout.PREDICTIONS, lambda path: _write_predictions(path, validation, test))
         at_chance = _at_chance(validation)
+        cause = self._diagnose(should_stop) if at_chance else ""
+        if at_chance and should_stop():
+            return None  # what was found may be cut short; the run goes on from its last save
         facts = self._facts()
         facts["data"]["test_digest"] = _digest(part)
-        return Summary(
+        summary = Summary(
             **facts,
             state="finished",
-            reason=engine.diagnose(self.rows) if at_chance else "",
+            reason=cause,
             stopped=self.stopped,
             best_epoch=engine.course.best_epoch,
             validation_accuracy=validation.accuracy,
@@ -222,14 +229,28 @@ class Driver:
             validation=scores(validation.logits, validation.labels),
             test=scores(test.logits, test.labels),
         )
+        return self._finish(summary)
+
+    def _diagnose(self, should_stop: Callable[[], bool]) -> str:
+        """Why it learned nothing. A look that fails, out of memory perhaps, must not take the result with it."""
+        try:
+            return self.engine.diagnose(self.rows, should_stop)
+        except Exception:
+            self.writer.log(
+                f"No reason was found for a run at chance, because looking failed:\n{traceback.format_exc()}"
+            )
+            return ""
 
     def _diverged(self, error: DivergedError) -> Summary:
         """The end of a run whose numbers broke. Its last save was sound and stays, and so do the best weights."""
-        self._append(self._row(self.engine.course.epoch + 1, {}))
+        course = self.engine.course
+        course.seconds += course.epoch_seconds
+        self._append(self._row(course.epoch + 1, {}))
         if self.engine.best:
             self._save_weights(layout.BEST, self.engine.best)
-        best = self.engine.course.best_epoch or None
-        return self._finish(Summary(**self._facts(), state="diverged", reason=str(error), best_epoch=best))
+        watched = {"test_watched": True, "test_opened_because": WATCHED} if self.job.watch_test else {}
+        best = course.best_epoch or None
+        return self._finish(Summary(**self._facts(), **watched, state="diverged", reason=str(error), best_epoch=best))
 
     def _finish(self, summary: Summary) -> Summary:
         self.writer.finish(summary)
@@ -261,20 +282,23 @@ class Driver:
         if path.exists():
             try:
                 self.engine.load(path)
+            except MemoryError:
+                raise
             except Exception as error:
+                if type(error).__name__ == "OutOfMemoryError":  # a GPU's: the file is well
+                    raise
                 raise RunError(f"{path}: cannot be read ({error}); remove the run's folder to train it anew") from error
         metrics = read(self.writer.folder).metrics
         self.rows = [row for row in metrics if row["epoch"] <= self.engine.course.epoch]
         self.writer.rewind(self.rows)
 
     def _save(self) -> None:
-        """The whole state to the checkpoint, so long as it is worth going back to."""
-        if not self.engine.is_sound():
-            course = self.engine.course
-            raise DivergedError(
-                f"the weights stopped being finite numbers in epoch {course.epoch + 1}, step {course.step}"
-            )
-        self.writer.save(layout.CHECKPOINT, self.engine.save)
+        """The whole state to the checkpoint. One that is broken is not worth going back to: the last sound one stays.
+
+        Nothing else follows from it, because when a run is saved must not decide how it ends.
+        """
+        if self.engine.is_sound():
+            self.writer.save(layout.CHECKPOINT, self.engine.save)
         self._saved = time.monotonic()
 
     def _save_weights(self, name: str, weights: Mapping[str, np.ndarray]) -> None:

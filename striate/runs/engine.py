@@ -91,6 +91,11 @@ class Engine(Protocol):
         """What the numbers are made with, for env.json."""
         ...
 
+    @property
+    def train_feed(self) -> Any:
+        """The training images where `evaluate` wants them."""
+        ...
+
     def feed(self, part: Part) -> Any:
         """The images of a part where `evaluate` wants them."""
         ...
@@ -136,8 +141,8 @@ class Engine(Protocol):
         """Whether every weight is a finite number."""
         ...
 
-    def diagnose(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        """Why the network learned nothing, found by looking; empty if nothing was found."""
+    def diagnose(self, rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
+        """Why the network learned nothing, found by looking; empty if nothing was found, or it was asked to stop."""
         ...
 
     def save(self, path: Path) -> None: ...

@@ -16,13 +16,14 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Accuracy per class, confusion, top-5 and calibration of logits (N, K) against labels (N,).
 
     Shares are 0 to 1. `per_class` has None for a class without images; `confusion[i][j]` counts images of class i that
-    were called j, and is left out above 200 classes; `top5` is left out where it would always be 1.
+    were called j, and is left out above 200 classes; `calibration_error` is None where a logit is not finite; `top5` is
+    left out where it would always be 1.
     """
     classes = logits.shape[1]
     said = logits.argmax(1)
     found: dict[str, Any] = {
         "per_class": _per_class(said, labels, classes),
-        "calibration_error": calibration_error(logits, labels),
+        "calibration_error": calibration_error(logits, labels) if np.isfinite(logits).all() else None,
     }
     if classes > TOP:
         found["top5"] = top_k(logits, labels, TOP)

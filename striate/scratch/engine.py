@@ -14,6 +14,7 @@ from striate.core.errors import RecipeError
 from striate.data import Part, augment, batches
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe, factor
+from striate.recipes.judging import PIXELS_AT_ONCE, ema_decay, views
 from striate.runs.driver import Setting
 from striate.runs.engine import Course, DivergedError, Evaluation, Look
 from striate.runs.environment import cpu_name, facts
@@ -21,8 +22,6 @@ from striate.scratch import build, optimizers
 from striate.scratch.learner import Learner, Mixed
 from striate.scratch.library import library
 
-# As many pixels as 250 images of 32x32, as the torch engine evaluates at once.
-PIXELS = 250 * 32 * 32
 # What only the torch engine has, with the value that leaves it off.
 TORCH_ONLY = {"optimizer.clip": None, "optimizer.decays": "all", "precise_norm": None}
 
@@ -91,6 +90,10 @@ class ScratchEngine:
             "threads": self.threads,
         }
 
+    @property
+    def train_feed(self) -> Part:
+        return self.part
+
     def feed(self, part: Part) -> Part:
         return part
 
@@ -102,10 +105,12 @@ class ScratchEngine:
 
     def steps(self, scale: float, should_stop: Callable[[], bool]) -> Iterator[None]:
         seed, course, recipe, count = self.setting.job.seed, self.course, self.recipe, len(self.part)
+        started = time.perf_counter()
         order = batches.order(seed, course.epoch, count, shuffle=recipe.shuffle)
         draws = augment.draw(seed, course.epoch, order, self.part.images.shape[1:], **recipe.augment.model_dump())
         cuts = batches.cuts(count, recipe.batch_size)
         steps = recipe.epochs * len(cuts)
+        course.epoch_seconds += time.perf_counter() - started
         for cut in cuts[course.step :]:
             if should_stop():
                 return
@@ -143,11 +148,12 @@ class ScratchEngine:
 
     def evaluate(self, feed: Part, test_time: str = "none") -> Evaluation:
         height, width = feed.images.shape[1:3]
-        size = max(1, PIXELS // (height * width))
+        size = max(1, PIXELS_AT_ONCE // (height * width))
         logits = []
         for start in range(0, len(feed), size):
             images = self._normalized(feed.images[start : start + size])
-            logits.append(sum(weight * self.learner.logits(view) for weight, view in _views(images, test_time)))
+            seen = [w * self.learner.logits(_view(images, shift, flip)) for w, shift, flip in views(test_time)]
+            logits.append(np.sum(seen, 0))
         return Evaluation(np.concatenate(logits).astype(np.float32), np.asarray(feed.labels, np.int64))
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -162,12 +168,17 @@ class ScratchEngine:
     def is_sound(self) -> bool:
         return all(bool(np.isfinite(array).all()) for array in self.learner.weights().values())
 
-    def diagnose(self, rows: Sequence[Mapping[str, Any]]) -> str:
+    def diagnose(self, rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
         return ""  # the torch engine looks for reasons; this one is for reading
 
     def save(self, path: Path) -> None:
         state = self.learner.state()
-        plain = {"course": vars(self.course), "learner": state["plain"], "sums": [self._loss, self._right]}
+        plain = {
+            "course": vars(self.course),
+            "learner": state["plain"],
+            "sums": [self._loss, self._right],
+            "rate": self.rate,
+        }
         arrays = {
             **{f"weights/{name}": array for name, array in state["weights"].items()},
             **{f"kept/{name}/{key}": array for name, held in state["kept"].items() for key, array in held.items()},
@@ -188,6 +199,7 @@ class ScratchEngine:
         self.learner.restore({"weights": _below(arrays, "weights"), "kept": kept, "plain": plain["learner"]})
         self.course = Course(**plain["course"])
         self._loss, self._right = plain["sums"]
+        self.rate = plain["rate"]
         self.best, self._average = _below(arrays, "best"), _below(arrays, "average")
 
     def _batch(
@@ -214,9 +226,8 @@ class ScratchEngine:
         return done
 
     def _follow(self, decay: float) -> None:
-        """The moving average of weights and statistics; its warm-up is that of the torch engine."""
-        steps = self.learner.updates
-        share = 1 - min(decay, (1 + steps) / (10 + steps))
+        """The moving average of weights and statistics."""
+        share = 1 - ema_decay(decay, self.learner.updates)
         for name, array in self.learner.weights().items():
             # A count of batches is not averaged.
             is_number = np.issubdtype(array.dtype, np.floating)
@@ -227,14 +238,10 @@ def _below(arrays: Mapping[str, np.ndarray], kind: str) -> dict[str, np.ndarray]
     return {name.removeprefix(f"{kind}/"): array for name, array in arrays.items() if name.startswith(f"{kind}/")}
 
 
-def _views(images: np.ndarray, test_time: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Weights that sum to 1 and the views (N, H, W, C): mirrored, and shifted by a pixel with the edge repeated."""
-    if test_time == "none":
-        yield 1.0, images
-        return
-    height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    for weight, shift in [(1.0, 0)] if test_time == "flip" else [(0.5, 0), (0.25, 1), (0.25, -1)]:
-        view = padded[:, 1 - shift : 1 - shift + height, 1 - shift : 1 - shift + width]
-        yield weight / 2, view
-        yield weight / 2, view[:, :, ::-1]
+def _view(images: np.ndarray, shift: int, is_mirrored: bool) -> np.ndarray:
+    """Images (N, H, W, C) moved by a pixel, the edge repeated, and mirrored."""
+    if shift:
+        height, width = images.shape[1:3]
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+        images = padded[:, 1 - shift : 1 - shift + height, 1 - shift : 1 - shift + width]
+    return images[:, :, ::-1] if is_mirrored else images

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from striate.recipes.judging import ema_decay
 from striate.training.device import Setup
 
 
 class Average:
     """The exponential moving average of a module's weights and floating buffers.
 
-    The decay of step t is the smaller of `decay` and (1 + t) / (10 + t), so that the first weights, which are noise, are
-    forgotten in a short training too (the warm-up of TensorFlow's ExponentialMovingAverage).
+    `recipes.judging` says how it decays.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -32,8 +32,8 @@ class Average:
     def update(self) -> None:
         """After a step of the optimizer."""
         self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.held, [tensor.detach() for tensor in self._live], 1 - decay)
+        share = 1 - ema_decay(self.decay, self.steps)
+        torch._foreach_lerp_(self.held, [tensor.detach() for tensor in self._live], share)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
@@ -57,10 +57,16 @@ class Average:
             live.data, self.held[index] = self.held[index], live.data
 
 
+def _learns(norm: _BatchNorm) -> bool:
+    """Whether it keeps statistics that training moves: those of a frozen norm are part of its weights."""
+    own = list(norm.parameters(recurse=False))
+    return norm.track_running_stats and (not own or any(parameter.requires_grad for parameter in own))
+
+
 @contextmanager
 def measured_norms(module: nn.Module, batches: Iterable[Tensor], setup: Setup) -> Iterator[None]:
     """Inside, batch norms hold the mean and variance over `batches`, each batch counting alike (arXiv 2105.07576, 3.2)."""
-    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and _learns(part)]
     before = [({name: buffer.clone() for name, buffer in norm.named_buffers()}, norm.momentum) for norm in norms]
     was_training = module.training
     module.eval()

@@ -4,7 +4,7 @@ Each finding is a measurement; where nothing is found, nothing is said.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ from striate.training.loop import step
 
 if TYPE_CHECKING:
     from striate.training.engine import TorchEngine
-    from striate.training.feed import Batch, Feed
 
-PROBE_STEPS = 60
+# Steps at each learning rate: half of what the training took, within these.
+PROBE_STEPS = (20, 60)
+LOOKED_AT_ONCE = 1000
 PROBED = (1e-3, 1e-2, 1e-1, 10.0, 100.0, 1000.0)  # times the learning rate that was used
 # A loss this far under that of guessing has learned something, on a probe's own batches.
 LEARNED = 0.95
@@ -29,18 +30,18 @@ AT_LIMIT = 0.01  # of the range of a sigmoid or tanh
 MEMORIZED = 0.5  # of the way from chance to all training images right
 
 
-def diagnose(engine: "TorchEngine", rows: Sequence[Mapping[str, Any]]) -> str:
-    """The likely reason, in a sentence; empty where looking found none."""
-    found = _images(engine) or _labels(engine, rows) or "; ".join(filter(None, (_units(engine), _rate(engine))))
+def diagnose(engine: "TorchEngine", rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
+    """The likely reason, in a sentence; empty where looking found none, or was asked to stop."""
+    rate = _Probes(engine, should_stop)
+    found = _images(engine) or _labels(engine, rows) or "; ".join(filter(None, (_units(engine), rate.finding())))
     return f"stayed at chance: {found}" if found else ""
 
 
 def _images(engine: "TorchEngine") -> str:
     """Images that are all alike say nothing."""
     images = engine.train_feed.images_NHWC
-    if bool((images == images[:1]).all()):
-        return "all training images are alike"
-    return ""
+    blocks = images.split(LOOKED_AT_ONCE)
+    return "all training images are alike" if all(bool((block == images[:1]).all()) for block in blocks) else ""
 
 
 def _labels(engine: "TorchEngine", rows: Sequence[Mapping[str, Any]]) -> str:
@@ -74,12 +75,14 @@ def _units(engine: "TorchEngine") -> str:
         if type(part) in ranges
     ]
     module.eval()
-    with silent_units(module) as silent, torch.inference_mode():
-        images, _ = next(engine.train_feed.in_order(batch_size(engine.train_feed)))
-        with torch.autocast(engine.setup.device.type, engine.setup.dtype, enabled=engine.setup.is_mixed):
-            module(images)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with silent_units(module) as silent, torch.inference_mode():
+            images, _ = next(engine.train_feed.in_order(batch_size(engine.train_feed)))
+            with torch.autocast(engine.setup.device.type, engine.setup.dtype, enabled=engine.setup.is_mixed):
+                module(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
     for name, (dead, units) in silent.by_layer().items():
         if dead >= MOST * units:
             return f"{dead} of the {units} units of {name} are dead (never above 0)"
@@ -89,38 +92,41 @@ def _units(engine: "TorchEngine") -> str:
     return ""
 
 
-def _rate(engine: "TorchEngine") -> str:
-    """Whether a few steps from the same initial weights learn at another learning rate and not at this one."""
-    used = engine.recipe.optimizer.lr
-    guessing = math.log(len(engine.setting.dataset.classes))
-    if _probe(engine, used) < LEARNED * guessing:
-        return ""
-    losses = {times: _probe(engine, used * times) for times in PROBED}
-    times = min(losses, key=lambda times: losses[times])
-    if losses[times] >= LEARNED * guessing:
-        return ""
-    word = "low" if times > 1 else "high"
-    return (
-        f"the learning rate {used:g} is too {word}: from the same initial weights, {PROBE_STEPS} steps at {used * times:g} "
-        f"bring the training loss to {losses[times]:.2f}, where guessing has {guessing:.2f}"
-    )
+class _Probes:
+    """A few steps from the same initial weights at this learning rate and at others."""
 
+    def __init__(self, engine: "TorchEngine", should_stop: Callable[[], bool]) -> None:
+        self.engine, self.should_stop = engine, should_stop
+        # The plain cross-entropy, so that it can be held against guessing.
+        self.recipe = engine.recipe.replace(label_smoothing=0.0)
+        self.cuts = batches.cuts(len(engine.train_feed), self.recipe.batch_size)
+        fewest, most = PROBE_STEPS
+        self.steps = min(max(engine.course.epoch * len(self.cuts) // 2, fewest), most)
 
-def _probe(engine: "TorchEngine", rate: float) -> float:
-    """The mean loss over the last quarter of PROBE_STEPS steps at `rate`, from fresh weights; infinite if it broke."""
-    learner = engine.fresh()
-    learner.module.train()
-    losses: list[float] = []
-    for batch in islice(_batches(engine.train_feed, engine.recipe.batch_size, learner.seed), PROBE_STEPS):
-        summed = step(learner, engine.train_feed, engine.recipe, rate, batch)
-        losses.append(float(summed[0]) / len(batch))
-        if not math.isfinite(losses[-1]):
-            return math.inf
-    return float(np.mean(losses[-PROBE_STEPS // 4 :]))
+    def finding(self) -> str:
+        """Whether it learns at another learning rate and not at this one."""
+        used, guessing = self.recipe.optimizer.lr, math.log(len(self.engine.setting.dataset.classes))
+        if self.loss(used) < LEARNED * guessing:
+            return ""
+        losses = {times: self.loss(used * times) for times in PROBED}
+        times = min(losses, key=lambda times: losses[times])
+        if self.should_stop() or losses[times] >= LEARNED * guessing:
+            return ""
+        word = "low" if times > 1 else "high"
+        return (
+            f"the learning rate {used:g} is too {word}: from the same initial weights, {self.steps} steps at {used * times:g} "
+            f"bring the training loss to {losses[times]:.2f}, where guessing has {guessing:.2f}"
+        )
 
-
-def _batches(feed: "Feed", size: int, seed: int) -> Iterator["Batch"]:
-    """The first epoch's batches, again and again."""
-    order = batches.order(seed, 0, len(feed))
-    for cut in cycle(batches.cuts(len(feed), size)):
-        yield feed.batch(order[cut])
+    def loss(self, rate: float) -> float:
+        """The mean over the last quarter of the steps at `rate`; infinite if it broke, or was asked to stop."""
+        engine, losses = self.engine, list[float]()
+        learner = engine.fresh()
+        learner.module.train()
+        order = batches.order(learner.seed, 0, len(engine.train_feed))
+        for cut in islice(cycle(self.cuts), self.steps):
+            batch = engine.train_feed.batch(order, cut=cut)
+            losses.append(float(step(learner, engine.train_feed, self.recipe, rate, batch)[0]) / len(batch))
+            if self.should_stop() or not math.isfinite(losses[-1]):
+                return math.inf
+        return float(np.mean(losses[-self.steps // 4 :]))

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from striate.core.seeds import stream
-from striate.data import Part
+from striate.data import Dataset, Part, batches
+from striate.nets import NetworkConfig
 from striate.nets.freezing import learning
 from striate.nets.torch_build import build
+from striate.recipes import Recipe
 from striate.runs.driver import Setting
 from striate.runs.engine import Course, Evaluation, Look
 from striate.training import optimizers
@@ -26,6 +28,15 @@ from striate.training.loop import run_epoch
 from striate.training.memory import batch_that_fits
 
 
+def begin(network: NetworkConfig, recipe: Recipe, dataset: Dataset, seed: int, setup: Setup) -> Learner:
+    """A network at its first step."""
+    shape = (dataset.channels, dataset.height, dataset.width)
+    module = move(build(network, shape, len(dataset.classes), seed), setup)
+    optimizer = optimizers.build(recipe.optimizer, learning(module))
+    average = None if recipe.ema is None else Average(module, recipe.ema)
+    return Learner(module, optimizer, seed, setup.device, average)
+
+
 class TorchEngine:
     """One network in training with torch."""
 
@@ -37,11 +48,7 @@ class TorchEngine:
     def fresh(self) -> Learner:
         """The learner at its first step."""
         job, dataset = self.setting.job, self.setting.dataset
-        shape = (dataset.channels, dataset.height, dataset.width)
-        module = move(build(job.network, shape, len(dataset.classes), job.seed), self.setup)
-        optimizer = optimizers.build(self.recipe.optimizer, learning(module))
-        average = None if self.recipe.ema is None else Average(module, self.recipe.ema)
-        return Learner(module, optimizer, job.seed, self.setup.device, average)
+        return begin(job.network, job.recipe, dataset, job.seed, self.setup)
 
     @property
     def course(self) -> Course:
@@ -100,8 +107,8 @@ class TorchEngine:
     def is_sound(self) -> bool:
         return all(bool(torch.isfinite(tensor).all()) for tensor in self.learner.module.state_dict().values())
 
-    def diagnose(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        return diagnose(self, rows)
+    def diagnose(self, rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
+        return diagnose(self, rows, should_stop)
 
     def save(self, path: Path) -> None:
         # Into a file that Python opened: given a path, torch's own writer calls a full disk an internal error.
@@ -114,8 +121,6 @@ class TorchEngine:
 
     def _sample(self, count: int) -> Iterator[torch.Tensor]:
         """Training images for the statistics of norms, the same in every epoch."""
-        images = len(self.train_feed)
-        rows = stream(self.setting.job.seed, "precise norm").permutation(images)[:count]
-        size = batch_size(self.train_feed)
-        for start in range(0, len(rows), size):
-            yield self.train_feed.batch(rows[start : start + size]).images
+        rows = stream(self.setting.job.seed, "precise norm").permutation(len(self.train_feed))[:count]
+        for cut in batches.cuts(len(rows), batch_size(self.train_feed)):
+            yield self.train_feed.batch(rows[cut]).images

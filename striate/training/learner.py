@@ -67,6 +67,8 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        if "plain" in state:
+            state = _from_first(state)
         fused = [group.get("fused") for group in self.optimizer.param_groups]
         self.module.load_state_dict(state["module"])
         if self.average:
@@ -90,3 +92,10 @@ class Learner:
     def _generator(self) -> Any:
         """The module that holds the device's random state: torch itself for the CPU."""
         return torch if self.device.type == "cpu" else torch.get_device_module(self.device)
+
+
+def _from_first(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as the first version wrote it."""
+    best = state["best"]
+    course = {**state["plain"], **{f"best_{key}": best[key] for key in ("epoch", "accuracy", "loss")}}
+    return {**state, "average": None, "course": course, "best": best["weights"], "sums": [*state["sums"], 0.0, 0.0]}

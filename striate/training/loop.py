@@ -31,12 +31,14 @@ def run_epoch(
         DivergedError: at the first step seen with a loss or a gradient that is not finite.
     """
     seed, course, count = learner.seed, learner.course, len(feed)
+    started = time.perf_counter()
     order = batches.order(seed, course.epoch, count, shuffle=recipe.shuffle)
     draws = augment.draw(seed, course.epoch, order, feed.shape, **recipe.augment.model_dump())
     cuts = batches.cuts(count, recipe.batch_size)
     steps = recipe.epochs * len(cuts)
     looks_always = feed.setup.device.type == WAITS_FOR_NOTHING
     learner.module.train()
+    course.epoch_seconds += time.perf_counter() - started
     for cut in cuts[course.step :]:
         if should_stop():
             return

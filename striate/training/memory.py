@@ -1,5 +1,6 @@
 """Out of memory, said with the cure: the batch size that would have fitted."""
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,10 +26,10 @@ def batch_that_fits(engine: "TorchEngine") -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
+        traceback.clear_frames(error.__traceback__)  # they hold the tensors of the step that failed
         shown = str(error).splitlines()[0] if str(error) else "MemoryError"
     else:
         return
-    # Outside of the handler, where the error no longer holds the tensors of the step that failed.
     size = engine.recipe.batch_size
     fits = _try_smaller(engine, min(size, len(engine.train_feed)))
     cure = (
@@ -36,7 +37,9 @@ def batch_that_fits(engine: "TorchEngine") -> Iterator[None]:
         if fits
         else "not even one image fits: take a smaller network or smaller images"
     )
-    raise TrainingError(f"recipe.batch_size: a step of {size} images needs more memory than there is; {cure} ({shown})")
+    raise TrainingError(
+        f"recipe.batch_size: a step of {size} images needs more memory than there is; {cure} ({_plain(shown)})"
+    )
 
 
 def _try_smaller(engine: "TorchEngine", size: int) -> int:
@@ -58,3 +61,8 @@ def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(words in str(error) for words in _CPU_SAYS)
+
+
+def _plain(said: str) -> str:
+    """What torch said, without where in its code it stands."""
+    return said.rpartition("DefaultCPUAllocator: ")[2].strip()

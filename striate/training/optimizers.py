@@ -37,7 +37,14 @@ def check(config: OptimizerConfig) -> None:
     Raises:
         RecipeError: for a name or an argument that torch does not have, or a value that it refuses.
     """
-    build(config, [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(1))])
+    tried = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(1))]
+    optimizer = build(config, tried)
+    for parameter in tried:
+        parameter.grad = torch.ones_like(parameter)
+    try:
+        optimizer.step()  # some arguments are looked at only here
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {error}") from error
 
 
 def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

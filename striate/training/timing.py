@@ -7,13 +7,10 @@ import numpy as np
 from striate.data import Dataset
 from striate.data.augment import draw
 from striate.nets import NetworkConfig
-from striate.nets.freezing import learning
-from striate.nets.torch_build import build
 from striate.recipes import Recipe
-from striate.training import optimizers
-from striate.training.device import Setup, move, own_random_numbers, prepare
+from striate.training.device import Setup, own_random_numbers, prepare
+from striate.training.engine import begin
 from striate.training.feed import Feed
-from striate.training.learner import Learner
 from striate.training.loop import step
 
 WARM_UP = 2
@@ -28,8 +25,8 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     images, labels = dataset.train.images[:size], dataset.train.labels[:size]
     channels = dataset.channels
     feed = Feed(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
-    module = move(build(network, (channels, dataset.height, dataset.width), len(dataset.classes), seed=0), setup)
-    learner = Learner(module.train(), optimizers.build(recipe.optimizer, learning(module)), 0, setup.device)
+    learner = begin(network, recipe, dataset, 0, setup)
+    learner.module.train()
     order = np.arange(size)
     draws = draw(0, 0, order, feed.shape, **recipe.augment.model_dump())
     taken: list[float] = []

@@ -6,7 +6,7 @@ from safetensors.numpy import load_file
 
 from striate.core.errors import TrainingError
 from striate.nets import NetworkConfig
-from striate.runs import read
+from striate.runs import driver, read
 from tests.training.conftest import files, make_dataset, make_job
 
 FILES = {
@@ -63,6 +63,32 @@ class EngineContract:
         assert train(job, stopped, dataset=dataset, threads=1, should_stop=lambda: next(left, True)) is None
         assert train(job, stopped, dataset=dataset, threads=1).state == "finished"
         assert files(stopped) == files(tmp_path / "whole")
+
+    @pytest.mark.parametrize("settings", [{}, MUCH], ids=["little", "much"])
+    def test_a_run_killed_after_any_save_goes_on_as_if_it_had_not_been(
+        self, train, tmp_path, dataset, monkeypatch, settings
+    ):
+        """A save after every step and epoch; the kill comes right after each third one, once for each run."""
+        monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
+        monkeypatch.setattr("striate.runs.driver.WITHIN_EPOCH_SECONDS", -1.0)
+        job = self.job(dataset, epochs=2, **settings)
+        train(job, tmp_path / "whole", dataset=dataset, threads=1)
+        real = driver.Driver._save
+        for place in range(1, 17, 3):
+            saves = iter(range(1, 99))
+
+            def save_and_die(self, place=place, saves=saves):
+                real(self)
+                if next(saves) == place:
+                    raise KeyboardInterrupt
+
+            folder = tmp_path / f"{place}"
+            with monkeypatch.context() as killed:
+                killed.setattr(driver.Driver, "_save", save_and_die)
+                with pytest.raises(KeyboardInterrupt):
+                    train(job, folder, dataset=dataset, threads=1)
+            train(job, folder, dataset=dataset, threads=1)
+            assert files(folder) == files(tmp_path / "whole"), place
 
     def test_seed_decides_and_nothing_else_does(self, train, tmp_path, dataset):
         for name, seed in (("a", 0), ("b", 0), ("c", 1)):

@@ -75,3 +75,26 @@ def test_every_named_recipe_is_one_and_says_where_it_is_from(name):
 def test_a_wrong_name_is_said_with_the_nearest():
     with pytest.raises(ConfigError, match="there is no recipe 'basline'; did you mean 'baseline'?"):
         read("base: basline")
+
+
+def test_a_bare_word_over_a_base_is_its_long_form():
+    assert read("base: fast\noptimizer: SGD") == read("base: fast\noptimizer: {name: SGD}") == read("base: fast")
+    assert read("base: fast\nschedule: linear").schedule.warmup == 0.2
+    assert read("base: fast\naugment: none").augment == Recipe().augment
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("schedule: {name: multistep, at: []}", "the schedule multistep needs 'at', a list of epochs"),
+        (
+            "schedule: {name: plateau, factor: 2}",
+            "the factor of a plateau must be under 1, so that the rate falls, got 2",
+        ),
+        ("precise_norm: 1", "precise_norm: must be greater than or equal to 2, got 1"),
+    ],
+)
+def test_what_makes_no_sense_is_said(said, message):
+    with pytest.raises(ConfigError) as caught:
+        read(said)
+    assert message in str(caught.value)

@@ -53,6 +53,11 @@ def test_calibration_knows_the_certain_and_the_calibrated():
     assert calibration_error(half, np.array([0, 0, 1, 1])) == pytest.approx(0.0)
 
 
+def test_a_logit_that_is_no_number_leaves_the_rest():
+    found = scores(np.array([[np.inf, 0.0], [1.0, 0.0]]), np.array([0, 0]))
+    assert (found["calibration_error"], found["per_class"]) == (None, [1.0, None])
+
+
 def test_a_class_without_images_has_no_accuracy():
     assert scores(np.eye(3)[[0, 1]], np.array([0, 0]))["per_class"] == [0.5, None, None]
 

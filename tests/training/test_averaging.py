@@ -80,3 +80,10 @@ def test_measuring_draws_no_random_numbers(module, setup):
     with measured_norms(module, [torch.zeros(2, 2, 8, 8)], setup):
         pass
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_frozen_norm_keeps_its_statistics(module, setup):
+    module[1].running_mean.fill_(5.0)
+    module[1].requires_grad_(False)
+    with measured_norms(module, [torch.randn(20, 2, 8, 8)], setup):
+        assert module[1].running_mean.tolist() == [5.0] * 4

@@ -26,13 +26,13 @@ def test_a_run_that_learns_has_no_reason(tmp_path):
 
 def test_a_learning_rate_that_is_too_low(tmp_path):
     network = NetworkConfig(layers="conv8 pool fc16", activation="leaky_relu")
-    said = why(tmp_path, make_dataset(), optimizer={"name": "Adam", "lr": 1e-7}, network=network)
+    said = why(tmp_path, make_dataset(), epochs=20, optimizer={"name": "Adam", "lr": 1e-7}, network=network)
     assert "the learning rate 1e-07 is too low: from the same initial weights, 60 steps at " in said
 
 
 def test_a_learning_rate_that_is_too_high_and_the_units_that_died_of_it(tmp_path):
     network = NetworkConfig(layers="conv8 conv8 pool fc16 fc16")
-    said = why(tmp_path, make_dataset(count=600), optimizer={"name": "Adam", "lr": 30.0}, network=network)
+    said = why(tmp_path, make_dataset(count=600), epochs=4, optimizer={"name": "Adam", "lr": 30.0}, network=network)
     assert "the learning rate 30 is too high: from the same initial weights, 60 steps at " in said
     assert "8 of the 8 units of conv2_activation are dead (never above 0)" in said
 
@@ -64,5 +64,29 @@ def test_units_at_their_limits(tmp_path, activation):
 
 
 def test_looking_is_decided_by_the_seed(tmp_path):
-    settings = {"optimizer": {"name": "Adam", "lr": 1e-7}, "network": NetworkConfig(layers="conv8 pool drop0.5 fc16")}
-    assert why(tmp_path / "a", make_dataset(), **settings) == why(tmp_path / "b", make_dataset(), **settings)
+    network = NetworkConfig(layers="conv8 pool drop0.2 fc16", activation="leaky_relu")
+    settings = {"epochs": 20, "optimizer": {"name": "Adam", "lr": 1e-6}, "network": network}
+    said = why(tmp_path / "a", make_dataset(), **settings)
+    assert "too low" in said
+    assert why(tmp_path / "b", make_dataset(), **settings) == said
+
+
+def test_a_look_that_fails_does_not_take_the_result_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("striate.training.engine.diagnose", lambda *_: 1 / 0)
+    job = make_job(
+        make_dataset(), **PLAIN, optimizer={"name": "SGD", "lr": 1e-12}, network=NetworkConfig(layers="conv4 gap")
+    )
+    summary = train(job, tmp_path, dataset=make_dataset(), threads=1)
+    assert (summary.state, summary.at_chance, summary.reason) == ("finished", True, "")
+    assert "ZeroDivisionError" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_stop_while_looking_is_heeded_and_the_run_ends_alike_later(tmp_path, monkeypatch):
+    monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
+    data = make_dataset()
+    job = make_job(data, **PLAIN, optimizer={"name": "SGD", "lr": 1e-12}, network=NetworkConfig(layers="conv4 gap"))
+    whole = train(job, tmp_path / "whole", dataset=data, threads=1)
+    left = iter([False] * 25)  # 21 steps, then the looks
+    assert train(job, tmp_path / "stopped", dataset=data, threads=1, should_stop=lambda: next(left, True)) is None
+    again = train(job, tmp_path / "stopped", dataset=data)
+    assert again.replace(seconds=0) == whole.replace(seconds=0)

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from striate.recipes import Recipe
+from striate.recipes.judging import views
 from striate.training.device import choose
-from striate.training.evaluate import evaluate, silent_units, views
+from striate.training.evaluate import evaluate, silent_units
 from striate.training.feed import Feed
 
 
@@ -41,7 +42,7 @@ def test_shifted_views_have_half_the_weight_between_them():
 
 @pytest.mark.parametrize("test_time", ["none", "flip", "flip+shift"])
 def test_weights_of_the_views_sum_to_one(test_time):
-    assert sum(weight for weight, _ in views(test_time)) == 1.0
+    assert sum(weight for weight, _, _ in views(test_time)) == 1.0
 
 
 def silent_net():
@@ -68,3 +69,17 @@ def test_no_hook_is_left_behind_by_a_failure_either():
     with pytest.raises(ZeroDivisionError), silent_units(net):
         raise ZeroDivisionError
     assert not net[1]._forward_hooks
+
+
+def test_a_layer_that_is_called_twice_is_two():
+    """The first call sees -1 and is silent, the second sees +1."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            return (self.relu(x.mean((2, 3)) * 0 - 1) + self.relu(x.mean((2, 3)) * 0 + 1)).repeat(1, 2)
+
+    assert evaluate(Twice(), feed_of(np.zeros((600, 16, 16, 1), np.uint8))).dead_units == 1

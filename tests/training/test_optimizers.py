@@ -80,6 +80,7 @@ def test_arguments_reach_torch():
         ),
         ({"name": "Adam", "betas": [2.0, 0.9]}, "recipe.optimizer: torch's Adam refuses"),
         ({"name": "SGD", "momentum": "much"}, "recipe.optimizer: torch's SGD refuses"),
+        ({"name": "Muon", "ns_steps": 1000}, "recipe.optimizer: torch's Muon refuses"),
         ({"name": "Rprop", "decays": "weights"}, "recipe.optimizer.decays: torch's Rprop has no weight decay"),
     ],
 )

@@ -57,7 +57,7 @@ def test_a_run_that_had_enough_and_was_killed_before_it_said_so_trains_no_more(t
     job = make_job(dataset, epochs=9, stop={"train_loss": 50.0})
     monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
 
-    def die(driver):
+    def die(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed:
@@ -169,7 +169,7 @@ def test_a_run_that_diverged_keeps_its_last_sound_state(tmp_path, dataset, monke
     monkeypatch.setattr(loop, "step", breaking)
     summary = train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
     assert summary.state == "diverged"
-    assert summary.reason == "the weights stopped being finite numbers in epoch 2, step 4"
+    assert summary.reason == "the loss stopped being a finite number in epoch 2, step 5 of 7"
     state = torch.load(tmp_path / "last.pt", weights_only=True)
     assert (state["course"]["epoch"], state["course"]["step"]) == (1, 3)
     assert all(torch.isfinite(tensor).all() for tensor in state["module"].values())
@@ -202,3 +202,70 @@ def test_the_summary_scores_the_predictions(tmp_path, job, dataset):
     assert np.trace(summary.test["confusion"]) == right.sum()
     assert 0 <= summary.validation["calibration_error"] <= 1
     assert json.loads((tmp_path / "summary.json").read_text())["test"] == summary.test
+
+
+@pytest.mark.parametrize("often", [True, False])
+def test_when_a_run_is_saved_does_not_decide_how_it_ends(tmp_path, dataset, monkeypatch, often):
+    """Statistics of a norm that overflow show in no loss; the end of the epoch looks at them, saved or not."""
+    if often:
+        monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
+        monkeypatch.setattr("striate.runs.driver.WITHIN_EPOCH_SECONDS", -1.0)
+    from striate.training import loop
+
+    real = loop.step
+
+    def breaking(learner, *rest):
+        sums = real(learner, *rest)
+        if learner.course.step == 2:
+            learner.module.get_submodule("conv1_norm").running_var.fill_(float("inf"))
+        return sums
+
+    monkeypatch.setattr(loop, "step", breaking)
+    summary = train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
+    assert (summary.state, summary.reason) == (
+        "diverged",
+        "the weights stopped being finite numbers by the end of epoch 1",
+    )
+    assert summary.seconds > 0
+
+
+def test_a_watched_run_that_diverged_says_that_the_test_part_was_open(tmp_path, dataset):
+    network = NetworkConfig(layers="conv8 fc16")
+    wild = make_job(dataset, optimizer={"name": "SGD", "lr": 1e30}, network=network).replace(watch_test=True)
+    summary = train(wild, tmp_path, dataset=dataset, threads=1)
+    assert (summary.state, summary.test_watched, summary.test_opened_because) == ("diverged", True, WATCHED)
+
+
+@pytest.mark.parametrize("count", [97, 2])
+def test_precise_norm_takes_any_number_of_images(tmp_path, dataset, monkeypatch, count):
+    """Evaluated 32 at a time, 97 leave one alone, which has no variance."""
+    monkeypatch.setattr("striate.training.evaluate.PIXELS_AT_ONCE", 32 * 8 * 8)
+    job = make_job(dataset, precise_norm=count, epochs=1)
+    assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
+
+
+def test_a_state_of_the_first_version_is_taken_up(tmp_path, job, dataset):
+    train(job, tmp_path / "whole", dataset=dataset, threads=1)
+    left = iter([False] * 10)
+    train(job, tmp_path / "old", dataset=dataset, threads=1, should_stop=lambda: next(left, True))
+    path = tmp_path / "old" / "last.pt"
+    state = torch.load(path, weights_only=True)
+    course = state.pop("course")
+    state["best"] = {key: course.pop(f"best_{key}") for key in ("epoch", "accuracy", "loss")} | {
+        "weights": state["best"]
+    }
+    state["plain"], state["sums"] = course, state["sums"][:2]
+    del state["average"]
+    torch.save(state, path)
+    train(job, tmp_path / "old", dataset=dataset)
+    old, whole = files(tmp_path / "old"), files(tmp_path / "whole")
+    assert {name: old[name] for name in old if name != "metrics"} == {
+        name: whole[name] for name in whole if name != "metrics"
+    }
+
+
+def test_a_finished_run_that_was_killed_before_its_state_was_removed_is_tidied(tmp_path, job, dataset):
+    train(job, tmp_path, dataset=dataset, threads=1)
+    (tmp_path / "last.pt").write_bytes(b"left behind")
+    train(job, tmp_path, dataset=dataset)
+    assert not (tmp_path / "last.pt").exists()

@@ -42,7 +42,7 @@ def draw(
     """
     if cutout > min(shape[:2]):
         raise DataError(
-            f"augment.cutout: must be at most {min(shape[:2])}, the shorter side of these images, got {cutout}"
+            f"recipe.augment.cutout: must be at most {min(shape[:2])}, the shorter side of these images, got {cutout}"
         )
     place = _Place(seed, epoch, len(order))
     flips, shifts = _flips(place, order, flip), _shifts(place, crop)

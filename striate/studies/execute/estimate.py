@@ -3,6 +3,7 @@
 from typing import Any
 
 from striate.data import split
+from striate.recipes.judging import views
 from striate.studies.execute import engines
 from striate.studies.execute.machine import local_scheduler
 from striate.studies.plan import Plan
@@ -16,7 +17,7 @@ START_SECONDS = 5.0
 def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
     """Seconds and bytes, and what they rest on."""
     scheduler = local_scheduler(plan, jobs, device)
-    device_name, precision = engines.computes_with(plan.study.recipe, device)
+    computes = sorted({engines.computes_with(arm.recipe, device) for arm in plan.arms})
     speeds = {
         arm.name: engines.speed(arm.network, arm.recipe, plan.datasets[arm.name], device, scheduler.threads or 1)
         for arm in plan.arms
@@ -26,10 +27,11 @@ def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
     for run in plan.missing:
         dataset, arm = plan.datasets[run.arm], arms[run.arm]
         parts = split(dataset, arm.data.validation, run.seed)
-        images = (
-            arm.recipe.epochs * (parts.size("train") + FORWARD_SHARE * parts.size("validation"))
-            + FORWARD_SHARE * dataset.test_size
-        )
+        sizes = {"train": parts.size("train"), "validation": parts.size("validation"), "test": dataset.test_size}
+        looked_at = sizes["validation"] + min(arm.recipe.precise_norm or 0, sizes["train"])
+        looked_at += plan.study.watch_train * sizes["train"] + plan.study.watch_test * sizes["test"]
+        judged = len(views(arm.recipe.test_time)) * (sizes["validation"] + sizes["test"])
+        images = arm.recipe.epochs * (sizes["train"] + FORWARD_SHARE * looked_at) + FORWARD_SHARE * judged
         seconds += images / speeds[run.arm]
         # Best and final weights, and the logits of validation and test.
         total_bytes += 8 * plan.parameters[run.arm] + 4 * len(dataset.classes) * (
@@ -41,6 +43,6 @@ def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
         "images_per_second": speeds,
         "at_once": scheduler.at_once,
         "threads": scheduler.threads,
-        "device_name": device_name,
-        "precision": precision,
+        "device_name": ", ".join(dict.fromkeys(name for name, _ in computes)),
+        "precision": ", ".join(dict.fromkeys(precision for _, precision in computes)),
     }

@@ -26,7 +26,9 @@ RECIPES: dict[str, NamedRecipe] = {
             "augment": {"flip": True, "crop": 4},
         },
         source="The usual way for 32x32 images: SGD with Nesterov momentum, cosine schedule, flip and crop.",
-        reached="",
+        reached=(
+            "98.1 % on the digits (conv16 pool conv32 pool fc64 with batch norm, 3 seeds, 2 CPU cores); not measured on all of CIFAR-10."
+        ),
     ),
     "fast": NamedRecipe(
         settings={
@@ -50,7 +52,10 @@ RECIPES: dict[str, NamedRecipe] = {
             "For the best accuracy a minute on 32x32 images, after the public CIFAR-10 speed runs (arXiv 2404.00498): few"
             " epochs, a rate that climbs and falls in straight lines, alternating flips, averaged weights and views."
         ),
-        reached="",
+        reached=(
+            "86.1 % on CIFAR-10 in 6 epochs of its 8 (report-d with batch norm, 1 seed, 455 s on 2 CPU cores with AVX512-BF16);"
+            " 95.3 % on the digits (conv16 pool conv32 pool fc64 with batch norm, 3 seeds), for which its 40 steps are few."
+        ),
     ),
     "report-c": NamedRecipe(
         settings={
@@ -71,6 +76,9 @@ RECIPES: dict[str, NamedRecipe] = {
             "stop": {"patience": 5},
         },
         source="Course report D, its best: lr 0.001, batch 128, shuffling, distortions, early stopping with patience 5.",
-        reached="",
+        reached=(
+            "The report says 88.2 % after 150 epochs, one run; here 98.2 % on the digits (conv16 pool conv32 pool fc64 with batch norm,"
+            " 3 seeds, 2 CPU cores); not measured on all of CIFAR-10."
+        ),
     ),
 }

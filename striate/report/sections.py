@@ -186,8 +186,14 @@ def _run(row: RunRow) -> tuple[str, ...]:
         str(row.epochs_done),
         wording.duration(summary.get("seconds")),
         wording.whole(sorted(speeds)[len(speeds) // 2] if speeds else None),
-        shortened(str(summary.get("reason") or summary.get("stopped") or "")) or NONE,
+        shortened(_ending(summary)) or NONE,
     )
+
+
+def _ending(summary: dict[str, Any]) -> str:
+    """What is worth a word: a failure, a likely cause, an early end."""
+    stopped = str(summary.get("stopped") or "")
+    return str(summary.get("reason") or "") or ("" if stopped.startswith("all ") else stopped)
 
 
 def _present(values: Iterable[Any]) -> list[Any]:

@@ -68,13 +68,13 @@ class EngineContract:
     def test_a_run_killed_after_any_save_goes_on_as_if_it_had_not_been(
         self, train, tmp_path, dataset, monkeypatch, settings
     ):
-        """A save after every step and epoch; the kill comes right after each third one, once for each run."""
+        """A save after every step and epoch; the kill comes right after some of them, another in each run."""
         monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
         monkeypatch.setattr("striate.runs.driver.WITHIN_EPOCH_SECONDS", -1.0)
         job = self.job(dataset, epochs=2, **settings)
         train(job, tmp_path / "whole", dataset=dataset, threads=1)
         real = driver.Driver._save
-        for place in range(1, 17, 3):
+        for place in (1, 7, 8, 9, 16):
             saves = iter(range(1, 99))
 
             def save_and_die(self, place=place, saves=saves):

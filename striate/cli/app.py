@@ -25,6 +25,14 @@ Seeds = Annotated[int | None, typer.Option(help="How many seeds each arm gets (0
 Out = Annotated[Path, typer.Option(help="Where the folder of the study is kept.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Jobs = Annotated[str, typer.Option(help="Runs at once: auto or a number.")]
+Beside = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="What a study file could say beside it, such as norm=batch."),
+]
+ImageShape = Annotated[
+    str | None, typer.Option(metavar="CxHxW", help="The images, such as 3x32x32 (which is also the default).")
+]
+Classes = Annotated[int | None, typer.Option(min=2, help="How many classes; 10 if the network has no number.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
 
@@ -115,16 +123,9 @@ def summary(
     network: Annotated[
         str, typer.Argument(metavar="NETWORK", help="A network in the notation, or the name of one, or KEY=VALUE.")
     ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="What a study file could say beside it, such as norm=batch."),
-    ] = None,
-    input: Annotated[  # noqa: A002
-        str | None, typer.Option(metavar="CxHxW", help="The images, such as 3x32x32 (which is also the default).")
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(min=2, help="How many classes; 10 if the network has no number.")
-    ] = None,
+    overrides: Beside = None,
+    input: ImageShape = None,  # noqa: A002
+    classes: Classes = None,
     json: Json = False,
 ) -> None:
     """Show the layers of a network: shapes, parameters, multiply-adds, receptive fields."""
@@ -154,16 +155,9 @@ def engines(
     network: Annotated[
         str, typer.Argument(metavar="NETWORK", help="A 2D network in the notation, or the name of one, or KEY=VALUE.")
     ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="What a study file could say beside it, such as norm=batch."),
-    ] = None,
-    input: Annotated[  # noqa: A002
-        str | None, typer.Option(metavar="CxHxW", help="The images, such as 3x32x32 (which is also the default).")
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(min=2, help="How many classes; 10 if the network has no number.")
-    ] = None,
+    overrides: Beside = None,
+    input: ImageShape = None,  # noqa: A002
+    classes: Classes = None,
     json: Json = False,
 ) -> None:
     """Compare the engine from scratch with torch, layer by layer: results, gradients, times."""

@@ -12,8 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from safetensors.numpy import save
@@ -60,47 +59,46 @@ class Setting:
     std: np.ndarray
 
 
-# From the setting and the environment of an earlier attempt to an engine at the first step.
-MakeEngine = Callable[[Setting, Mapping[str, Any]], Engine]
+class Settings(TypedDict, total=False):
+    """What every door of an engine takes beside the job and its folder."""
+
+    dataset: Dataset  # the job's images, where they are loaded already
+    threads: int | None  # a resumed run keeps the number that it began with, for the same bits
+    report: Callable[[Progress], None]
+    should_stop: Callable[[], bool]  # asked before each step
+    loggers: Sequence[str]  # that get the numbers too
+    note: Callable[[str], None]  # told of a logger that fails; the run goes on without it
+    facts: Mapping[str, Any]  # that go into env.json beside the engine's own
 
 
-def drive(
-    job: Job,
-    folder: Path,
-    make_engine: MakeEngine,
-    *,
-    dataset: Dataset | None = None,
-    report: Callable[[Progress], None] = lambda progress: None,
-    should_stop: Callable[[], bool] = lambda: False,
-    loggers: Sequence[str] = (),
-    note: Callable[[str], None] = say,
-    facts: Mapping[str, Any] = MappingProxyType({}),
-) -> Summary | None:
+# From the setting and the number of threads, None for the engine's choice, to an engine at the first step.
+MakeEngine = Callable[[Setting, int | None], Engine]
+
+
+def drive(job: Job, folder: Path, make_engine: MakeEngine, **settings: Unpack[Settings]) -> Summary | None:
     """Train `job` into `folder`, or go on with it; None when `should_stop` said so before the end.
-
-    `loggers` get the numbers too; `note` is told of one that fails, and the run goes on without it; `facts` go into env.json
-    beside the engine's own.
 
     Raises:
         TrainingError: when the images are not those that the job names.
         StriateError: whatever else is the user's to mend. The summary then says `failed` and why, and the log has the traceback.
     """
-    with RunWriter(folder, job, loggers, note) as writer:
+    with RunWriter(folder, job, settings.get("loggers", ()), settings.get("note", say)) as writer:
         before = read(folder)
         if before.is_result:
             if before.state == "finished":
                 writer.path(layout.CHECKPOINT).unlink(missing_ok=True)  # a kill may have come between the two
             return Summary.model_validate(before.summary)
         try:
-            dataset = dataset or load(job.data)
+            dataset = settings.get("dataset") or load(job.data)
             if dataset.digest != job.digest:
                 raise TrainingError(
                     f"the images of '{dataset.name}' are not those that this run was planned with; they changed meanwhile"
                 )
             splits = split(dataset, job.data.validation, job.seed)
             setting = Setting(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
-            engine = make_engine(setting, before.environment)
-            writer.environment({**engine.environment(), **facts})
+            engine = make_engine(setting, before.environment.get("threads") or settings.get("threads"))
+            writer.environment({**engine.environment(), **settings.get("facts", {})})
+            report, should_stop = settings.get("report", _nothing), settings.get("should_stop", _never)
             return Driver(setting, writer, engine).run(report, should_stop)
         except Exception as error:
             # Out of memory is an exception too; whatever it was, the folder says so and the next attempt starts from the last save.
@@ -329,6 +327,14 @@ class _Reporter:
                 validation_accuracy=driver.rows[-1]["validation_accuracy"] if driver.rows else None,
             )
         )
+
+
+def _nothing(progress: Progress) -> None:
+    del progress
+
+
+def _never() -> bool:
+    return False
 
 
 def _note_failure(writer: RunWriter, error: Exception) -> None:

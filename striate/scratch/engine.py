@@ -17,10 +17,10 @@ from striate.recipes import Recipe, factor
 from striate.recipes.judging import PIXELS_AT_ONCE, ema_decay, views
 from striate.runs.driver import Setting
 from striate.runs.engine import Course, DivergedError, Evaluation, Look
-from striate.runs.environment import cpu_name, facts
+from striate.runs.environment import facts
 from striate.scratch import build, optimizers
 from striate.scratch.learner import Learner, Mixed
-from striate.scratch.library import library
+from striate.scratch.library import device_of, library
 
 # What only the torch engine has, with the value that leaves it off.
 TORCH_ONLY = {"optimizer.clip": None, "optimizer.decays": "all", "precise_norm": None}
@@ -79,13 +79,13 @@ class ScratchEngine:
         return sum(math.prod(array.shape) for array in self.learner.parameters().values())
 
     def environment(self) -> dict[str, Any]:
-        is_numpy = self.recipe.engine == "numpy"
+        device, device_name = device_of(self.recipe.engine)
         return {
             **facts(),
             "engine": self.recipe.engine,
             self.recipe.engine: library(self.recipe.engine).__version__,
-            "device": "cpu" if is_numpy else "cuda",
-            "device_name": cpu_name() if is_numpy else "the GPU that CuPy uses",
+            "device": device,
+            "device_name": device_name,
             "precision": "float32",
             "threads": self.threads,
         }

@@ -11,6 +11,7 @@ import numpy as np
 from striate.core.config import suggest
 from striate.core.errors import TrainingError
 from striate.core.optional import require
+from striate.runs.environment import cpu_name
 
 Array = Any  # of whichever library
 
@@ -60,6 +61,14 @@ def library(name: str) -> Any:
         version = getattr(xp, "__version__", "of this version")
         raise TrainingError(f"recipe.engine: {name} {version} lacks {', '.join(lacking)}; a newer one may have it")
     return xp
+
+
+def device_of(name: str) -> tuple[str, str]:
+    """The kind of device that the library `name` computes on, and its name by its maker."""
+    if name != "cupy":
+        return "cpu", cpu_name()
+    runtime = _cupy().cuda.runtime
+    return "cuda", runtime.getDeviceProperties(runtime.getDevice())["name"].decode()
 
 
 def namespace(array: Array) -> Any:

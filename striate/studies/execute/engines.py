@@ -4,17 +4,18 @@ Each is imported only when it is used: a run on NumPy needs no torch, and planni
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from striate.core.errors import TrainingError
 from striate.data import Dataset
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import Job, Summary
+from striate.runs.driver import Settings
 
 
-def train(job: Job, folder: Path, device: str, **settings: Any) -> Summary | None:
-    """The door of the engine that the job's recipe names; what it takes, `runs.driver.drive` says."""
+def train(job: Job, folder: Path, device: str, **settings: Unpack[Settings]) -> Summary | None:
+    """The door of the engine that the job's recipe names."""
     if job.recipe.engine == "torch":
         from striate.training import train as torch
 
@@ -78,6 +79,6 @@ def computes_with(recipe: Recipe, device: str) -> tuple[str, str]:
 
         setup = devices.choose(recipe, device)
         return devices.name(setup.device), setup.precision
-    from striate.runs.environment import cpu_name
+    from striate.scratch import library
 
-    return cpu_name() if recipe.engine == "numpy" else "the GPU that CuPy uses", "float32"
+    return library.device_of(recipe.engine)[1], "float32"

@@ -137,11 +137,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("| " + " | ".join(row) + " |")
 
 
-def parser(text: str | None) -> argparse.ArgumentParser:
-    """The arguments that every benchmark has."""
+def parser(text: str | None, data: bool = True) -> argparse.ArgumentParser:
+    """The arguments that every benchmark has, or every one that needs data."""
     made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("data", nargs="?", default="cifar10", help="cifar10, or the folder that holds it")
+    if data:
+        made.add_argument("data", nargs="?", default="cifar10", help="cifar10, or the folder that holds it")
+        made.add_argument("--limit", type=int, help="train on so many images only")
     made.add_argument("--rounds", type=int, default=3, help="how often each contender runs")
-    made.add_argument("--limit", type=int, help="train on so many images only")
     made.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     return made

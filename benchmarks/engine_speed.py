@@ -1,28 +1,25 @@
 """Images a second and peak memory of training by hand in NumPy, in PyTorch, and in other NumPy code, on A1 and D1.
 
-    python benchmarks/engine_speed.py [--networks A1 D1] [--rounds 5] [--seconds 6] [--others PYTHON]
+    python benchmarks/engine_speed.py [--networks A1 D1] [--rounds 5] [--seconds 6]
 
 The same networks on the same kind of batches, float32: A1 with SGD and 64 images, D1 with Adam and 128. PyTorch is eager, as
 a user writes it, in its usual layout and in channels-last. Each contender is a process of its own, and they take turns round by
-round, so that a change in the machine's speed meets all of them; a ratio is of the same round. `--others` is the Python of an
-environment that has numpy-ml 0.1.2 and dezero 0.0.13 (pip install numpy-ml==0.1.2 dezero==0.0.13 matplotlib); they run once, and
-numpy-ml with 4 images on D1, since its loops are Python's.
+round, so that a change in the machine's speed meets all of them; a ratio is of the same round. The other NumPy code is numpy-ml 0.1.2 and
+dezero 0.0.13 (pip install numpy-ml==0.1.2 dezero==0.0.13 matplotlib), where they are installed; they run once, and numpy-ml with 4
+images on D1, since its loops are Python's.
 """
 
-import argparse
 import json
 import os
-import platform
-import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-NETWORKS = {
+import common
+
+NETWORKS: dict[str, dict[str, Any]] = {
     "A1": {"layers": "report-a", "shape": (1, 32, 32), "batch": 64, "optimizer": "SGD"},
     "D1": {"layers": "report-d", "shape": (3, 32, 32), "batch": 128, "optimizer": "Adam"},
 }
@@ -188,69 +185,48 @@ STEPS: dict[str, Callable[[str], tuple[Step, int]]] = {
 }
 
 
-def child(contender: str, network: str, seconds: float) -> None:
-    """Steps for so long after a first one; prints images a second (of the median step) and megabytes as JSON."""
-    step, count = STEPS[contender](network)
+def child(contender: str, config: dict[str, Any]) -> dict[str, Any]:
+    """Steps for so long after a first one: images a second, of the median step."""
+    step, count = STEPS[contender](config["network"])
     step()
     times: list[float] = []
-    while not times or sum(times) < seconds:
+    while not times or sum(times) < config["seconds"]:
         started = time.perf_counter()
         step()
         times.append(time.perf_counter() - started)
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"speed": count / statistics.median(times), "steps": len(times), "megabytes": megabytes}))
+    return {"speed": count / statistics.median(times), "steps": len(times)}
 
 
-def spread(values: list[float], digits: int = 0) -> str:
-    """median (lowest to highest)."""
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
-
-
-def measure(contender: str, network: str, options: argparse.Namespace) -> dict[str, float]:
-    python = options.others if contender in OTHERS else sys.executable
-    command = [python, "-W", "ignore", __file__, "--child", contender, network, "--seconds", str(options.seconds)]
-    environment = {**os.environ, "PYTHONPATH": "" if contender in OTHERS else str(Path(__file__).parents[1])}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{network}, {contender}: {found}", file=sys.stderr, flush=True)
-    return found
-
-
-def report(network: str, found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
-    base = [row["speed"] for row in found[TORCH[0]]]
-    print(f"\n{network}, {options.rounds} rounds of {options.seconds:g} s; median (lowest to highest)\n")
-    print("| | images/s | ratio to torch | peak memory MB |\n|---|---|---|---|")
-    for contender, rows in found.items():
-        speeds = [row["speed"] for row in rows]
-        ratios = [speed / other for speed, other in zip(speeds, base, strict=False)]
-        digits = 4 if contender in OTHERS else 2
-        memory = spread([row["megabytes"] for row in rows])
-        print(f"| {contender} | {spread(speeds)} | {spread(ratios, digits)} | {memory} |")
+def row(contender: str, runs: list[dict[str, Any]], base: list[dict[str, Any]]) -> list[str]:
+    """A contender's line; each round is compared with torch's of that round."""
+    pairs = [(run, other) for run, other in zip(runs, base, strict=False) if "speed" in run and "speed" in other]
+    if not pairs:
+        return [contender, "; ".join(sorted({run.get("failed", "torch failed") for run in runs})), "", ""]
+    speeds = common.spread([run["speed"] for run, _ in pairs])
+    ratios = common.spread([run["speed"] / other["speed"] for run, other in pairs], 4 if contender in OTHERS else 2)
+    return [contender, speeds, ratios, common.spread([run["megabytes"] for run, _ in pairs])]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, data=False)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6)
-    parser.add_argument("--others", help="the Python that has numpy-ml and dezero; without it they are left out")
-    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        child(*options.child, options.seconds)
-        return
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {platform.system()}"
-    print(f"machine: {machine}; commit {commit.stdout.strip() or 'unknown'}")
-    print(f"load when it began (1, 5, 15 minutes): {', '.join(f'{one:.1f}' for one in os.getloadavg())}")
+        common.serve(lambda: child(options.child[0], json.loads(options.child[1])))
     for network in options.networks:
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in (*OURS, *TORCH)}
-        for _ in range(options.rounds):
-            for contender in found:
-                found[contender].append(measure(contender, network, options))
-        if options.others:
-            found |= {contender: [measure(contender, network, options)] for contender in OTHERS}
-        report(network, found, options)
+        found: dict[str, list[dict[str, Any]]] = {contender: [] for contender in STEPS}
+        config = {"network": network, "seconds": options.seconds}
+        for number in range(options.rounds):
+            for contender in STEPS:
+                if number and contender in OTHERS:
+                    continue
+                found[contender].append(common.apart(__file__, contender, config))
+                print(f"{network}, round {number}, {contender}: {found[contender][-1]}", file=sys.stderr, flush=True)
+        print(f"\n{network}, {options.rounds} rounds of {options.seconds:g} s; median (lowest to highest)\n")
+        columns = ["", "images/s", "ratio to torch", "peak memory MB"]
+        common.print_table(columns, [row(contender, runs, found[TORCH[0]]) for contender, runs in found.items()])
+    print(f"\n{common.machine()}")
 
 
 if __name__ == "__main__":

@@ -224,7 +224,7 @@ def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, A
     from striate.recipes import Recipe
     from striate.runs import Job, read
     from striate.studies.execute.memory import keep_freed_memory
-    from striate.training.train import Progress, train
+    from striate.training.train import train
 
     keep_freed_memory()  # as the process does that a study trains in
     data = DataConfig(source=config["data"], limit=config["limit"], channels=case.channels)
@@ -241,12 +241,9 @@ def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, A
     job = Job(data=data, digest=dataset.digest, network=network, recipe=recipe, seed=config["seed"])
     clock = _Reports(watch, recipe.epochs, _training_images(dataset, data, config["seed"]))
 
-    def report(progress: Progress) -> None:
-        clock.hear(progress)
-
     watch.begin()
     with tempfile.TemporaryDirectory() as folder:
-        train(job, Path(folder), dataset=dataset, report=report, should_stop=lambda: clock.has_enough)
+        train(job, Path(folder), dataset=dataset, report=clock.hear, should_stop=lambda: clock.has_enough)
         run = read(Path(folder))
     return {"version": run.environment.get("precision", "")}
 

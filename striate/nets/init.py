@@ -9,6 +9,8 @@ sums over; fan out: filters x kernel):
     kaiming_*        sqrt(2 / fan_in), for relu (He et al. 2015)
     lecun            sqrt(1 / fan_in), normal (LeCun et al. 1998)
     orthogonal       rows, or columns if they are fewer, of length 1 and at right angles (Saxe et al. 2013)
+    dirac            a convolution's first filters pass on its channels, one each; the others, and fc layers, as default
+    whiten           as default, until `whitening` puts what the training images say in its place
 
 Biases are uniform within 1 / sqrt(fan_in), as torch's are, or zero.
 """
@@ -84,6 +86,16 @@ def _default(generator: np.random.Generator, shape: Shape) -> np.ndarray:
     return generator.uniform(-bound, bound, shape)
 
 
+def _dirac(generator: np.random.Generator, shape: Shape) -> np.ndarray:
+    drawn = _default(generator, shape)
+    if len(shape) > 2:
+        center = tuple(side // 2 for side in shape[2:])
+        for channel in range(min(shape[:2])):
+            drawn[channel] = 0
+            drawn[(channel, channel, *center)] = 1
+    return drawn
+
+
 _SCHEMES: dict[Init, Callable[[np.random.Generator, Shape], np.ndarray]] = {
     "default": _default,
     "xavier_uniform": lambda generator, shape: _uniform(generator, shape, _xavier(shape)),
@@ -92,4 +104,6 @@ _SCHEMES: dict[Init, Callable[[np.random.Generator, Shape], np.ndarray]] = {
     "kaiming_normal": lambda generator, shape: _normal(generator, shape, _kaiming(shape)),
     "lecun": lambda generator, shape: _normal(generator, shape, math.sqrt(1 / fans(shape)[0])),
     "orthogonal": _orthogonal,
+    "dirac": _dirac,
+    "whiten": _default,
 }

@@ -12,7 +12,9 @@ from striate.core.records import Flag, Record, Whole
 
 Norm = Literal["none", "batch", "layer", "group", "instance"]
 Activation = Literal["none", "relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
-Init = Literal["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun", "orthogonal"]
+Init = Literal[
+    "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun", "orthogonal", "dirac", "whiten"
+]  # fmt: skip
 Position = Literal["before", "after"]
 
 

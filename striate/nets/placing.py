@@ -23,7 +23,7 @@ from striate.nets.layers import (
     Residual,
 )
 from striate.nets.placed import Placed
-from striate.nets.settling import keep_linear, settle, settle_alone, settle_pool
+from striate.nets.settling import check_whitening, keep_linear, settle, settle_alone, settle_pool
 from striate.nets.sizes import Shape, output_shape, text
 from striate.nets.spec import NetworkConfig
 from striate.nets.widening import widened
@@ -42,6 +42,7 @@ def place(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[Pla
     layers: tuple[Layer, ...] = (*widened(network.parsed, network), *heads[network.head], *classifier)
     placed = _sequence((*layers[:-1], _bare(layers[-1])), volume(network, input_shape), network, "")
     found = (*placed[:-1], replace(placed[-1], is_last=True))
+    check_whitening(found)
     if math.prod(found[-1].output_shape) != classes or found[-1].output_shape[0] != classes:
         raise NetworkError(
             f"with head: none the last layer must give {classes} values, one per class; "

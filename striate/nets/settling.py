@@ -1,10 +1,11 @@
 """What holds for one layer: its own word before the network's, and of that only what `linear` leaves."""
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from striate.core.errors import NetworkError
-from striate.nets.layers import Activate, Activation, AveragePool, Norm, Normalize, Own, Pool
+from striate.nets.layers import Activate, Activation, AveragePool, Conv, Norm, Normalize, Own, Pool
 from striate.nets.placed import Placed
 from striate.nets.spec import NetworkConfig
 
@@ -57,6 +58,33 @@ def _check_norm(placed: Placed, norm: Norm, groups: int) -> None:
     if norm == "instance" and pixels == 1:
         # Also of a flat layer, whose values are maps of one pixel.
         raise NetworkError("instance norm makes every value of a 1-pixel map 0; use another norm here, as in :nonorm")
+
+
+def check_whitening(placed: Sequence[Placed]) -> None:
+    """Refuse `whiten` where it cannot be: it is made of the image's patches, two filters for each of their axes."""
+    first, *others = placed
+    for one in _with_inner([*others, *first.body, *first.shortcut]):
+        if one.weight_shape and one.init == "whiten":
+            raise NetworkError(
+                f"layer {one.name}: init whiten is for the first layer, which sees the image; say it there (conv24k2p0:whiten)"
+            )
+    if not first.weight_shape or first.init != "whiten":
+        return
+    layer, axes = first.layer, math.prod(first.weight_shape[1:])
+    if not isinstance(layer, Conv) or layer.groups > 1 or layer.dilation != 1 or len(first.input_shape) != 3:
+        raise NetworkError(f"layer {first.name}: init whiten is for a 2D conv layer without groups or dilation")
+    if layer.filters % 2 or layer.filters > 2 * axes:
+        patch = "x".join(map(str, first.weight_shape[1:]))
+        raise NetworkError(
+            f"layer {first.name}: init whiten makes two filters for each axis of a {patch} patch, so an even number up to"
+            f" {2 * axes}; got {layer.filters}"
+        )
+
+
+def _with_inner(placed: Sequence[Placed]) -> Iterator[Placed]:
+    for one in placed:
+        yield one
+        yield from _with_inner([*one.body, *one.shortcut])
 
 
 def keep_linear(norm: Norm, activation: Activation, network: NetworkConfig) -> tuple[Norm, Activation, tuple[str, ...]]:

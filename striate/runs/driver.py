@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -19,6 +20,7 @@ from safetensors.numpy import save
 
 from striate.core.errors import RunError, StriateError, TrainingError
 from striate.data import Dataset, Part, Splits, load, mean_std, split
+from striate.nets.whitening import whitened
 from striate.recipes import plateau, reason_to_stop
 from striate.runs import layout
 from striate.runs.engine import DivergedError, Engine, Evaluation
@@ -57,6 +59,13 @@ class Setting:
     splits: Splits
     mean: np.ndarray  # of each channel of the training split, in units of 0 to 1
     std: np.ndarray
+
+    @cached_property
+    def whitened(self) -> dict[str, np.ndarray]:
+        """The initial weights that are made of the training images, by name."""
+        data = self.dataset
+        shape, images = (data.channels, data.height, data.width), self.splits.part("train").images
+        return whitened(self.job.network, shape, len(data.classes), images, self.mean, self.std)
 
 
 class Settings(TypedDict, total=False):

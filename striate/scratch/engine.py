@@ -68,6 +68,8 @@ class ScratchEngine:
             threads=threads,
             label_smoothing=job.recipe.label_smoothing,
         )
+        if setting.whitened:
+            self.learner.load({**self.learner.weights(), **setting.whitened})
         self.course = Course()
         self.best: dict[str, np.ndarray] = {}
         self.rate = 0.0

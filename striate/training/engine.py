@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,19 @@ from striate.training.loop import run_epoch
 from striate.training.memory import batch_that_fits
 
 
-def begin(network: NetworkConfig, recipe: Recipe, dataset: Dataset, seed: int, setup: Setup) -> Learner:
-    """A network at its first step."""
+def begin(
+    network: NetworkConfig,
+    recipe: Recipe,
+    dataset: Dataset,
+    seed: int,
+    setup: Setup,
+    weights: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> Learner:
+    """A network at its first step, `weights` in place of those that the seed draws."""
     shape = (dataset.channels, dataset.height, dataset.width)
-    module = move(build(network, shape, len(dataset.classes), seed), setup)
+    module = build(network, shape, len(dataset.classes), seed)
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
+    module = move(module, setup)
     optimizer = optimizers.build(recipe.optimizer, learning(module))
     average = None if recipe.ema is None else Average(module, recipe.ema)
     return Learner(module, optimizer, seed, setup.device, average)
@@ -47,8 +57,8 @@ class TorchEngine:
 
     def fresh(self) -> Learner:
         """The learner at its first step."""
-        job, dataset = self.setting.job, self.setting.dataset
-        return begin(job.network, job.recipe, dataset, job.seed, self.setup)
+        job = self.setting.job
+        return begin(job.network, job.recipe, self.setting.dataset, job.seed, self.setup, self.setting.whitened)
 
     @property
     def course(self) -> Course:

@@ -5,7 +5,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from striate.core.errors import TrainingError
+from striate.data import mean_std, split
 from striate.nets import NetworkConfig
+from striate.nets.whitening import whitened
 from striate.runs import driver, read
 from tests.training.conftest import files, make_dataset, make_job
 
@@ -52,6 +54,17 @@ class EngineContract:
         assert summary.test_accuracy > 0.9
         assert read(tmp_path).environment["engine"] == self.engine
         assert read(tmp_path).environment["threads"] == 1
+
+    def test_a_first_layer_that_whitens_is_the_same_for_every_engine(self, train, tmp_path, dataset):
+        network = NetworkConfig(layers="conv8k2p0:whiten pool fc8", freeze="up-to conv1")
+        job = self.job(dataset, epochs=1, ema=0.9, network=network)
+        assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
+        splits = split(dataset, job.data.validation, job.seed)
+        images = splits.part("train").images
+        shape = (dataset.channels, dataset.height, dataset.width)
+        wanted = whitened(network, shape, len(dataset.classes), images, *mean_std(dataset.train.images, splits.train))
+        final = load_file(tmp_path / "final.safetensors")
+        assert np.array_equal(final["conv1.weight"], wanted["conv1.weight"])
 
     @pytest.mark.parametrize("steps", [1, 7, 12])
     @pytest.mark.parametrize("settings", [{}, MUCH], ids=["little", "much"])

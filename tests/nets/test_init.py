@@ -19,6 +19,7 @@ TORCH = {
     "kaiming_normal": nn.init.kaiming_normal_,
     "lecun": lambda tensor: nn.init.kaiming_normal_(tensor, nonlinearity="linear"),
     "orthogonal": nn.init.orthogonal_,
+    "whiten": lambda tensor: nn.init.kaiming_uniform_(tensor, a=math.sqrt(5)),
 }
 UNIFORM = {"default", "xavier_uniform", "kaiming_uniform"}
 
@@ -58,7 +59,18 @@ def test_orthogonal_rows_or_columns(shape):
 
 
 def test_every_scheme_is_tested():
-    assert set(TORCH) == set(init._SCHEMES)
+    assert {*TORCH, "dirac"} == set(init._SCHEMES)
+
+
+@pytest.mark.parametrize("shape", [(8, 3, 3, 3), (2, 5, 3, 1), (6, 2, 3, 3, 3)])
+def test_dirac_passes_the_channels_on(shape):
+    """Its first filters as torch has them; the others as by default, and an fc layer too."""
+    drawn = torch.from_numpy(init.weight("dirac", 0, "conv1", shape))
+    count = min(shape[:2])
+    assert torch.equal(drawn[:count], nn.init.dirac_(torch.empty(shape))[:count])
+    default = init.weight("default", 0, "conv1", shape)
+    assert np.array_equal(drawn[count:], default[count:])
+    assert np.array_equal(init.weight("dirac", 0, "fc1", (8, 5)), init.weight("default", 0, "fc1", (8, 5)))
 
 
 def test_biases_as_torch_draws_them_or_zero():

@@ -1,0 +1,86 @@
+"""A first layer that whitens, held against what whitening means: torch's convolution of the images gives unit covariance."""
+
+import numpy as np
+import pytest
+import torch
+
+from striate.core.errors import NetworkError
+from striate.nets import NetworkConfig, parameters
+from striate.nets.torch_build import build
+from striate.nets.whitening import whitened
+
+SHAPE = (3, 12, 10)
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Smooth noise, in which neighbors and channels go together as in photographs."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(300, 15, 13, 1)) + 0.5 * rng.normal(size=(300, 15, 13, 3))
+    smooth = sum(noise[:, i : i + 12, j : j + 10] for i in range(4) for j in range(4))
+    return np.clip(128 + 15 * smooth, 0, 255).astype(np.uint8)
+
+
+def outputs(layers, images, weights=None):
+    """What the first layer gives for the images, one row a pixel."""
+    mean, std = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
+    network = NetworkConfig(layers=layers, bias=False, activation="none")
+    module = build(network, SHAPE, 10, 0)
+    found = whitened(network, SHAPE, 10, images, mean, std) if weights is None else weights
+    assert not module.load_state_dict({name: torch.from_numpy(w) for name, w in found.items()}, strict=False)[1]
+    x = torch.from_numpy(((images / 255 - mean) / std).transpose(0, 3, 1, 2)).float()
+    with torch.no_grad():
+        y = module.get_submodule("conv1")(x)
+    return y.movedim(1, -1).reshape(-1, y.shape[1]).double()
+
+
+def whitens(y):
+    """Unit variance and nothing in common, among one of each pair of filters."""
+    half = y[:, : y.shape[1] // 2]
+    return bool(torch.allclose(half.T @ half / len(half), torch.eye(half.shape[1]).double(), atol=0.05))
+
+
+@pytest.mark.parametrize("layers", ["conv24k2p0:whiten", "conv16k2p0:whiten", "conv18k(1,3)p0:whiten conv4"])
+def test_the_outputs_are_white_and_come_in_pairs(layers, images):
+    y = outputs(layers, images)
+    assert whitens(y)
+    half = y.shape[1] // 2
+    assert torch.equal(y[:, half:], -y[:, :half])
+
+
+def test_other_filters_are_found_not_to_whiten(images):
+    assert not whitens(outputs("conv24k2p0:orthogonal", images, weights={}))
+
+
+def test_the_axes_are_of_the_images_alone_and_have_a_fixed_sign(images):
+    network = NetworkConfig(layers="conv24k2p0:whiten")
+    one, other = (
+        whitened(network, SHAPE, 10, given, np.full(3, 0.5), np.full(3, 0.2)) for given in (images, images[::-1])
+    )
+    (weight,), (again,) = one.values(), other.values()
+    assert weight.dtype == np.float32
+    assert np.allclose(weight, again, rtol=1e-3, atol=1e-3)
+
+
+def test_without_one_there_is_nothing_to_set(images):
+    assert whitened(NetworkConfig(layers="conv24k2p0"), SHAPE, 10, images, np.zeros(3), np.ones(3)) == {}
+    assert whitened(NetworkConfig(torchvision="resnet18"), SHAPE, 10, images, np.zeros(3), np.ones(3)) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({"layers": "conv8 conv24k2p0:whiten"}, "layer conv2: init whiten is for the first layer"),
+        ({"layers": "conv24k2p0", "init": "whiten"}, "layer fc1: init whiten is for the first layer"),
+        ({"layers": "res(conv3k1:whiten)"}, "layer res1.conv1: init whiten is for the first layer"),
+        ({"layers": "conv25k2p0:whiten"}, "axis of a 3x2x2 patch, so an even number up to 24; got 25"),
+        ({"layers": "conv26k2p0:whiten"}, "so an even number up to 24; got 26"),
+        ({"layers": "conv6d2:whiten"}, "without groups or dilation"),
+        ({"layers": "conv6g3:whiten"}, "without groups or dilation"),
+        ({"layers": "conv6:whiten", "dims": 3}, "is for a 2D conv layer"),
+    ],
+)
+def test_what_cannot_whiten_is_refused(said, error):
+    with pytest.raises(NetworkError) as caught:
+        parameters(NetworkConfig.model_validate(said), SHAPE, 10)
+    assert error in str(caught.value)

@@ -25,6 +25,9 @@ Seeds = Annotated[int | None, typer.Option(help="How many seeds each arm gets (0
 Out = Annotated[Path, typer.Option(help="Where the folder of the study is kept.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Jobs = Annotated[str, typer.Option(help="Runs at once: auto or a number.")]
+NetworkWord = Annotated[
+    str, typer.Argument(metavar="NETWORK", help="A network in the notation, or the name of one, or KEY=VALUE.")
+]
 Beside = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="What a study file could say beside it, such as norm=batch."),
@@ -120,9 +123,7 @@ def init(file: Annotated[Path, typer.Argument(help="The study file to write, suc
 
 @app.command()
 def summary(
-    network: Annotated[
-        str, typer.Argument(metavar="NETWORK", help="A network in the notation, or the name of one, or KEY=VALUE.")
-    ],
+    network: NetworkWord,
     overrides: Beside = None,
     input: ImageShape = None,  # noqa: A002
     classes: Classes = None,
@@ -152,15 +153,13 @@ def recipes(json: Json = False) -> None:
 
 @app.command()
 def engines(
-    network: Annotated[
-        str, typer.Argument(metavar="NETWORK", help="A 2D network in the notation, or the name of one, or KEY=VALUE.")
-    ],
+    network: NetworkWord,
     overrides: Beside = None,
     input: ImageShape = None,  # noqa: A002
     classes: Classes = None,
     json: Json = False,
 ) -> None:
-    """Compare the engine from scratch with torch, layer by layer: results, gradients, times."""
+    """Compare the engine from scratch with torch, layer by layer: results, gradients, times. 2D networks only."""
     from striate.cli import engines as compared
 
     compared.engines([network, *(overrides or [])], input, classes, json)

@@ -84,7 +84,7 @@ def test_a_process_that_ends_in_the_middle_of_a_word_is_a_failed_run(tmp_path, s
     program = tmp_path / "torn"
     program.write_text('#!/bin/sh\nread task\nprintf \'{"kind": "fini\'\n')
     program.chmod(0o755)
-    monkeypatch.setattr("striate.studies.execute.local.sys.executable", str(program))
+    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
     (task,) = make_tasks(tmp_path, *squares, count=1)
     events = list(LocalScheduler(1, 1, "cpu").run([task]))
     assert [event.kind for event in events] == ["started", "failed"]
@@ -97,7 +97,7 @@ def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, mo
     program = tmp_path / "silent"
     program.write_text("#!/bin/sh\nread task\n")
     program.chmod(0o755)
-    monkeypatch.setattr("striate.studies.execute.local.sys.executable", str(program))
+    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
     events = list(LocalScheduler(1, 1, "cpu").run([task]))
     assert [event.kind for event in events] == ["started", "finished"]
     assert read(task.folder).state == "finished"

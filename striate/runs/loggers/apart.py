@@ -10,13 +10,12 @@ import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from typing import Any
 
+from striate.core import children
 from striate.core.errors import StriateError
 from striate.runs import layout
 from striate.runs.files import write_json
@@ -38,16 +37,7 @@ class ApartLogger:
         self._ended = threading.Event()
         self._asked_at: float | None = None  # when the call that is not answered yet was made
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "striate.runs.loggers.child", place],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",
-            # A group of its own: Ctrl-C does not reach it, and what it starts can be killed with it.
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-        )
+        self._process = children.start("striate.runs.loggers.child", place, errors=self._errors)
         self._put({"start": {**vars(about)}})
         self._carrier = threading.Thread(target=self._carry, daemon=True)
         self._carrier.start()

@@ -1,17 +1,16 @@
 """The scheduler of this machine: worker processes, each training one run after another."""
 
 import json
-import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from striate.core import children
 from striate.core.errors import StriateError
 from striate.runs import RunWriter, Summary, read
 from striate.studies.execute.protocol import ENDINGS, Event, Task
@@ -74,17 +73,7 @@ class _Worker:
         self._is_stopping = False
         self._scheduler = scheduler
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
-        # A session of its own, so that Ctrl-C in the terminal reaches only the parent, which asks for a save.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "striate.studies.execute.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",
-            start_new_session=True,
-            # Whatever this process can import, a user's own network among it, the worker can too.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-        )
+        self._process = children.start("striate.studies.execute.worker", errors=self._errors)
         self._reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
         self._reader.start()
 

@@ -36,6 +36,20 @@ class Chain(nn.Sequential):
         return run(self, x)
 
 
+class Scale(nn.Module):
+    """Everything times one number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+    def extra_repr(self) -> str:
+        return f"{self.factor:g}"
+
+
 class Network(Chain):
     """The layers under their names: conv1, conv1_norm, conv1_activation, pool1, ..., fc3."""
 

@@ -25,7 +25,9 @@ Head = Literal["classifier", "gap", "none"]
 _WAYS = ("layers", "family", "torchvision", "import_")
 _NUMBERS = ("conv", "fc", "step", "depth", "block_depth", "filters", "skip")
 # What holds for layers that we build, and has no meaning for a module that somebody else has built.
-_OURS = ("dims", "norm", "norm_groups", "norm_position", "activation", "init", "bias", "zero_bias", "width", "linear")
+_OURS = (
+    "dims", "norm", "norm_groups", "norm_position", "activation", "init", "bias", "zero_bias", "width", "linear", "logit_scale"
+)  # fmt: skip
 
 
 class NetworkConfig(Record):
@@ -90,6 +92,8 @@ class NetworkConfig(Record):
     """What the filters and units of every layer are multiplied with."""
     linear: Flag = False
     """Take out every part that is not linear: activations, max pools (averages instead), norms other than batch."""
+    logit_scale: Number = Field(1.0, gt=0)
+    """What the logits are multiplied with; below 1 the last layer learns more gently, at high learning rates too."""
     head: Head = "classifier"
     """What follows the layers: an fc layer with a unit for each class, the same after averaging each channel, or nothing."""
 

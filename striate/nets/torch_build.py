@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from striate.nets import init, pretrained
-from striate.nets.blocks import Chain, GlobalPool, Network, Permute, Pick, ResidualBlock
+from striate.nets.blocks import Chain, GlobalPool, Network, Permute, Pick, ResidualBlock, Scale
 from striate.nets.freezing import freeze
 from striate.nets.layers import (
     Activate,
@@ -63,7 +63,10 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     if network.is_foreign:
         return pretrained.build(network, input_shape, classes, seed)
     placed = place(network, input_shape, classes)
-    module = Network(_modules(placed), dims=network.dims)
+    modules = _modules(placed)
+    if network.logit_scale != 1:
+        modules["logit_scale"] = Scale(network.logit_scale)
+    module = Network(modules, dims=network.dims)
     initialize(module, placed, seed)
     freeze(module, network.freeze, head={f"{placed[-1].name}.weight", f"{placed[-1].name}.bias"})
     return module

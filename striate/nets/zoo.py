@@ -135,15 +135,16 @@ NETWORKS: dict[str, Named] = {
     ),
     "speedrun": Named(
         config={
-            "layers": "conv24k2p0:bias,gelu conv64 pool batch gelu conv64 batch gelu conv256 pool batch gelu conv256 batch gelu"
-            " conv256 pool batch gelu conv256 batch gelu pool3",
+            "layers": "conv24k2p0:whiten,gelu conv64:dirac pool batch gelu conv64:dirac batch gelu conv256:dirac pool batch gelu"
+            " conv256:dirac batch gelu conv256:dirac pool batch gelu conv256:dirac batch gelu pool3",
             "activation": "none",
             "bias": False,
+            "freeze": "up-to conv1",
+            "logit_scale": 0.1111,
         },
         source=(
             "After the eight-layer network of the public CIFAR-10 speed runs (Jordan, 94% on CIFAR-10 in 3.29 seconds, "
-            "arXiv:2404.00498). Left out: its first layer's weights are set to whiten the images and stay so, its "
-            "norms' scales do not learn, its classifier has no bias, and its output is scaled by 1/9."
+            "arXiv:2404.00498). Other than there, its norms' scales learn, its first layer has no bias, and its classifier has one."
         ),
     ),
     "resnet20-preact": Named(

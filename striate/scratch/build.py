@@ -68,7 +68,10 @@ def build(
     """  # fmt: skip
     check(network, xp.__name__)
     placed = place(network, input_shape, classes)
-    chain = made.Chain("", _Builder(seed, xp, dtype, faster or {}).sequence(placed))
+    layers = _Builder(seed, xp, dtype, faster or {}).sequence(placed)
+    if network.logit_scale != 1:
+        layers.append(made.Scale("logit_scale", network.logit_scale))
+    chain = made.Chain("", layers)
     names = [f"{layer.name}.{key}" for layer in chain.all() for key in layer.parameters]
     known = [layer.name for layer in chain.all() if layer.parameters]
     head = {f"{placed[-1].name}.weight", f"{placed[-1].name}.bias"}

@@ -160,6 +160,20 @@ class Dropout(Layer):
         return dense.dropout(g, trip.take(self.name), self.share)
 
 
+class Scale(Layer):
+    """Everything times one number."""
+
+    def __init__(self, name: str, factor: float) -> None:
+        super().__init__(name)
+        self.factor = factor
+
+    def forward(self, x: Array, trip: Trip) -> Array:
+        return x * self.factor
+
+    def backward(self, g: Array, trip: Trip) -> Array:
+        return g * self.factor
+
+
 class BatchNorm(Layer):
     """In training by the statistics of the batch, of which it keeps running means for evaluation."""
 

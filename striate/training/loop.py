@@ -65,7 +65,7 @@ def step(learner: Learner, feed: Feed, recipe: Recipe, rate: float, batch: Batch
     logits = logits.float()
     loss = loss_of(logits, batch, recipe.label_smoothing)
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("factor", 1.0)
+        group["lr"] = rate
     optimizer.zero_grad()
     loss.backward()
     norm = _gradient_norm(learner, recipe.optimizer.clip)

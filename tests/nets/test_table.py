@@ -142,8 +142,8 @@ def check_either_source(network, image=(4, 8, 8), classes=4):
         assume("more than 1 value" not in str(error))  # torch normalizes no value by itself alone
         raise
     said, seen = rows_of(table(graph)), rows_of(table(run_graph))
-    # Laying out one-pixel logits in a row is the module's affair, and zeros around a map are no layer.
-    extra = {name for name in seen if name == "logits" or name.endswith("_padding")}
+    # Laying out one-pixel logits in a row is the module's affair, and zeros around a map or a number times the logits are no layer.
+    extra = {name for name in seen if name in {"logits", "logit_scale"} or name.endswith("_padding")}
     assert set(said) == set(seen) - extra, set(said) ^ set(seen)
     for name in said:
         assert said[name] == seen[name], f"{name}: {said[name]}\n{seen[name]}"

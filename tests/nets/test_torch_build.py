@@ -39,7 +39,9 @@ def test_a_named_network_learns_and_survives_a_file(name, tmp_path):
     network = NetworkConfig.model_validate(name)
     module, x = build(network, shape, named.classes, seed=0), images(*shape)
     functional.cross_entropy(module(x), torch.tensor([0, 1])).backward()
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in module.parameters())
+    learning = [p for p in module.parameters() if p.requires_grad]
+    assert learning
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in learning)
     weights.save(module, tmp_path / "w.safetensors")
     other = build(network, shape, named.classes, seed=1)
     assert not torch.equal(logits(other, x), logits(module, x))
@@ -222,3 +224,15 @@ def test_rows_and_modules_have_the_same_parameters_layer_by_layer():
             shape = module.get_submodule(row.name).weight.shape
             assert row.weights == math.prod(shape)
             assert row.biases == (10 if row.is_last else 0)
+
+
+@pytest.mark.parametrize("head", ["classifier", "none"])
+def test_the_logits_are_scaled(head):
+    layers = "conv8 pool conv16" if head == "classifier" else "conv8 gap fc10"
+    plain, scaled = (
+        build(NetworkConfig(layers=layers, head=head, logit_scale=scale), (3, 8, 8), 10, seed=0)
+        for scale in (1.0, 0.25)
+    )
+    x = images(3, 8, 8)
+    assert torch.equal(scaled(x), 0.25 * plain(x))
+    assert scaled.state_dict().keys() == plain.state_dict().keys()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-MODULES = ("common", "networks", "plain", "peers", "training_speed", "study_throughput")
+MODULES = ("common", "networks", "plain", "peers", "training_speed", "study_throughput", "engine_speed")
 
 
 @pytest.fixture
@@ -104,3 +104,20 @@ def test_a_contender_is_timed(bench, contender, tmp_path):
         str(FOLDER / "training_speed.py"), contender, json.loads(json.dumps({**config, "network": "A1", "seed": 0}))
     )
     assert found["images_per_second"] > 0
+
+
+@pytest.mark.parametrize("network", ["A1", "D1"])
+def test_the_engines_are_timed_on_one_network(bench, network):
+    from striate.nets import NetworkConfig, parameters
+
+    module, said = bench["engine_speed"].torch_module(network), bench["engine_speed"].NETWORKS[network]
+    theirs = sum(parameter.numel() for parameter in module.parameters())
+    assert theirs == parameters(NetworkConfig(layers=said["layers"]), said["shape"], 10)
+
+
+def test_an_engine_that_is_not_there_is_a_row_with_its_reason(bench):
+    there = [{"speed": 20.0, "megabytes": 64.0}, {"speed": 30.0, "megabytes": 65.0}]
+    torch = [{"speed": 10.0, "megabytes": 1.0}, {"speed": 10.0, "megabytes": 1.0}]
+    row = bench["engine_speed"].row
+    assert row("numpy", there, torch) == ["numpy", "25 (20 to 30)", "2.50 (2.00 to 3.00)", "64 (64 to 65)"]
+    assert row("dezero", [{"failed": "not installed: dezero"}], torch) == ["dezero", "not installed: dezero", "", ""]

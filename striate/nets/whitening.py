@@ -13,8 +13,8 @@ from striate.nets.placing import place
 from striate.nets.sizes import Shape
 from striate.nets.spec import NetworkConfig
 
-# More change the axes in the third digit only.
-IMAGES = 5000
+# 5,000 images of CIFAR-10 and 20,000 others have the same axes (cosines above 0.999), their deviations within 2 %.
+ENOUGH = 5000
 AT_ONCE = 250
 # Added to the variance along each axis, in units of normalized pixels: the last axes hold little but rounding.
 FLOOR = 5e-4
@@ -30,7 +30,7 @@ def whitened(
     first = None if network.is_foreign else place(network, input_shape, classes)[0]
     if first is None or first.init != "whiten" or not first.weight_shape:
         return {}
-    variances, axes = np.linalg.eigh(_covariance(images[:IMAGES], first.weight_shape[2:], mean, std))
+    variances, axes = np.linalg.eigh(_covariance(images, first.weight_shape[2:], mean, std))
     strongest = axes[:, ::-1].T[: first.weight_shape[0] // 2]
     # An axis has no sign of its own, and LAPACK's choice is no promise.
     strongest = strongest * np.sign(strongest[np.arange(len(strongest)), np.abs(strongest).argmax(1)])[:, None]

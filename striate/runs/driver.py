@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 from striate.core.errors import RunError, StriateError, TrainingError
 from striate.data import Dataset, Part, Splits, load, mean_std, split
-from striate.nets.whitening import whitened
+from striate.nets.whitening import ENOUGH, whitened
 from striate.recipes import plateau, reason_to_stop
 from striate.runs import layout
 from striate.runs.engine import DivergedError, Engine, Evaluation
@@ -63,8 +63,10 @@ class Setting:
     @cached_property
     def whitened(self) -> dict[str, np.ndarray]:
         """The initial weights that are made of the training images, by name."""
-        data = self.dataset
-        shape, images = (data.channels, data.height, data.width), self.splits.part("train").images
+        data, rows = self.dataset, self.splits.train
+        # Spread over all rows, which may lie class by class.
+        images = data.train.images[rows[:: max(1, len(rows) // ENOUGH)][:ENOUGH]]
+        shape = (data.channels, data.height, data.width)
         return whitened(self.job.network, shape, len(data.classes), images, self.mean, self.std)
 
 

@@ -1,6 +1,6 @@
 """Images a second and peak memory of training by hand in NumPy, in PyTorch, and in other NumPy code, on A1 and D1.
 
-    python benchmarks/engine_speed.py [--networks A1 D1] [--rounds 5] [--seconds 6]
+    python benchmarks/engine_speed.py [--networks A1 D1] [--rounds 3] [--seconds 6]
 
 The same networks on the same kind of batches, float32: A1 with SGD and 64 images, D1 with Adam and 128. PyTorch is eager, as
 a user writes it, in its usual layout and in channels-last. Each contender is a process of its own, and they take turns round by
@@ -200,11 +200,18 @@ def child(contender: str, config: dict[str, Any]) -> dict[str, Any]:
 def row(contender: str, runs: list[dict[str, Any]], base: list[dict[str, Any]]) -> list[str]:
     """A contender's line; each round is compared with torch's of that round."""
     pairs = [(run, other) for run, other in zip(runs, base, strict=False) if "speed" in run and "speed" in other]
+    failed = "; ".join(sorted({run["failed"] for run in runs if "failed" in run}))
     if not pairs:
-        return [contender, "; ".join(sorted({run.get("failed", "torch failed") for run in runs})), "", ""]
+        return [contender, "0", failed or "nothing to compare it with", "", ""]
     speeds = common.spread([run["speed"] for run, _ in pairs])
     ratios = common.spread([run["speed"] / other["speed"] for run, other in pairs], 4 if contender in OTHERS else 2)
-    return [contender, speeds, ratios, common.spread([run["megabytes"] for run, _ in pairs])]
+    return [
+        contender,
+        str(len(pairs)),
+        f"{speeds} {failed}".strip(),
+        ratios,
+        common.spread([run["megabytes"] for run, _ in pairs]),
+    ]
 
 
 def main() -> None:
@@ -224,7 +231,7 @@ def main() -> None:
                 found[contender].append(common.apart(__file__, contender, config))
                 print(f"{network}, round {number}, {contender}: {found[contender][-1]}", file=sys.stderr, flush=True)
         print(f"\n{network}, {options.rounds} rounds of {options.seconds:g} s; median (lowest to highest)\n")
-        columns = ["", "images/s", "ratio to torch", "peak memory MB"]
+        columns = ["", "n", "images/s", "ratio to torch", "peak memory MB"]
         common.print_table(columns, [row(contender, runs, found[TORCH[0]]) for contender, runs in found.items()])
     print(f"\n{common.machine()}")
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 from striate.core.errors import NetworkError
 from striate.nets.layers import Activate, Activation, AveragePool, Conv, Norm, Normalize, Own, Pool
 from striate.nets.placed import Placed
+from striate.nets.sizes import text
 from striate.nets.spec import NetworkConfig
 
 
 def settle(placed: Placed, own: Own, network: NetworkConfig) -> Placed:
     """With what the layer says for itself, or else the network."""
     groups = own.norm_groups or network.norm_groups
+    chosen = own.init or network.init
+    if chosen == "dirac" and isinstance(placed.layer, Conv) and placed.layer.groups > 1:
+        raise NetworkError("init dirac is for conv layers without groups; say another one here, as in :default")
     wanted: Norm = own.norm or network.norm
     if wanted == "instance" and len(placed.output_shape) == 1:
         wanted = "none"  # a feature is a map of one pixel, and minus its own mean it is 0
@@ -25,7 +29,7 @@ def settle(placed: Placed, own: Own, network: NetworkConfig) -> Placed:
         norm_first=(own.norm_position or network.norm_position) == "before",
         activation=activation,
         bias=network.bias if own.bias is None else own.bias,
-        init=own.init or network.init,
+        init=chosen,
         zero_bias=network.zero_bias if own.zero_bias is None else own.zero_bias,
         taken_out=taken,
     )
@@ -73,11 +77,15 @@ def check_whitening(placed: Sequence[Placed]) -> None:
     layer, axes = first.layer, math.prod(first.weight_shape[1:])
     if not isinstance(layer, Conv) or layer.groups > 1 or layer.dilation != 1 or len(first.input_shape) != 3:
         raise NetworkError(f"layer {first.name}: init whiten is for a 2D conv layer without groups or dilation")
-    if layer.filters % 2 or layer.filters > 2 * axes:
-        patch = "x".join(map(str, first.weight_shape[1:]))
+    if any(side > image for side, image in zip(first.weight_shape[2:], first.input_shape[1:], strict=True)):
         raise NetworkError(
-            f"layer {first.name}: init whiten makes two filters for each axis of a {patch} patch, so an even number up to"
-            f" {2 * axes}; got {layer.filters}"
+            f"layer {first.name}: init whiten needs patches of the image, and a kernel of {text(first.weight_shape[2:])} is larger"
+            f" than {text(first.input_shape[1:])}; take a smaller one"
+        )
+    if layer.filters % 2 or layer.filters > 2 * axes:
+        raise NetworkError(
+            f"layer {first.name}: init whiten makes two filters for each axis of a {text(first.weight_shape[1:])} patch, so an"
+            f" even number up to {2 * axes}; got {layer.filters}"
         )
 
 

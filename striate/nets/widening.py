@@ -7,13 +7,14 @@ from striate.nets.spec import NetworkConfig
 
 
 def widened(layers: Sequence[Layer], network: NetworkConfig) -> tuple[Layer, ...]:
-    """Every layer with `width` times its filters or units; the last gives the logits and keeps its own."""
+    """Every layer with `width` times its filters or units; one that whitens, and the last, which gives the logits, keep their own."""
     wide = [_wide(layer, network.width) for layer in layers]
     return tuple(wide if network.head != "none" else [*wide[:-1], layers[-1]])
 
 
 def _wide(layer: Layer, width: float) -> Layer:
-    if width == 1:
+    is_of_the_images = isinstance(layer, Conv) and layer.own.init == "whiten"  # its filters are as many as the axes
+    if width == 1 or is_of_the_images:
         return layer
     match layer:
         case Conv():

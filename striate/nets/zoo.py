@@ -144,7 +144,8 @@ NETWORKS: dict[str, Named] = {
         },
         source=(
             "After the eight-layer network of the public CIFAR-10 speed runs (Jordan, 94% on CIFAR-10 in 3.29 seconds, "
-            "arXiv:2404.00498). Other than there, its norms' scales learn, its first layer has no bias, and its classifier has one."
+            "arXiv:2404.00498), for color images. Among what differs: its norms' scales learn, its first layer has no bias, and"
+            " its classifier has one."
         ),
     ),
     "resnet20-preact": Named(

@@ -101,7 +101,11 @@ def network(study: Study) -> str:
     norm = "no normalization" if spec.norm == "none" else f"{spec.norm} normalization"
     heads = {"classifier": "and a classifier", "gap": "and global average pooling with a classifier"}
     head = f"{heads[spec.head]} on top" if spec.head in heads else "and no classifier of its own"
-    return f"{spec.title}; {norm}, {spec.activation} after each conv and fc layer, {head}"
+    own = [
+        *_where(None if spec.freeze == "none" else spec.freeze, "frozen: {}"),
+        *_where(None if spec.logit_scale == 1 else spec.logit_scale, "logits times {}"),
+    ]
+    return "; ".join([f"{spec.title}; {norm}, {spec.activation} after each conv and fc layer, {head}", *own])
 
 
 def recipe(spec: Recipe) -> str:

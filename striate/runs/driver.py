@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from types import MappingProxyType
+from typing import Any, TypedDict
 
 import numpy as np
 from safetensors.numpy import save
 
 from striate.core.errors import RunError, StriateError, TrainingError
 from striate.data import Dataset, Part, Splits, load, mean_std, split
-from striate.nets.whitening import ENOUGH, whitened
+from striate.nets.whitening import whitened
 from striate.recipes import plateau, reason_to_stop
 from striate.runs import layout
 from striate.runs.engine import DivergedError, Engine, Evaluation
@@ -63,15 +64,13 @@ class Setting:
     @cached_property
     def whitened(self) -> dict[str, np.ndarray]:
         """The initial weights that are made of the training images, by name."""
-        data, rows = self.dataset, self.splits.train
-        # Spread over all rows, which may lie class by class.
-        images = data.train.images[rows[:: max(1, len(rows) // ENOUGH)][:ENOUGH]]
-        shape = (data.channels, data.height, data.width)
-        return whitened(self.job.network, shape, len(data.classes), images, self.mean, self.std)
+        data, shape = self.dataset, (self.dataset.channels, self.dataset.height, self.dataset.width)
+        images, rows = data.train.images, self.splits.train
+        return whitened(self.job.network, shape, len(data.classes), images, rows, self.mean, self.std)
 
 
 class Settings(TypedDict, total=False):
-    """What every door of an engine takes beside the job and its folder."""
+    """What every door of an engine takes beside the job and its folder, and hands to `drive`."""
 
     dataset: Dataset  # the job's images, where they are loaded already
     threads: int | None  # a resumed run keeps the number that it began with, for the same bits
@@ -86,30 +85,41 @@ class Settings(TypedDict, total=False):
 MakeEngine = Callable[[Setting, int | None], Engine]
 
 
-def drive(job: Job, folder: Path, make_engine: MakeEngine, **settings: Unpack[Settings]) -> Summary | None:
+def drive(
+    job: Job,
+    folder: Path,
+    make_engine: MakeEngine,
+    *,
+    dataset: Dataset | None = None,
+    threads: int | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    loggers: Sequence[str] = (),
+    note: Callable[[str], None] = say,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+) -> Summary | None:
     """Train `job` into `folder`, or go on with it; None when `should_stop` said so before the end.
 
     Raises:
         TrainingError: when the images are not those that the job names.
         StriateError: whatever else is the user's to mend. The summary then says `failed` and why, and the log has the traceback.
     """
-    with RunWriter(folder, job, settings.get("loggers", ()), settings.get("note", say)) as writer:
+    with RunWriter(folder, job, loggers, note) as writer:
         before = read(folder)
         if before.is_result:
             if before.state == "finished":
                 writer.path(layout.CHECKPOINT).unlink(missing_ok=True)  # a kill may have come between the two
             return Summary.model_validate(before.summary)
         try:
-            dataset = settings.get("dataset") or load(job.data)
+            dataset = dataset or load(job.data)
             if dataset.digest != job.digest:
                 raise TrainingError(
                     f"the images of '{dataset.name}' are not those that this run was planned with; they changed meanwhile"
                 )
             splits = split(dataset, job.data.validation, job.seed)
             setting = Setting(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
-            engine = make_engine(setting, before.environment.get("threads") or settings.get("threads"))
-            writer.environment({**engine.environment(), **settings.get("facts", {})})
-            report, should_stop = settings.get("report", _nothing), settings.get("should_stop", _never)
+            engine = make_engine(setting, before.environment.get("threads") or threads)
+            writer.environment({**engine.environment(), **facts})
             return Driver(setting, writer, engine).run(report, should_stop)
         except Exception as error:
             # Out of memory is an exception too; whatever it was, the folder says so and the next attempt starts from the last save.
@@ -338,14 +348,6 @@ class _Reporter:
                 validation_accuracy=driver.rows[-1]["validation_accuracy"] if driver.rows else None,
             )
         )
-
-
-def _nothing(progress: Progress) -> None:
-    del progress
-
-
-def _never() -> bool:
-    return False
 
 
 def _note_failure(writer: RunWriter, error: Exception) -> None:

@@ -14,6 +14,7 @@ from striate.data import Dataset, Part, batches
 from striate.nets import NetworkConfig
 from striate.nets.freezing import learning
 from striate.nets.torch_build import build
+from striate.nets.weights import put
 from striate.recipes import Recipe
 from striate.runs.driver import Setting
 from striate.runs.engine import Course, Evaluation, Look
@@ -40,7 +41,8 @@ def begin(
     """A network at its first step, `weights` in place of those that the seed draws."""
     shape = (dataset.channels, dataset.height, dataset.width)
     module = build(network, shape, len(dataset.classes), seed)
-    module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
+    if weights:
+        module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
     module = move(module, setup)
     optimizer = optimizers.build(recipe.optimizer, learning(module))
     average = None if recipe.ema is None else Average(module, recipe.ema)
@@ -112,7 +114,7 @@ class TorchEngine:
         self.learner.best = self.learner.weights()
 
     def use_best(self) -> None:
-        self.learner.module.load_state_dict(self.learner.best)
+        put(self.learner.module, self.learner.best, "the best weights")
 
     def is_sound(self) -> bool:
         return all(bool(torch.isfinite(tensor).all()) for tensor in self.learner.module.state_dict().values())

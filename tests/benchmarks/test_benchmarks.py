@@ -119,5 +119,13 @@ def test_an_engine_that_is_not_there_is_a_row_with_its_reason(bench):
     there = [{"speed": 20.0, "megabytes": 64.0}, {"speed": 30.0, "megabytes": 65.0}]
     torch = [{"speed": 10.0, "megabytes": 1.0}, {"speed": 10.0, "megabytes": 1.0}]
     row = bench["engine_speed"].row
-    assert row("numpy", there, torch) == ["numpy", "25 (20 to 30)", "2.50 (2.00 to 3.00)", "64 (64 to 65)"]
-    assert row("dezero", [{"failed": "not installed: dezero"}], torch) == ["dezero", "not installed: dezero", "", ""]
+    assert row("numpy", there, torch) == ["numpy", "2", "25 (20 to 30)", "2.50 (2.00 to 3.00)", "64 (64 to 65)"]
+    assert row("dezero", [{"failed": "not installed: dezero"}], torch) == [
+        "dezero",
+        "0",
+        "not installed: dezero",
+        "",
+        "",
+    ]
+    once = [there[0], {"failed": "torn"}]
+    assert row("numpy", once, torch)[1:4] == ["1", "20 (20 to 20) torn", "2.00 (2.00 to 2.00)"]

@@ -20,7 +20,7 @@ FILES = {
     "final.safetensors",
     "predictions.npz",
 }
-# Augmentation, mixing, dropout, averages, a rate that depends on the past, views at the end.
+# Augmentation, mixing, dropout, averages, a rate that depends on the past, views at the end, a first layer made of the images.
 MUCH = {
     "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9, "nesterov": True},
     "augment": {"flip": "alternate", "crop": 2, "cutout": 3, "mixup": 0.5},
@@ -28,6 +28,9 @@ MUCH = {
     "ema": 0.9,
     "label_smoothing": 0.1,
     "test_time": "flip+shift",
+    "network": NetworkConfig(
+        layers="conv8k2p0:whiten pool drop0.2 fc16", norm="batch", freeze="up-to conv1", logit_scale=0.5
+    ),
 }
 
 
@@ -60,11 +63,15 @@ class EngineContract:
         job = self.job(dataset, epochs=1, ema=0.9, network=network)
         assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
         splits = split(dataset, job.data.validation, job.seed)
-        images = splits.part("train").images
+        images = dataset.train.images
         shape = (dataset.channels, dataset.height, dataset.width)
-        wanted = whitened(network, shape, len(dataset.classes), images, *mean_std(dataset.train.images, splits.train))
+        wanted = whitened(network, shape, len(dataset.classes), images, splits.train, *mean_std(images, splits.train))
         final = load_file(tmp_path / "final.safetensors")
         assert np.array_equal(final["conv1.weight"], wanted["conv1.weight"])
+
+    def test_a_word_that_the_door_does_not_know_is_refused(self, train, tmp_path, dataset):
+        with pytest.raises(TypeError, match="thread"):
+            train(self.job(dataset), tmp_path, dataset=dataset, thread=1)
 
     @pytest.mark.parametrize("steps", [1, 7, 12])
     @pytest.mark.parametrize("settings", [{}, MUCH], ids=["little", "much"])

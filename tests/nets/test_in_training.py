@@ -47,6 +47,20 @@ def test_what_is_frozen_stays_and_the_rest_learns(said, frozen, dataset, tmp_pat
     assert changed == {name.partition(".")[0] for name in before} - frozen
 
 
+def test_a_module_that_minds_its_version_is_stopped_taken_up_and_judged(tmp_path):
+    """torchvision's MNASNet refuses weights without the versions of its layers."""
+    rng = np.random.default_rng(0)
+    parts = (Part(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % 3) for n in (60, 30))
+    dataset = Dataset("noise", ("a", "b", "c"), next(parts), None, next(parts), "d" * 64)
+    network = NetworkConfig(torchvision="mnasnet0_5")
+    recipe = Recipe.model_validate({"epochs": 2, "batch_size": 27})
+    job = Job(data=DataConfig(source="noise"), digest=dataset.digest, network=network, recipe=recipe, seed=0)
+    left = iter([False] * 3)
+    options = {"dataset": dataset, "device": "cpu", "threads": 1}
+    assert train(job, tmp_path, **options, should_stop=lambda: next(left, True)) is None
+    assert train(job, tmp_path, **options).state == "finished"
+
+
 @pytest.mark.gpu
 def test_initial_weights_are_the_same_on_a_gpu():
     """They are drawn by NumPy and copied, never drawn on the device."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from striate.core.errors import NetworkError
 from striate.nets import NetworkConfig, init
 from striate.nets.torch_build import build
 
@@ -131,3 +132,8 @@ def test_a_permutation_is_one_and_is_decided_by_its_number():
     assert all(sorted(order) == list(range(1000)) for order in orders)
     assert not np.array_equal(*orders)
     assert np.array_equal(orders[0], init.permutation(0, 1000))
+
+
+def test_dirac_is_not_for_groups():
+    with pytest.raises(NetworkError, match="layer conv1: init dirac is for conv layers without groups"):
+        build(NetworkConfig(layers="conv6g3:dirac"), (3, 8, 8), 10, 0)

@@ -26,7 +26,7 @@ def outputs(layers, images, weights=None):
     mean, std = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
     network = NetworkConfig(layers=layers, bias=False, activation="none")
     module = build(network, SHAPE, 10, 0)
-    found = whitened(network, SHAPE, 10, images, mean, std) if weights is None else weights
+    found = whitened(network, SHAPE, 10, images, np.arange(len(images)), mean, std) if weights is None else weights
     assert not module.load_state_dict({name: torch.from_numpy(w) for name, w in found.items()}, strict=False)[1]
     x = torch.from_numpy(((images / 255 - mean) / std).transpose(0, 3, 1, 2)).float()
     with torch.no_grad():
@@ -52,19 +52,57 @@ def test_other_filters_are_found_not_to_whiten(images):
     assert not whitens(outputs("conv24k2p0:orthogonal", images, weights={}))
 
 
-def test_the_axes_are_of_the_images_alone_and_have_a_fixed_sign(images):
-    network = NetworkConfig(layers="conv24k2p0:whiten")
-    one, other = (
-        whitened(network, SHAPE, 10, given, np.full(3, 0.5), np.full(3, 0.2)) for given in (images, images[::-1])
-    )
-    (weight,), (again,) = one.values(), other.values()
+def made(images, rows=None, layers="conv24k2p0:whiten"):
+    rows = np.arange(len(images)) if rows is None else rows
+    return whitened(NetworkConfig(layers=layers), SHAPE, 10, images, rows, np.full(3, 0.5), np.full(3, 0.2))
+
+
+def test_an_axis_has_the_sign_that_its_largest_number_is_positive(images):
+    (weight,) = made(images).values()
+    half = weight[:12].reshape(12, -1)
+    assert (half[np.arange(12), np.abs(half).argmax(1)] > 0).all()
     assert weight.dtype == np.float32
-    assert np.allclose(weight, again, rtol=1e-3, atol=1e-3)
+
+
+def test_only_the_training_rows_are_looked_at(images):
+    noise = np.random.default_rng(1).integers(0, 256, images.shape, np.uint8)
+    both = np.concatenate([noise, images])
+    (wanted,), (found,) = made(images).values(), made(both, np.arange(len(noise), len(both))).values()
+    assert np.allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_rows_that_lie_class_by_class_are_all_looked_at(images, monkeypatch):
+    """Of so many images a part is enough, but a part of every class."""
+    flat = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None, None], 12, 1).repeat(10, 2).repeat(3, 3)
+    both = np.concatenate([images, np.repeat(flat, 3, 0)])
+
+    def strongest(rows):
+        return np.linalg.norm(*[weight[0] for weight in made(both, rows).values()])
+
+    wanted = strongest(np.arange(len(both)))
+    monkeypatch.setattr("striate.nets.whitening.ENOUGH_PIXELS", 300 * 12 * 10)
+    assert strongest(np.arange(len(both))) == pytest.approx(wanted, rel=0.1)
+    assert strongest(np.arange(300)) != pytest.approx(wanted, rel=0.2)
+
+
+def test_the_size_of_a_chunk_is_of_no_account(images, monkeypatch):
+    (whole,) = made(images).values()
+    monkeypatch.setattr("striate.nets.whitening.AT_ONCE", 5000)
+    (parts,) = made(images).values()
+    assert np.allclose(parts, whole, rtol=1e-5, atol=1e-6)
 
 
 def test_without_one_there_is_nothing_to_set(images):
-    assert whitened(NetworkConfig(layers="conv24k2p0"), SHAPE, 10, images, np.zeros(3), np.ones(3)) == {}
-    assert whitened(NetworkConfig(torchvision="resnet18"), SHAPE, 10, images, np.zeros(3), np.ones(3)) == {}
+    assert made(images, layers="conv24k2p0") == {}
+    foreign = NetworkConfig(torchvision="resnet18")
+    assert whitened(foreign, SHAPE, 10, images, np.arange(9), np.zeros(3), np.ones(3)) == {}
+
+
+@pytest.mark.parametrize("width", [0.3, 2])
+def test_a_wider_network_has_the_same_first_layer(width):
+    found = build(NetworkConfig.model_validate({"layers": "speedrun", "width": width}), (3, 32, 32), 10, 0)
+    assert found.get_submodule("conv1").out_channels == 24
+    assert found.get_submodule("conv2").out_channels == round(64 * width)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +116,7 @@ def test_without_one_there_is_nothing_to_set(images):
         ({"layers": "conv6d2:whiten"}, "without groups or dilation"),
         ({"layers": "conv6g3:whiten"}, "without groups or dilation"),
         ({"layers": "conv6:whiten", "dims": 3}, "is for a 2D conv layer"),
+        ({"layers": "conv6k(3,11):whiten"}, "a kernel of 3x11 is larger than 12x10; take a smaller one"),
     ],
 )
 def test_what_cannot_whiten_is_refused(said, error):

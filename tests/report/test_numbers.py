@@ -8,6 +8,7 @@ from scipy import stats
 
 from striate.report import curves, draw, figures, limits, sections, setting
 from striate.studies.results import Results
+from striate.studies.study import Study
 from tests.report import folders
 from tests.report.reading import Page
 
@@ -199,3 +200,10 @@ def test_the_recipe_s_sentence_names_each_kind_of_augmentation():
         value = 3 if key in ("crop", "cutout") else 0.25
         said = setting.recipe(Recipe(augment={key: value}))
         assert f"{value:g}" in said.split(";")[-1], said
+
+
+def test_a_network_that_is_frozen_or_scaled_says_so():
+    study = Study(question="q", data="digits", network="speedrun")
+    said = setting.network(study)
+    assert said.endswith("and a classifier on top; frozen: up-to conv1; logits times 0.1111")
+    assert "frozen" not in setting.network(study.replace(network=study.network.replace(freeze="none", logit_scale=1.0)))

@@ -120,6 +120,14 @@ def test_every_layer_follows_torch(layers, threads):
     np.testing.assert_allclose(parts[0].logits(images), theirs, rtol=0, atol=1e-8)
 
 
+def test_scaled_logits_over_a_frozen_layer_follow_torch():
+    said = {"layers": "conv4:dirac pool conv8 fc6", "freeze": "up-to conv1", "logit_scale": 0.25}
+    parts = both(said, OPTIMIZERS[1])
+    losses = follow(*parts, steps=6)
+    np.testing.assert_allclose(losses[:, 0], losses[:, 1], rtol=0, atol=1e-8)
+    assert_same_weights(*parts[:2], 1e-8)
+
+
 @pytest.mark.parametrize("layers", SMALL)
 def test_every_layer_follows_torch_by_the_standard_alone(layers):
     pytest.importorskip("array_api_strict")

@@ -40,7 +40,7 @@ def test_both_engines_make_the_same_run(tmp_path, settings):
     )  # no dropout: its numbers are torch's own
     runs = {}
     for engine, train in (("torch", by_torch), ("numpy", by_hand)):
-        job = make_job(dataset, engine=engine, precision="float32", epochs=2, network=network, **settings)
+        job = make_job(dataset, **{**settings, "network": network}, engine=engine, precision="float32", epochs=2)
         train(job, tmp_path / engine, dataset=dataset, threads=1)
         runs[engine] = read(tmp_path / engine)
     for a, b in zip(runs["torch"].metrics, runs["numpy"].metrics, strict=True):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from striate.nets import init, pretrained
-from striate.nets.blocks import Chain, GlobalPool, Network, Permute, Pick, ResidualBlock, Scale
+from striate.nets.blocks import Chain, Flatten, GlobalPool, Network, Permute, Pick, ResidualBlock, Scale
 from striate.nets.freezing import freeze
 from striate.nets.layers import (
     Activate,
@@ -20,12 +20,12 @@ from striate.nets.layers import (
     Conv,
     Dense,
     Dropout,
-    Flatten,
     Normalize,
     Pool,
     Residual,
     per_axis,
 )
+from striate.nets.layers import Flatten as FlattenLayer
 from striate.nets.layers import GlobalPool as GlobalPoolLayer
 from striate.nets.layers import Pick as PickLayer
 from striate.nets.placed import Placed
@@ -99,7 +99,7 @@ def _modules(placed: tuple[Placed, ...]) -> dict[str, nn.Module]:
             ordered = after.items() if one.norm_first else reversed(after.items())
             made |= {key: module for key, module in ordered if module is not None}
         if one.is_last and len(one.output_shape) > 1:
-            made["logits"] = nn.Flatten()
+            made["logits"] = Flatten()
     return made
 
 
@@ -121,8 +121,8 @@ def _module(one: Placed) -> nn.Module:
             return Pick(per_axis(layer.size, axes))
         case GlobalPoolLayer():
             return GlobalPool()
-        case Flatten():
-            return nn.Flatten() if layer.permutation is None else Permute(layer.permutation, one.output_shape[0])
+        case FlattenLayer():
+            return Flatten() if layer.permutation is None else Permute(layer.permutation, one.output_shape[0])
         case Dense():
             return nn.Linear(one.input_shape[0], layer.units, bias=one.bias)
         case Dropout():

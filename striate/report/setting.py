@@ -99,13 +99,13 @@ def network(study: Study) -> str:
     if spec.is_foreign:
         return f"{spec.title}, {'with' if spec.pretrained else 'without'} pretrained weights, frozen: {spec.freeze}"
     norm = "no normalization" if spec.norm == "none" else f"{spec.norm} normalization"
+    activation = "no activation" if spec.activation == "none" else spec.activation
     heads = {"classifier": "and a classifier", "gap": "and global average pooling with a classifier"}
     head = f"{heads[spec.head]} on top" if spec.head in heads else "and no classifier of its own"
-    own = [
-        *_where(None if spec.freeze == "none" else spec.freeze, "frozen: {}"),
-        *_where(None if spec.logit_scale == 1 else spec.logit_scale, "logits times {}"),
-    ]
-    return "; ".join([f"{spec.title}; {norm}, {spec.activation} after each conv and fc layer, {head}", *own])
+    # The rest as the study file says it: whatever is not as usual. A family's numbers are in the title.
+    told = {"layers", "family", *spec.numbers, "norm", "activation", "head"}
+    own = [f"{key} {value(item)}" for key, item in spec.model_dump(exclude_defaults=True).items() if key not in told]
+    return "; ".join([f"{spec.title}; {norm}, {activation} after each conv and fc layer, {head}", *own])
 
 
 def recipe(spec: Recipe) -> str:

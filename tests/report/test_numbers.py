@@ -202,8 +202,13 @@ def test_the_recipe_s_sentence_names_each_kind_of_augmentation():
         assert f"{value:g}" in said.split(";")[-1], said
 
 
-def test_a_network_that_is_frozen_or_scaled_says_so():
-    study = Study(question="q", data="digits", network="speedrun")
-    said = setting.network(study)
-    assert said.endswith("and a classifier on top; frozen: up-to conv1; logits times 0.1111")
-    assert "frozen" not in setting.network(study.replace(network=study.network.replace(freeze="none", logit_scale=1.0)))
+def test_a_network_says_all_that_is_not_as_usual():
+    said = setting.network(Study(question="q", data="digits", network={"layers": "speedrun", "width": 0.25}))
+    assert said.endswith(
+        "; no normalization, no activation after each conv and fc layer, and a classifier on top;"
+        " freeze up-to conv1; bias no; width 0.25; logit_scale 0.1111"
+    )
+    plain = setting.network(Study(question="q", data="digits", network="conv8"))
+    assert plain == "conv8; no normalization, relu after each conv and fc layer, and a classifier on top"
+    family = setting.network(Study(question="q", data="digits", network={"family": "stack", "conv": 1}))
+    assert family == f"conv100 pool; {plain.partition('; ')[2]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class NamedRecipe:
     """One recipe with its source and the accuracy it was seen to reach (network, data, seeds, machine)."""
 

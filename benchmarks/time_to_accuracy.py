@@ -1,9 +1,10 @@
 """How long a network trains until it has an accuracy on the test images: CIFAR-10, recipe `fast`.
 
-    python benchmarks/time_to_accuracy.py [DATA] [--network speedrun] [--targets 88.2 93.6] [--rounds 3] [KEY=VALUE ...]
+    python benchmarks/time_to_accuracy.py [DATA] [--network speedrun] [--targets 88.2 93.6] [--validation 0.1] [--rounds 3]
+        [KEY=VALUE ...]
 
-Each round is one seed in a process of its own, with all the threads of the machine, on nine tenths of the training
-images (a tenth is validation). Two times are given for each target: until the end of the first epoch after which the
+Each round is one seed in a process of its own, with all the threads of the machine. A share of the training images is
+validation and not trained on; the public speed runs, which keep none apart, train on all of them. Two times are given for each target: until the end of the first epoch after which the
 network as it stands has it (each epoch's test accuracy is watched for this), and the whole run's, if its final
 accuracy has it (views averaged as the recipe says). The first counts training and evaluation; the second is the clock's from
 the images in memory to the last file, the looks at the test images among it.
@@ -34,7 +35,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     recipe = files.Document({"base": config["recipe"]}, "the command line")
     for text in config["overrides"]:
         recipe = files.override(recipe, Recipe, dict([files.assignment(text)]), "on the command line")
-    data = DataConfig(source=config["data"], limit=config["limit"])
+    data = DataConfig(source=config["data"], limit=config["limit"], validation=config["validation"])
     dataset = load(data)
     job = Job(
         data=data,
@@ -85,11 +86,12 @@ def main() -> None:
     arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe: epochs=6")
     arguments.add_argument("--network", default="speedrun", help="a name, the notation, or {layers: ..., norm: ...}")
     arguments.add_argument("--recipe", default="fast")
+    arguments.add_argument("--validation", type=float, default=0.1, metavar="SHARE", help="not trained on")
     arguments.add_argument("--targets", type=float, nargs="+", default=[88.2, 93.6])
     options = arguments.parse_intermixed_args()
     if options.child:
         serve(lambda: run(json.loads(options.child[1])))
-    config = {name: getattr(options, name) for name in ("data", "network", "recipe", "limit", "overrides")}
+    config = {name: getattr(options, name) for name in ("data", "network", "recipe", "limit", "validation", "overrides")}
     rounds = []
     for seed in range(options.rounds):
         found = apart(__file__, "striate", {**config, "seed": seed})
@@ -98,7 +100,8 @@ def main() -> None:
             sys.exit(f"seed {seed}: {found['failed']}")
         rounds.append(found)
     said = " ".join([options.recipe, *options.overrides])
-    print(f"{options.network}, recipe {said}, {options.rounds} seeds, {options.limit or 'all'} training images")
+    print(f"{options.network}, recipe {said}, {options.rounds} seeds, {options.limit or 'all'} training images,")
+    print(f"{options.validation:g} of them for validation")
     print(f"{machine()}\n")
     for name, key in (("final test accuracy %", "final"), ("images/s", "images_per_second")):
         print(f"{name}: {spread([found[key] for found in rounds], 2 if key == 'final' else 0)}")

@@ -13,7 +13,7 @@ class AugmentConfig(Record):
     flip: Flag | Literal["alternate"] = False
     """Mirror half of the images, left to right; `alternate`: a random half in the first epoch, then each image in every second epoch."""
     crop: Whole = Field(0, ge=0, le=1000)
-    """Shift by up to so many pixels each way; black comes in at the edges."""
+    """Shift by up to so many pixels each way, fewer than the image has; black comes in at the edges."""
     rotate: Number = Field(0, ge=0, le=180)
     """Turn by up to so many degrees each way; black outside."""
     scale: Number = Field(0, ge=0, lt=1)

@@ -263,6 +263,11 @@ def test_the_plan_lists_each_run_once(study_file, tmp_path):
             "conv4 pool pool pool pool fc8",
             "arm 'plain' on squares (1x8x8): layer pool4: a 2-wide kernel does not fit the 4x1x1 map",
         ),
+        (
+            "epochs: 2",
+            "epochs: 2\n  augment: {crop: 8}",
+            "arm 'plain' on squares (1x8x8): recipe.augment.crop: must be less than 8, the images' side, got 8",
+        ),
         ("data: squares.npz", "data: gone.npz", "gone.npz"),
     ],
 )

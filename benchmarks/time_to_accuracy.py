@@ -4,10 +4,11 @@
         [KEY=VALUE ...]
 
 Each round is one seed in a process of its own, with all the threads of the machine. A share of the training images is
-validation and not trained on; the public speed runs, which keep none apart, train on all of them. Two times are given for each target: until the end of the first epoch after which the
-network as it stands has it (each epoch's test accuracy is watched for this), and the whole run's, if its final
-accuracy has it (views averaged as the recipe says). The first counts training and evaluation; the second is the clock's from
-the images in memory to the last file, the looks at the test images among it.
+validation and not trained on; the public speed runs, which keep none apart, train on all of them. Two times are given
+for each target: until the end of the first epoch after which the network as it stands has it (each epoch's test
+accuracy is watched for this), and the whole run's, if its final accuracy has it (views averaged as the recipe says).
+The first counts training and evaluation; the second is the clock's from the images in memory to the last file, the
+looks at the test images among it.
 """
 
 import json
@@ -91,7 +92,9 @@ def main() -> None:
     options = arguments.parse_intermixed_args()
     if options.child:
         serve(lambda: run(json.loads(options.child[1])))
-    config = {name: getattr(options, name) for name in ("data", "network", "recipe", "limit", "validation", "overrides")}
+    config = {
+        name: getattr(options, name) for name in ("data", "network", "recipe", "limit", "validation", "overrides")
+    }
     rounds = []
     for seed in range(options.rounds):
         found = apart(__file__, "striate", {**config, "seed": seed})

@@ -66,19 +66,15 @@ class LoadedStudy:
             StudyError: when another process runs this study.
             MissingExtra: when a logger's package is not installed.
         """
-        from striate.studies.execute.machine import local_scheduler
-
-        self.check_engines(device)
         check_installed(self.study.log)
         plan = self.plan()
         notes: set[str] = set()
-        scheduler = scheduler or local_scheduler(plan, jobs, device)
-        with self._locked():
+        with self._looked_at(plan, jobs, device, scheduler) as chosen, self._locked():
             self._write_study(plan)
             on_plan(plan)
             tasks = [Task(run.label, run.job, run.folder, self.study.log) for run in plan.missing]
             # Closed whatever happens: no run may go on after the lock is released.
-            with contextlib.closing(scheduler.run(tasks, should_stop)) as events:
+            with contextlib.closing(chosen.run(tasks, should_stop)) as events:
                 for event in events:
                     if on_event:
                         on_event(event)
@@ -97,8 +93,20 @@ class LoadedStudy:
         from striate.studies.execute.engines import check
 
         for arm in self.arms:
-            with _named(arm):
+            with arm.named():
                 check(arm.recipe, arm.network, device)
+
+    @contextmanager
+    def _looked_at(self, plan: Plan, jobs: int | None, device: str, given: Scheduler | None) -> Iterator[Scheduler]:
+        """The scheduler, once each arm's engine has looked at its recipe and network."""
+        from striate.studies.execute.machine import local_scheduler
+
+        if given:
+            self.check_engines(device)
+            yield given
+        else:
+            with local_scheduler(plan, jobs, device) as own:
+                yield own
 
     def _write_study(self, plan: Plan) -> None:
         """The study as it is run, overrides and name in it, so that its folder can be read and run alone."""
@@ -185,11 +193,3 @@ def _from_here(text: str) -> str:
     """A path given on the command line is meant from the working directory."""
     key, sign, value = text.partition("=")
     return f"{key}={_absolute(value, Path.cwd())}" if sign and value and key in {"data", "data.source"} else text
-
-
-@contextmanager
-def _named(arm: Arm) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise type(error)(f"arm '{arm.name}': {error}") from error

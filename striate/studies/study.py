@@ -6,7 +6,8 @@ arm as a whole (data, network, recipe), checked as if it stood alone, with error
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -169,6 +170,14 @@ class Arm(Record):
     data: DataConfig
     network: NetworkConfig
     recipe: Recipe
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Inside, what is wrong with a value says of which arm it is."""
+        try:
+            yield
+        except ValueError as error:
+            raise type(error)(f"arm '{self.name}': {error}") from error
 
 
 def read_study(document: Document, overrides: Sequence[str] = ()) -> tuple[Study, tuple[Arm, ...], Document]:

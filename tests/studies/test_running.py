@@ -1,5 +1,8 @@
 """A study from its file to its verdicts, grown, interrupted and repeated."""
 
+import subprocess
+import sys
+
 import filelock
 import pytest
 import yaml
@@ -157,14 +160,42 @@ def test_a_second_process_on_the_same_study_is_refused(tmp_path):
     assert not list(study.folder.glob("*/seed-*"))
 
 
-def test_an_unknown_optimizer_is_refused_before_anything_is_written(tmp_path):
+@pytest.mark.parametrize("scheduler", [InlineScheduler(), None], ids=["here", "by a worker"])
+def test_an_unknown_optimizer_is_refused_before_anything_is_written(tmp_path, scheduler):
     study = load(write_study(tmp_path, STUDY.replace("name: Adam", "name: Adamm")), out=tmp_path / "runs")
     with pytest.raises(
         ValueError,
-        match="arm 'plain': recipe.optimizer.name: torch has no optimizer 'Adamm' for this; did you mean 'Adam'?",
+        match="^arm 'plain': recipe.optimizer.name: torch has no optimizer 'Adamm' for this; did you mean 'Adam'?",
     ):
-        study.run(scheduler=InlineScheduler())
+        study.run(scheduler=scheduler)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_worker_that_cannot_start_ends_the_study_before_anything_is_written(tmp_path, monkeypatch):
+    program = tmp_path / "broken"
+    program.write_text("#!/bin/sh\necho no torch here >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    study = load(write_study(tmp_path, STUDY), out=tmp_path / "runs")
+    with pytest.raises(StudyError, match=r"^a worker process ended with code 3 \(no torch here\)$"):
+        study.run()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_finished_study_is_answered_again_without_an_engine(tmp_path):
+    path = write_study(tmp_path, STUDY)
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    program = f"""
+import sys
+from striate.cli import main
+sys.argv = ["striate", "run", {str(path)!r}, "--out", {str(tmp_path / "runs")!r}]
+try:
+    main()
+except SystemExit as end:
+    sys.exit(f"code {{end.code}}, torch {{'torch' in sys.modules}}")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("code 0, torch False\n")
 
 
 def test_a_folder_without_a_study_is_named(tmp_path):

@@ -5,7 +5,7 @@ from typing import Any
 from striate.data import split
 from striate.recipes.judging import views
 from striate.studies.execute import engines
-from striate.studies.execute.machine import local_scheduler
+from striate.studies.execute.machine import shares
 from striate.studies.plan import Plan
 
 # An evaluated image costs about a third of a trained one: the forward pass of forward and backward.
@@ -16,11 +16,10 @@ START_SECONDS = 5.0
 
 def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
     """Seconds and bytes, and what they rest on."""
-    scheduler = local_scheduler(plan, jobs, device)
+    at_once, threads = shares(plan, jobs, {engines.device_of(arm.recipe, device) for arm in plan.arms})
     computes = sorted({engines.computes_with(arm.recipe, device) for arm in plan.arms})
     speeds = {
-        arm.name: engines.speed(arm.network, arm.recipe, plan.datasets[arm.name], device, scheduler.threads or 1)
-        for arm in plan.arms
+        arm.name: engines.speed(arm.network, arm.recipe, plan.datasets[arm.name], device, threads) for arm in plan.arms
     }
     arms = {arm.name: arm for arm in plan.arms}
     seconds = total_bytes = 0.0
@@ -38,11 +37,11 @@ def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
             parts.size("validation") + dataset.test_size
         )
     return {
-        "seconds": seconds / max(1, min(scheduler.at_once, len(plan.missing))) + (START_SECONDS if plan.missing else 0),
+        "seconds": seconds / max(1, min(at_once, len(plan.missing))) + (START_SECONDS if plan.missing else 0),
         "bytes": total_bytes,
         "images_per_second": speeds,
-        "at_once": scheduler.at_once,
-        "threads": scheduler.threads,
+        "at_once": at_once,
+        "threads": threads,
         "device_name": ", ".join(dict.fromkeys(name for name, _ in computes)),
         "precision": ", ".join(dict.fromkeys(precision for _, precision in computes)),
     }

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from striate.core import children
-from striate.core.errors import StriateError
+from striate.core import children, errors
+from striate.core.errors import StriateError, StudyError
+from striate.nets import NetworkConfig
+from striate.recipes import Recipe
 from striate.runs import RunWriter, Summary, read
 from striate.studies.execute.protocol import ENDINGS, Event, Task
 
@@ -20,28 +22,32 @@ GOODBYE_SECONDS = 60.0
 
 
 class LocalScheduler:
-    """Up to `at_once` runs at a time, each with `threads` threads, on `device`."""
+    """Up to `at_once` runs at a time, each with `threads` threads, on `device`; by the workers of `crew`, if there is one."""
 
-    def __init__(self, at_once: int = 1, threads: int | None = None, device: str = "auto") -> None:
+    def __init__(
+        self, at_once: int = 1, threads: int | None = None, device: str = "auto", crew: "Crew | None" = None
+    ) -> None:
         self.at_once, self.threads, self.device = at_once, threads, device
+        self._crew = crew
 
     def run(
         self, tasks: Sequence[Task], should_stop: Callable[[], bool] = lambda: False
     ) -> Generator[Event, None, None]:
         """Train the tasks; yields what happens. Closing the iterator stops the runs after saving them."""
         waiting = deque(tasks)
-        inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
-        workers = [_Worker(self, inbox) for _ in range(min(self.at_once, len(tasks)))]
+        crew = self._crew or Crew(0)
+        crew.resize(min(self.at_once, len(tasks)))
+        workers = crew.workers
         try:
             for worker in workers:
-                yield worker.give(waiting.popleft())
+                yield worker.give(waiting.popleft(), self)
             while any(worker.task for worker in workers):
                 if should_stop():
                     waiting.clear()
                     for worker in workers:
                         worker.stop()  # says it once
                 try:
-                    worker, message = inbox.get(timeout=0.2)
+                    worker, message = crew.inbox.get(timeout=0.2)
                 except queue.Empty:
                     continue
                 if message is None:
@@ -50,42 +56,81 @@ class LocalScheduler:
                         continue
                     yield worker.died()
                     if waiting:
-                        worker.end()
-                        fresh = _Worker(self, inbox)
-                        workers[workers.index(worker)] = fresh
-                        yield fresh.give(waiting.popleft())
+                        yield crew.replaced(worker).give(waiting.popleft(), self)
                     continue
                 yield worker.heard(message)
                 if worker.task is None and waiting:
-                    yield worker.give(waiting.popleft())
+                    yield worker.give(waiting.popleft(), self)
         finally:
-            for worker in workers:
-                worker.stop()
-            for worker in workers:
-                worker.end()
+            crew.close()
+
+
+class Crew:
+    """Worker processes. Each imports its engine at its first question or task."""
+
+    def __init__(self, size: int) -> None:
+        self.inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        self.workers: list[_Worker] = []
+        self.resize(size)
+
+    def resize(self, size: int) -> None:
+        self.workers += [_Worker(self.inbox) for _ in range(len(self.workers), size)]
+        spare, self.workers = self.workers[size:], self.workers[:size]
+        for worker in spare:
+            worker.stop()
+        for worker in spare:
+            worker.end()
+
+    def replaced(self, worker: "_Worker") -> "_Worker":
+        worker.end()
+        fresh = _Worker(self.inbox)
+        self.workers[self.workers.index(worker)] = fresh
+        return fresh
+
+    def ask(self, recipe: Recipe, network: NetworkConfig, device: str) -> str:
+        """The kind of device that the engine of `recipe` would compute on. All are asked, so that all are ready then.
+
+        Raises:
+            StriateError: what the engine refuses.
+            StudyError: when a process is gone.
+        """
+        question = {"recipe": recipe.model_dump(mode="json"), "network": network.model_dump(mode="json")}
+        for worker in self.workers:
+            worker.send({"ask": {**question, "device": device}})
+        devices = []
+        for _ in self.workers:
+            worker, message = self.inbox.get()
+            if message is None:
+                raise StudyError(f"a worker {worker.how_it_went()}")
+            if message["kind"] == "refused":
+                raise getattr(errors, message["data"]["error"])(message["data"]["text"])
+            devices.append(message["data"]["device"])
+        return str(devices[0])
+
+    def close(self) -> None:
+        self.resize(0)
 
 
 class _Worker:
     """One process and the task it has."""
 
-    def __init__(self, scheduler: LocalScheduler, inbox: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, inbox: queue.SimpleQueue[Any]) -> None:
         self.task: Task | None = None
         self._is_stopping = False
-        self._scheduler = scheduler
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         self._process = children.start("striate.studies.execute.worker", errors=self._errors)
         self._reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
         self._reader.start()
 
-    def give(self, task: Task) -> Event:
+    def give(self, task: Task, how: LocalScheduler) -> Event:
         self.task = task
-        self._send(
+        self.send(
             {
                 "job": task.job.model_dump(mode="json"),
                 "folder": str(task.folder.absolute()),
-                "device": self._scheduler.device,
-                "threads": self._scheduler.threads,
-                "at_once": self._scheduler.at_once,
+                "device": how.device,
+                "threads": how.threads,
+                "at_once": how.at_once,
                 "loggers": list(self.task.loggers),
             }
         )
@@ -102,10 +147,7 @@ class _Worker:
         """The process ended without a word: its folder gets the reason, unless the run was done by then."""
         assert self.task is not None
         task, self.task = self.task, None
-        code = self._process.wait()
-        why = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        hint = "; the machine may be out of memory: try --jobs 1 or a smaller batch_size" if code == -9 else ""
-        reason = f"the process {why}{hint}{self._last_words()}"
+        reason = f"the {self.how_it_went()}"
         try:
             with RunWriter(task.folder, task.job) as writer:
                 writer.finish(Summary(state="failed", reason=reason, epochs=0, seconds=0, parameters=0, classes=0))
@@ -115,11 +157,18 @@ class _Worker:
             reason = f"{reason}; and {error}"
         return Event(task, "failed", {"reason": reason})
 
+    def how_it_went(self) -> str:
+        """The end of the process, in words."""
+        code = self._process.wait()
+        why = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        hint = "; the machine may be out of memory: try --jobs 1 or a smaller batch_size" if code == -9 else ""
+        return f"process {why}{hint}{self._last_words()}"
+
     def stop(self) -> None:
         """Ask for a save and an end, once: more would fill the pipe of a worker that is busy saving."""
         if not self._is_stopping:
             self._is_stopping = True
-            self._send({"stop": True})
+            self.send({"stop": True})
 
     def end(self) -> None:
         """Wait for the end, or bring it about; an interrupt while waiting ends it at once."""
@@ -138,7 +187,7 @@ class _Worker:
         self._process.stdout.close()
         self._errors.close()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(message) + "\n")

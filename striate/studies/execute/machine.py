@@ -1,15 +1,35 @@
 """How many runs go at once on this machine, and with how many threads each."""
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from striate.core.errors import StudyError
-from striate.studies.execute.engines import device_of
-from striate.studies.execute.local import LocalScheduler
+from striate.studies.execute.local import Crew, LocalScheduler
 from striate.studies.plan import Plan
 
 
-def local_scheduler(plan: Plan, jobs: int | None, device: str) -> LocalScheduler:
-    """The scheduler for `plan`; `jobs` None chooses.
+@contextmanager
+def local_scheduler(plan: Plan, jobs: int | None, device: str) -> Iterator[LocalScheduler]:
+    """The scheduler for `plan`, every arm looked at by its engine; `jobs` None chooses.
+
+    It is the workers that look, so that this process needs no engine: importing one takes seconds, and with nothing to
+    train none is needed.
+
+    Raises:
+        StriateError: for what an engine does not have, or a number of jobs that cannot be.
+    """
+    most, _ = shares(plan, jobs, {"cpu"})
+    with closing(Crew(min(most, len(plan.missing)))) as crew:
+        kinds = set()
+        for arm in plan.arms if plan.missing else ():
+            with arm.named():
+                kinds.add(crew.ask(arm.recipe, arm.network, device))
+        yield LocalScheduler(*shares(plan, jobs, kinds), device, crew)
+
+
+def shares(plan: Plan, jobs: int | None, kinds: set[str]) -> tuple[int, int]:
+    """Runs at once on these kinds of devices, and the threads of each.
 
     On a CPU as many runs at once as there are seeds, up to the cores, the threads shared out: two processes of
     one thread do more than one of two. Not the number of runs, because the threads change the last bits and
@@ -21,6 +41,5 @@ def local_scheduler(plan: Plan, jobs: int | None, device: str) -> LocalScheduler
     if jobs is not None and jobs < 1:
         raise StudyError(f"--jobs: must be 'auto' or a number from 1 up, got {jobs}")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    kinds = {device_of(arm.recipe, device) for arm in plan.arms}
     at_once = jobs or (min(cores, len(plan.study.seeds)) if kinds == {"cpu"} else 1)
-    return LocalScheduler(at_once, max(1, cores // at_once), device)
+    return at_once, max(1, cores // at_once)

@@ -24,8 +24,11 @@ def main() -> None:
     tasks: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     stop = threading.Event()
     threading.Thread(target=_listen, args=(tasks, stop), daemon=True).start()
-    while (task := tasks.get()) is not None:
-        _serve(task, stop, channel)
+    while (message := tasks.get()) is not None:
+        if "ask" in message:
+            _answer(message["ask"], channel)
+        else:
+            _serve(message, stop, channel)
     # All is written and said. Taking torch apart would keep the study waiting for a second.
     os._exit(0)
 
@@ -47,11 +50,29 @@ def _listen(tasks: queue.SimpleQueue[dict[str, Any] | None], stop: threading.Eve
     tasks.put(None)
 
 
+def _say(channel: TextIO, kind: str, data: dict[str, Any]) -> None:
+    channel.write(json.dumps({"kind": kind, "data": data}) + "\n")
+    channel.flush()
+
+
+def _answer(question: dict[str, Any], channel: TextIO) -> None:
+    """On which kind of device the engine would compute, or what it refuses."""
+    from striate.nets import NetworkConfig
+    from striate.recipes import Recipe
+    from striate.studies.execute import engines
+
+    recipe = Recipe.model_validate(question["recipe"])
+    try:
+        engines.check(recipe, NetworkConfig.model_validate(question["network"]), question["device"])
+        _say(channel, "ready", {"device": engines.device_of(recipe, question["device"])})
+    except StriateError as error:
+        _say(channel, "refused", {"error": type(error).__name__, "text": str(error)})
+
+
 def _serve(task: dict[str, Any], stop: threading.Event, channel: TextIO) -> None:
     def say(kind: str, **data: Any) -> None:
         try:
-            channel.write(json.dumps({"kind": kind, "data": data}) + "\n")
-            channel.flush()
+            _say(channel, kind, data)
         except BrokenPipeError:
             stop.set()  # the parent was killed: save and go
 

@@ -67,9 +67,16 @@ class LoadedStudy:
             MissingExtra: when a logger's package is not installed.
         """
         check_installed(self.study.log)
-        plan = self.plan()
         notes: set[str] = set()
-        with self._looked_at(plan, jobs, device, scheduler) as chosen, self._locked():
+        with contextlib.ExitStack() as held:
+            # Before the plan, which another process may be changing; but what is refused leaves no folder behind.
+            is_new = not self.folder.exists()
+            if not is_new:
+                held.enter_context(self._locked())
+            plan = self.plan()
+            chosen = held.enter_context(self._looked_at(plan, jobs, device, scheduler, should_stop))
+            if is_new:
+                held.enter_context(self._locked())
             self._write_study(plan)
             on_plan(plan)
             tasks = [Task(run.label, run.job, run.folder, self.study.log) for run in plan.missing]
@@ -97,7 +104,9 @@ class LoadedStudy:
                 check(arm.recipe, arm.network, device)
 
     @contextmanager
-    def _looked_at(self, plan: Plan, jobs: int | None, device: str, given: Scheduler | None) -> Iterator[Scheduler]:
+    def _looked_at(
+        self, plan: Plan, jobs: int | None, device: str, given: Scheduler | None, should_stop: Callable[[], bool]
+    ) -> Iterator[Scheduler]:
         """The scheduler, once each arm's engine has looked at its recipe and network."""
         from striate.studies.execute.machine import local_scheduler
 
@@ -105,7 +114,7 @@ class LoadedStudy:
             self.check_engines(device)
             yield given
         else:
-            with local_scheduler(plan, jobs, device) as own:
+            with local_scheduler(plan, jobs, device, should_stop) as own:
                 yield own
 
     def _write_study(self, plan: Plan) -> None:

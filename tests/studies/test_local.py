@@ -3,11 +3,15 @@
 import os
 import signal
 
+import psutil
 import pytest
 
 from striate.data import DataConfig, load
+from striate.nets import NetworkConfig
+from striate.recipes import Recipe
 from striate.runs import read
-from striate.studies.execute.local import LocalScheduler
+from striate.studies.execute.local import Crew, LocalScheduler
+from striate.studies.loaded import load as load_study
 from tests.contracts.scheduler import InlineScheduler, SchedulerContract, make_tasks
 from tests.studies.conftest import STUDY, write_study
 
@@ -70,8 +74,6 @@ def test_the_number_of_runs_at_once_does_not_change_their_numbers(tmp_path, squa
 
 def _children() -> list[int]:
     """The worker processes of this test."""
-    import psutil
-
     return [
         child.pid
         for child in psutil.Process().children()
@@ -101,3 +103,42 @@ def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, mo
     events = list(LocalScheduler(1, 1, "cpu").run([task]))
     assert [event.kind for event in events] == ["started", "finished"]
     assert read(task.folder).state == "finished"
+
+
+def test_a_worker_that_died_between_two_tasks_costs_none(tmp_path, squares):
+    recipe, network = Recipe(optimizer={"name": "SGD", "lr": 0.1}), NetworkConfig(layers="conv4 pool")
+    tasks = make_tasks(tmp_path, *squares, count=2)
+    with Crew(1) as crew:
+        assert crew.ask(recipe, network, "cpu", lambda: False) == "cpu"
+        (worker,) = _children()
+        os.kill(worker, signal.SIGKILL)
+        psutil.Process(worker).wait()
+        events = list(LocalScheduler(1, 1, "cpu", crew).run(tasks))
+    assert [event.kind for event in events if event.kind in ("failed", "finished")] == ["finished"] * 2
+
+
+def test_after_a_failure_a_fresh_process_takes_the_next_task(tmp_path, squares):
+    """On a GPU the one that failed may fail in whatever it is given."""
+    path, digest = squares
+    broken, *good = [
+        *make_tasks(tmp_path, path, "other images", count=1),
+        *make_tasks(tmp_path / "more", path, digest, count=1),
+    ]
+    at_work = []
+    kinds = []
+    for event in LocalScheduler(1, 1, "cpu").run([broken, *good]):
+        kinds.append(event.kind)
+        if event.kind == "started":
+            at_work += _children()
+    assert kinds[:3] == ["started", "failed", "started"]
+    assert kinds[-1] == "finished"
+    assert len(set(at_work)) == 2
+
+
+def test_a_wish_to_stop_is_heard_while_the_workers_begin(tmp_path, squares):
+    asked = []
+    study = load_study(write_study(tmp_path, STUDY), out=tmp_path / "runs")
+    results = study.run(should_stop=lambda: asked.append(True) is None, device="cpu")
+    assert [row.state for row in results.rows] == ["missing"] * 4
+    assert not list(study.folder.glob("*/seed-*"))
+    assert not _children()

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, Self
 
 from striate.core import children, errors
 from striate.core.errors import StriateError, StudyError
@@ -19,6 +19,8 @@ from striate.studies.execute.protocol import ENDINGS, Event, Task
 
 # How long a worker may take to save and go when asked to.
 GOODBYE_SECONDS = 60.0
+# How soon a wish to stop is noticed.
+LISTEN_SECONDS = 0.2
 
 
 class LocalScheduler:
@@ -35,38 +37,34 @@ class LocalScheduler:
     ) -> Generator[Event, None, None]:
         """Train the tasks; yields what happens. Closing the iterator stops the runs after saving them."""
         waiting = deque(tasks)
-        crew = self._crew or Crew(0)
-        crew.resize(min(self.at_once, len(tasks)))
-        workers = crew.workers
-        try:
-            for worker in workers:
-                yield worker.give(waiting.popleft(), self)
-            while any(worker.task for worker in workers):
+        with self._crew or Crew(0) as crew:
+            crew.resize(min(self.at_once, len(tasks)))
+            for number in range(len(crew.workers)):
+                if not should_stop():
+                    yield crew.sound(number).give(waiting.popleft(), self)
+            while any(worker.task for worker in crew.workers):
                 if should_stop():
                     waiting.clear()
-                    for worker in workers:
+                    for worker in crew.workers:
                         worker.stop()  # says it once
                 try:
-                    worker, message = crew.inbox.get(timeout=0.2)
+                    worker, message = crew.inbox.get(timeout=LISTEN_SECONDS)
                 except queue.Empty:
                     continue
-                if message is None:
-                    # The process is gone. If it had a task, that task is lost with it, and a new process takes the next.
-                    if worker.task is None:
-                        continue
-                    yield worker.died()
-                    if waiting:
-                        yield crew.replaced(worker).give(waiting.popleft(), self)
-                    continue
-                yield worker.heard(message)
-                if worker.task is None and waiting:
-                    yield worker.give(waiting.popleft(), self)
-        finally:
-            crew.close()
+                if worker.task is None:
+                    continue  # gone with nothing to lose; another takes its place when there is something to do
+                # Without a word the process is gone, and its task with it.
+                event = worker.died() if message is None else worker.heard(message)
+                yield event
+                if event.kind in ENDINGS and waiting:
+                    # An error may have left the process unsound: on a GPU each further call would fail.
+                    number = crew.workers.index(worker)
+                    able = crew.replaced(number) if event.kind == "failed" else crew.sound(number)
+                    yield able.give(waiting.popleft(), self)
 
 
 class Crew:
-    """Worker processes. Each imports its engine at its first question or task."""
+    """Worker processes, ended with the context; by an interrupt, at once. Each imports its engine at its first question or task."""
 
     def __init__(self, size: int) -> None:
         self.inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
@@ -81,14 +79,20 @@ class Crew:
         for worker in spare:
             worker.end()
 
-    def replaced(self, worker: "_Worker") -> "_Worker":
-        worker.end()
-        fresh = _Worker(self.inbox)
-        self.workers[self.workers.index(worker)] = fresh
-        return fresh
+    def sound(self, number: int) -> "_Worker":
+        """The worker of that number, or another in its place if its process is gone."""
+        worker = self.workers[number]
+        return self.replaced(number) if worker.has_ended() else worker
 
-    def ask(self, recipe: Recipe, network: NetworkConfig, device: str) -> str:
+    def replaced(self, number: int) -> "_Worker":
+        self.workers[number].end()
+        self.workers[number] = _Worker(self.inbox)
+        return self.workers[number]
+
+    def ask(self, recipe: Recipe, network: NetworkConfig, device: str, should_stop: Callable[[], bool]) -> str:
         """The kind of device that the engine of `recipe` would compute on. All are asked, so that all are ready then.
+
+        An empty word when `should_stop` said so before they had answered.
 
         Raises:
             StriateError: what the engine refuses.
@@ -97,17 +101,28 @@ class Crew:
         question = {"recipe": recipe.model_dump(mode="json"), "network": network.model_dump(mode="json")}
         for worker in self.workers:
             worker.send({"ask": {**question, "device": device}})
-        devices = []
-        for _ in self.workers:
-            worker, message = self.inbox.get()
+        devices: list[str] = []
+        while len(devices) < len(self.workers):
+            if should_stop():
+                return ""
+            try:
+                worker, message = self.inbox.get(timeout=LISTEN_SECONDS)
+            except queue.Empty:
+                continue
             if message is None:
                 raise StudyError(f"a worker {worker.how_it_went()}")
             if message["kind"] == "refused":
                 raise getattr(errors, message["data"]["error"])(message["data"]["text"])
             devices.append(message["data"]["device"])
-        return str(devices[0])
+        return devices[0]
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:
+            for worker in self.workers:
+                worker.kill()
         self.resize(0)
 
 
@@ -163,6 +178,12 @@ class _Worker:
         why = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         hint = "; the machine may be out of memory: try --jobs 1 or a smaller batch_size" if code == -9 else ""
         return f"process {why}{hint}{self._last_words()}"
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def kill(self) -> None:
+        self._process.kill()
 
     def stop(self) -> None:
         """Ask for a save and an end, once: more would fill the pipe of a worker that is busy saving."""

@@ -1,8 +1,8 @@
 """How many runs go at once on this machine, and with how many threads each."""
 
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from striate.core.errors import StudyError
 from striate.studies.execute.local import Crew, LocalScheduler
@@ -10,7 +10,9 @@ from striate.studies.plan import Plan
 
 
 @contextmanager
-def local_scheduler(plan: Plan, jobs: int | None, device: str) -> Iterator[LocalScheduler]:
+def local_scheduler(
+    plan: Plan, jobs: int | None, device: str, should_stop: Callable[[], bool]
+) -> Iterator[LocalScheduler]:
     """The scheduler for `plan`, every arm looked at by its engine; `jobs` None chooses.
 
     It is the workers that look, so that this process needs no engine: importing one takes seconds, and with nothing to
@@ -20,11 +22,11 @@ def local_scheduler(plan: Plan, jobs: int | None, device: str) -> Iterator[Local
         StriateError: for what an engine does not have, or a number of jobs that cannot be.
     """
     most, _ = shares(plan, jobs, {"cpu"})
-    with closing(Crew(min(most, len(plan.missing)))) as crew:
+    with Crew(min(most, len(plan.missing))) as crew:
         kinds = set()
         for arm in plan.arms if plan.missing else ():
             with arm.named():
-                kinds.add(crew.ask(arm.recipe, arm.network, device))
+                kinds.add(crew.ask(arm.recipe, arm.network, device, should_stop))
         yield LocalScheduler(*shares(plan, jobs, kinds), device, crew)
 
 

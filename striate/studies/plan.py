@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from striate.core import config
-from striate.core.errors import ConfigError, RecipeError, StriateError, StudyError
+from striate.core.errors import ConfigError, StriateError, StudyError
 from striate.core.records import fingerprint
-from striate.data import Dataset, load, split
+from striate.data import Dataset, augment, load, split
 from striate.nets import parameters
 from striate.runs import Job, layout, read
 from striate.studies.study import Arm, Study, read_study
@@ -105,9 +105,7 @@ def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
         count = parameters(arm.network, shape, len(dataset.classes))
         for seed in study.seeds:
             split(dataset, arm.data.validation, seed)
-        crop, least = arm.recipe.augment.crop, min(shape[1:])
-        if crop >= least:
-            raise RecipeError(f"recipe.augment.crop: must be less than {least}, the images' side, got {crop}")
+        augment.check((*shape[1:], shape[0]), **arm.recipe.augment.model_dump())
     except StriateError as error:
         size = "x".join(map(str, shape))
         raise type(error)(f"arm '{arm.name}' on {dataset.name} ({size}): {error}") from error

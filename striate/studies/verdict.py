@@ -141,12 +141,15 @@ def _verdict(
     if confidence is None:
         return replace(said, label="too few seeds", sentence=_too_few(said))
     images = min(first.test_images, second.test_images)
-    found = interval(values, confidence, least=100 / images if images else 0.0)
+    finest = 100 / images if images else 0.0
+    found = interval(values, confidence, least=finest)
     said = replace(said, label=label(found.low, found.high, matters), interval=found, p=p_value(values))
-    if said.label == "undecided":
+    if said.label == "undecided" and finest <= matters:
         needed = seeds_needed(values, matters, confidence)
         said = replace(said, more_seeds=max(needed - len(values), 0) if needed else None)
-    return replace(said, sentence=_sentence(said, found, a, b) + _declared(first, second) + _diverged(first, second))
+    return replace(
+        said, sentence=_sentence(said, found, a, b, finest) + _declared(first, second) + _diverged(first, second)
+    )
 
 
 def _too_few(said: Verdict) -> str:
@@ -156,7 +159,7 @@ def _too_few(said: Verdict) -> str:
     return f"{seen}. Not judged: fewer than {FEWEST_SEEDS} seeds cannot tell arms from luck."
 
 
-def _sentence(said: Verdict, found: Interval, a: float, b: float) -> str:
+def _sentence(said: Verdict, found: Interval, a: float, b: float, finest: float) -> str:
     low, high = _signed(found.low), _signed(found.high)
     numbers = f"{a:.1f} % against {b:.1f} %; {found.confidence * 100:.3g} % interval {low} to {high}"
     with_seeds = f"With {found.n} seeds each, {said.first}"
@@ -173,10 +176,15 @@ def _sentence(said: Verdict, found: Interval, a: float, b: float) -> str:
             return f"{with_seeds} fell short of {said.second} by {points}: worse, though perhaps by less than {than}."
         case "no difference that matters":
             return f"{with_seeds} and {said.second} differ by {points}: no difference that matters, less than {than}."
-    return f"{with_seeds} and {said.second} differ by {points}: undecided. {_more(said)}"
+    return f"{with_seeds} and {said.second} differ by {points}: undecided. {_more(said, finest)}"
 
 
-def _more(said: Verdict) -> str:
+def _more(said: Verdict, finest: float) -> str:
+    """What would decide it; `finest` is one test image, in points."""
+    if finest > said.matters:
+        return (
+            f"One test image is {finest:.1f} points: to see {said.matters:g}, more of them are needed, not more seeds."
+        )
     aim = f"would narrow this to +-{said.matters:g} points"
     if said.more_seeds is None:
         return f"The seeds differ so much that no sensible number of them {aim}."

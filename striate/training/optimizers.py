@@ -43,8 +43,8 @@ def check(config: OptimizerConfig) -> None:
         parameter.grad = torch.ones_like(parameter)
     try:
         optimizer.step()  # some arguments are looked at only here
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {error}") from error
+    except Exception as error:
+        raise _refusal(config, error) from error
 
 
 def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -68,8 +68,15 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
         if config.name == "Muon":
             return Muon(list(parameters), arguments, config.decays)
         return _fastest(kind, groups(parameters, config.decays), arguments, allowed)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {error}") from error
+    except Exception as error:
+        raise _refusal(config, error) from error
+
+
+def _refusal(config: OptimizerConfig, error: Exception) -> RecipeError:
+    """Torch looks at some arguments with care, and falls over others (KeyError, AssertionError)."""
+    is_said = isinstance(error, TypeError | ValueError | RuntimeError) and str(error)
+    why = error if is_said else repr(error)
+    return RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {why}")
 
 
 def groups(parameters: Iterable[nn.Parameter], decays: str) -> list[dict[str, Any]]:

@@ -190,6 +190,10 @@ def test_failed_and_diverged_runs_have_their_exit_code(striate, tmp_path):
         ),
         (["run", "quickstart", "data=no-such-folder"], "no-such-folder"),
         (
+            ["check", "quickstart", "recipe.batch_size=1"],
+            "arm 'normalized': a step of training failed: ValueError: Expected more than 1 value per channel",
+        ),
+        (
             ["check", "quickstart", "network.norm=bach"],
             "on the command line: network.norm: must be one of 'none', 'batch', 'layer', 'group' or 'instance', got 'bach'",
         ),

@@ -266,7 +266,12 @@ def test_the_plan_lists_each_run_once(study_file, tmp_path):
         (
             "epochs: 2",
             "epochs: 2\n  augment: {crop: 8}",
-            "arm 'plain' on squares (1x8x8): recipe.augment.crop: must be less than 8, the images' side, got 8",
+            "arm 'plain' on squares (1x8x8): recipe.augment.crop: must be under 8, the shorter side of these images, got 8",
+        ),
+        (
+            "epochs: 2",
+            "epochs: 2\n  augment: {cutout: 9}",
+            "arm 'plain' on squares (1x8x8): recipe.augment.cutout: must be at most 8, the shorter side of these images, got 9",
         ),
         ("data: squares.npz", "data: gone.npz", "gone.npz"),
     ],

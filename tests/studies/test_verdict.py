@@ -90,6 +90,14 @@ def test_an_interval_that_is_narrow_already_is_not_said_to_need_seeds():
     )
 
 
+def test_fewer_images_than_the_question_needs_are_not_mended_by_seeds():
+    """Of 100 test images each is a point, whatever the seeds."""
+    both = judge([(arm("new", [90.0] * 3, test_images=100), arm("old", [90.0] * 3, test_images=100))], 0.5)[0]
+    assert both.label == "undecided"
+    assert both.more_seeds is None
+    assert both.sentence.endswith("One test image is 1.0 points: to see 0.5, more of them are needed, not more seeds.")
+
+
 def test_three_equal_differences_are_no_certainty():
     """300 test images: an accuracy comes in steps of a third of a point."""
     arms = (arm("new", [90.6] * 3, test_images=300), arm("old", [90.0] * 3, test_images=300))

@@ -79,6 +79,11 @@ def test_arguments_reach_torch():
             "recipe.optimizer.momentun: torch's SGD has no such argument; did you mean 'momentum'?",
         ),
         ({"name": "Adam", "betas": [2.0, 0.9]}, "recipe.optimizer: torch's Adam refuses"),
+        (
+            {"name": "Adam", "betas": {"a": 1}},
+            "recipe.optimizer: torch's Adam refuses {'lr': 0.001, 'betas': {'a': 1}}: KeyError",
+        ),
+        ({"name": "Adam", "capturable": True, "foreach": True}, "recipe.optimizer: torch's Adam refuses"),
         ({"name": "SGD", "momentum": "much"}, "recipe.optimizer: torch's SGD refuses"),
         ({"name": "Muon", "ns_steps": 1000}, "recipe.optimizer: torch's Muon refuses"),
         ({"name": "Rprop", "decays": "weights"}, "recipe.optimizer.decays: torch's Rprop has no weight decay"),

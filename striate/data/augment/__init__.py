@@ -12,8 +12,8 @@
 6. mixing: each image with the one after it in the epoch's order, augmented as that one is
 """
 
-from striate.data.augment.drawing import draw
+from striate.data.augment.drawing import check, draw
 from striate.data.augment.draws import Draws
 from striate.data.augment.reference import apply, mix
 
-__all__ = ["Draws", "apply", "draw", "mix"]
+__all__ = ["Draws", "apply", "check", "draw", "mix"]

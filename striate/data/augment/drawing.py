@@ -4,6 +4,8 @@ They are decided by (seed, epoch) and the place in the epoch's order, so every e
 size treats image k of epoch e alike. Each kind has a stream of its own: to switch one on moves no other.
 """
 
+from typing import Any
+
 import numpy as np
 
 from striate.core.errors import DataError
@@ -38,12 +40,9 @@ def draw(
     """The draws of one epoch over images of `shape` in `order`; what the keywords mean, `AugmentConfig` says.
 
     Raises:
-        DataError: when a square that is cut out is larger than the images.
+        DataError: for what does not fit the images, as `check` does.
     """
-    if cutout > min(shape[:2]):
-        raise DataError(
-            f"recipe.augment.cutout: must be at most {min(shape[:2])}, the shorter side of these images, got {cutout}"
-        )
+    check(shape, crop=crop, cutout=cutout)
     place = _Place(seed, epoch, len(order))
     flips, shifts = _flips(place, order, flip), _shifts(place, crop)
     hard = strong.draw(place.uniform("strength", 4), strength, shape) if strength else None
@@ -58,6 +57,21 @@ def draw(
         **(painted or {}),
         **(mixing.draw(place.stream, place.count, shape, mixup, cutmix) if mixup or cutmix else {}),
     )
+
+
+def check(shape: Shape, *, crop: int = 0, cutout: int = 0, **_: Any) -> None:
+    """Whether these kinds of augmentation fit images of `shape` (H, W, C).
+
+    Raises:
+        DataError: when a square that is cut out is larger than the images, or a shift leaves nothing of them.
+    """
+    side = min(shape[:2])
+    if crop >= side:
+        raise DataError(f"recipe.augment.crop: must be under {side}, the shorter side of these images, got {crop}")
+    if cutout > side:
+        raise DataError(
+            f"recipe.augment.cutout: must be at most {side}, the shorter side of these images, got {cutout}"
+        )
 
 
 class _Place:

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from striate.data import split
+from striate.core.errors import StriateError, TrainingError
+from striate.data import Dataset, split
 from striate.recipes.judging import views
 from striate.studies.execute import engines
 from striate.studies.execute.machine import shares
 from striate.studies.plan import Plan
+from striate.studies.study import Arm
 
 # An evaluated image costs about a third of a trained one: the forward pass of forward and backward.
 FORWARD_SHARE = 1 / 3
@@ -18,9 +20,7 @@ def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
     """Seconds and bytes, and what they rest on."""
     at_once, threads = shares(plan, jobs, {engines.device_of(arm.recipe, device) for arm in plan.arms})
     computes = sorted({engines.computes_with(arm.recipe, device) for arm in plan.arms})
-    speeds = {
-        arm.name: engines.speed(arm.network, arm.recipe, plan.datasets[arm.name], device, threads) for arm in plan.arms
-    }
+    speeds = {arm.name: _speed(arm, plan.datasets[arm.name], device, threads) for arm in plan.arms}
     arms = {arm.name: arm for arm in plan.arms}
     seconds = total_bytes = 0.0
     for run in plan.missing:
@@ -45,3 +45,12 @@ def estimate(plan: Plan, jobs: int | None, device: str) -> dict[str, Any]:
         "device_name": ", ".join(dict.fromkeys(name for name, _ in computes)),
         "precision": ", ".join(dict.fromkeys(precision for _, precision in computes)),
     }
+
+
+def _speed(arm: Arm, dataset: Dataset, device: str, threads: int) -> float:
+    try:
+        return engines.speed(arm.network, arm.recipe, dataset, device, threads)
+    except StriateError:
+        raise
+    except Exception as error:  # a step that torch refuses, or for which there is no memory
+        raise TrainingError(f"arm '{arm.name}': a step of training failed: {type(error).__name__}: {error}") from error

@@ -31,7 +31,7 @@ def _common(results: Results) -> Words:
         ("test", _test(results)),
         ("95 % interval", "Student's t: a rule that covers the mean over all seeds in 95 of 100 studies. It says nothing of other images."),
         ("band", "The 95 % interval of the mean, drawn at each epoch."),
-        ("diverged", "Its numbers broke (infinite, or none). Such a run is no network; it counts as chance: 100 % divided by the classes."),
+        ("diverged", "Its numbers broke. Such a run is no network; it counts as chance: the share of the commonest class."),
         ("at chance", "The run ended, and its accuracy is no better than guessing."),
     )  # fmt: skip
 

@@ -119,6 +119,8 @@ def drive(
             splits = split(dataset, job.data.validation, job.seed)
             setting = Setting(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
             engine = make_engine(setting, before.environment.get("threads") or threads)
+            if writer.path(layout.CHECKPOINT).exists():
+                _check_same(before.environment, engine.environment(), folder)
             writer.environment({**engine.environment(), **facts})
             return Driver(setting, writer, engine).run(report, should_stop)
         except Exception as error:
@@ -135,7 +137,10 @@ class Driver:
         self.job, self.recipe, self.dataset = setting.job, setting.job.recipe, setting.dataset
         job, dataset, splits = setting.job, setting.dataset, setting.splits
         self.sizes = {which: splits.size(which) for which in ("train", "validation")}
-        self.feeds = {"validation": engine.feed(splits.part("validation"))}
+        validation = splits.part("validation")
+        self.feeds = {"validation": engine.feed(validation)}
+        # What saying the commonest class of every image would be right in.
+        self.chance = float(np.bincount(validation.labels).max() / len(validation.labels))
         if job.watch_train:
             self.feeds["train_eval"] = engine.train_feed
         if job.watch_test:
@@ -225,7 +230,7 @@ class Driver:
         validation = engine.evaluate(self.feeds["validation"], self.recipe.test_time)
         test = engine.evaluate(engine.feed(part), self.recipe.test_time)
         self.writer.save(layout.PREDICTIONS, lambda path: _write_predictions(path, validation, test))
-        at_chance = _at_chance(validation)
+        at_chance = _at_chance(validation, self.chance)
         cause = self._diagnose(should_stop) if at_chance else ""
         if at_chance and should_stop():
             return None  # what was found may be cut short; the run goes on from its last save
@@ -292,6 +297,7 @@ class Driver:
                 "std": self.setting.std.tolist(),
                 "notes": list(dataset.notes),
                 "digest": dataset.digest,
+                "chance": self.chance,
             },
         }
 
@@ -301,14 +307,21 @@ class Driver:
         if path.exists():
             try:
                 self.engine.load(path)
-            except MemoryError:
+            except (MemoryError, StriateError):
                 raise
+            except OSError as error:
+                raise RunError(
+                    f"{path}: cannot be read ({error.strerror}); once it can, the same command goes on"
+                ) from error
             except Exception as error:
-                if type(error).__name__ == "OutOfMemoryError":  # a GPU's: the file is well
-                    raise
                 raise RunError(f"{path}: cannot be read ({error}); remove the run's folder to train it anew") from error
         metrics = read(self.writer.folder).metrics
         self.rows = [row for row in metrics if row["epoch"] <= self.engine.course.epoch]
+        if len(self.rows) < self.engine.course.epoch:  # stopping and the learning rate may follow from them
+            raise RunError(
+                f"{self.writer.path(layout.METRICS)}: has {len(self.rows)} of the {self.engine.course.epoch} epochs that "
+                f"{layout.CHECKPOINT} has seen; remove the run's folder to train it anew"
+            )
         self.writer.rewind(self.rows)
 
     def _save(self) -> None:
@@ -350,6 +363,16 @@ class _Reporter:
         )
 
 
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Half a run in bf16 and half in float32 would be neither."""
+    for key in ("device", "precision"):
+        if before.get(key, now[key]) != now[key]:
+            raise TrainingError(
+                f"{folder}: was begun on {before['device']} in {before['precision']} and would go on on {now['device']} in "
+                f"{now['precision']}; choose that --device, go on where it was begun, or remove the folder to train it anew"
+            )
+
+
 def _note_failure(writer: RunWriter, error: Exception) -> None:
     """Leave the reason in the folder. A full disk may refuse that too, and must not hide the error itself."""
     with contextlib.suppress(StriateError, OSError):
@@ -383,9 +406,8 @@ def _write_predictions(path: Path, validation: Evaluation, test: Evaluation) -> 
         )
 
 
-def _at_chance(seen: Evaluation) -> bool:
+def _at_chance(seen: Evaluation, chance: float) -> bool:
     """Whether it is right no more often than guessing would be, within three standard deviations of luck."""
-    chance = 1 / seen.logits.shape[1]
     return seen.accuracy <= chance + 3 * (chance * (1 - chance) / len(seen.labels)) ** 0.5
 
 

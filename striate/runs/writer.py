@@ -7,6 +7,7 @@ What goes into the files goes to the loggers too, which can fail without the run
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -81,6 +82,8 @@ class RunWriter:
         path = self.path(layout.METRICS)
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint that is saved after it must not outlive it
         self._begun_loggers().row(row)
 
     def rewind(self, rows: Iterable[dict[str, Any]]) -> None:

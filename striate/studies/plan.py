@@ -51,14 +51,19 @@ class Plan:
     def replanned(self) -> tuple[str, ...]:
         """What the kept study file planned otherwise, and was changed after runs had finished; and what it says of that."""
         path = self.folder / layout.STUDY
-        done = [run.arm for run in self.runs if run.state == "done"]
-        if not path.exists() or not done:
+        if not path.exists():
             return ()
         before, _, _ = read_study(config.read(path))
-        return (
-            *before.replanned,
-            *(f"{what}, after {len(done)} finished runs" for what in _changes(before, self.study, done)),
-        )
+        # Whatever their seeds: this plan may leave out those whose results are known.
+        folders = ((arm.name, self.folder / layout.slug(arm.name)) for arm in self.arms)
+        done = [
+            name
+            for name, folder in folders
+            for path in folder.glob(f"seed-*/{layout.RUN}")
+            if read(path.parent).is_result
+        ]
+        changes = _changes(before, self.study, done) if done else ()
+        return (*before.replanned, *(f"{what}, after {len(done)} finished runs" for what in changes))
 
 
 def _changes(before: Study, now: Study, done: Sequence[str]) -> Iterator[str]:

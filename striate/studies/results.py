@@ -37,9 +37,9 @@ class RunRow:
 
     @property
     def test_accuracy(self) -> float | None:
-        """In percent. A network that diverged is no network: it counts as chance, 100 / classes."""
+        """In percent. A network that diverged is no network: it counts as chance, the share of the commonest class."""
         if self.state == "diverged":
-            return 100 / int(self.summary["classes"])
+            return 100 * float(self.summary.get("data", {}).get("chance", 1 / int(self.summary["classes"])))
         share = self.summary.get("test_accuracy")
         return None if share is None else 100 * share
 

@@ -27,7 +27,7 @@ from striate.training.evaluate import batch_size, evaluate
 from striate.training.feed import Feed
 from striate.training.learner import Learner
 from striate.training.loop import run_epoch
-from striate.training.memory import batch_that_fits
+from striate.training.memory import batch_that_fits, enough_for
 
 
 def begin(
@@ -54,8 +54,9 @@ class TorchEngine:
 
     def __init__(self, setting: Setting, setup: Setup) -> None:
         self.setting, self.setup, self.recipe = setting, setup, setting.job.recipe
-        self.train_feed = self.feed(setting.splits.part("train"))
-        self.learner = self.fresh()
+        with enough_for(f"the network with all training images on {setup.device.type}", "take fewer or smaller images"):
+            self.train_feed = self.feed(setting.splits.part("train"))
+            self.learner = self.fresh()
 
     def fresh(self) -> Learner:
         """The learner at its first step."""
@@ -105,7 +106,8 @@ class TorchEngine:
             yield
 
     def evaluate(self, feed: Feed, test_time: str = "none") -> Evaluation:
-        return evaluate(self.learner.module, feed, test_time)
+        with enough_for(f"an evaluation of {batch_size(feed)} images", "take a smaller network or smaller images"):
+            return evaluate(self.learner.module, feed, test_time)
 
     def weights(self) -> dict[str, np.ndarray]:
         return {name: tensor.numpy() for name, tensor in self.learner.weights().items()}
@@ -128,8 +130,9 @@ class TorchEngine:
             torch.save(self.learner.state(), file)
 
     def load(self, path: Path) -> None:
-        # A checkpoint runs no code.
-        self.learner.restore(torch.load(path, map_location="cpu", weights_only=True))
+        with enough_for(f"{path}", "free some, and run the same command again"):
+            # A checkpoint runs no code.
+            self.learner.restore(torch.load(path, map_location="cpu", weights_only=True))
 
     def _sample(self, count: int) -> Iterator[torch.Tensor]:
         """Training images for the statistics of norms, the same in every epoch."""

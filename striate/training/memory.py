@@ -14,8 +14,19 @@ from striate.training.loop import step
 if TYPE_CHECKING:
     from striate.training.engine import TorchEngine
 
-# How torch says it on a CPU, where it has no class of its own for it.
-_CPU_SAYS = ("can't allocate memory", "not enough memory")
+# How torch says it where it has no class of its own for it: on a CPU, on Apple's GPUs, and in the libraries below it.
+_SAYS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
+
+@contextmanager
+def enough_for(what: str, cure: str) -> Iterator[None]:
+    """Turn running out of memory inside into a TrainingError that says for what, and the cure."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise TrainingError(f"{what} needs more memory than there is; {cure} ({_plain(_first_line(error))})") from error
 
 
 @contextmanager
@@ -27,7 +38,7 @@ def batch_that_fits(engine: "TorchEngine") -> Iterator[None]:
         if not _is_out_of_memory(error):
             raise
         traceback.clear_frames(error.__traceback__)  # they hold the tensors of the step that failed
-        shown = str(error).splitlines()[0] if str(error) else "MemoryError"
+        shown = _first_line(error)
     else:
         return
     size = engine.recipe.batch_size
@@ -49,6 +60,8 @@ def _try_smaller(engine: "TorchEngine", size: int) -> int:
             learner = engine.learner
             learner.optimizer.zero_grad()
             step(learner, engine.train_feed, engine.recipe, 0.0, engine.train_feed.batch(np.arange(size)))
+        except ValueError:
+            return 0  # a norm has nothing to compare a single image with
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -57,10 +70,14 @@ def _try_smaller(engine: "TorchEngine", size: int) -> int:
     return 0
 
 
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else "MemoryError"
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return any(words in str(error) for words in _CPU_SAYS)
+    return any(words in str(error) for words in _SAYS)
 
 
 def _plain(said: str) -> str:

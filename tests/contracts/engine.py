@@ -1,10 +1,12 @@
 """What every engine promises of a run, as tests. An engine's own test file subclasses this and says how to train."""
 
+import json
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from striate.core.errors import TrainingError
+from striate.core.errors import RunError, TrainingError
 from striate.data import mean_std, split
 from striate.nets import NetworkConfig
 from striate.nets.whitening import whitened
@@ -109,6 +111,41 @@ class EngineContract:
                     train(job, folder, dataset=dataset, threads=1)
             train(job, folder, dataset=dataset, threads=1)
             assert files(folder) == files(tmp_path / "whole"), place
+
+    def test_a_run_goes_on_only_where_it_computes_as_before(self, train, tmp_path, dataset):
+        job, left = self.job(dataset, epochs=2), iter([False] * 3)
+        train(job, tmp_path, dataset=dataset, threads=1, should_stop=lambda: next(left, True))
+        path = tmp_path / "env.json"
+        here = path.read_text()
+        elsewhere = json.dumps({**json.loads(here), "device": "cuda", "precision": "bf16"})
+        path.write_text(elsewhere)
+        with pytest.raises(
+            TrainingError, match=r"was begun on cuda in bf16 and would go on on cpu in \w+; choose that --device"
+        ):
+            train(job, tmp_path, dataset=dataset, threads=1)
+        assert path.read_text() == elsewhere
+        path.write_text(here)
+        assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
+
+    def test_a_checkpoint_without_the_epochs_that_it_has_seen_is_refused(self, train, tmp_path, dataset):
+        job, left = self.job(dataset, epochs=3), iter([False] * 12)
+        train(job, tmp_path, dataset=dataset, threads=1, should_stop=lambda: next(left, True))
+        (tmp_path / "metrics.jsonl").write_text("")
+        with pytest.raises(RunError, match=r"metrics.jsonl: has 0 of the 1 epochs that last.pt has seen"):
+            train(job, tmp_path, dataset=dataset, threads=1)
+
+    def test_a_checkpoint_that_cannot_be_read_now_is_not_given_up(self, train, tmp_path, dataset):
+        job, left = self.job(dataset, epochs=2), iter([False] * 3)
+        train(job, tmp_path, dataset=dataset, threads=1, should_stop=lambda: next(left, True))
+        (tmp_path / "last.pt").rename(tmp_path / "aside")
+        (tmp_path / "last.pt").mkdir()
+        with pytest.raises(
+            RunError, match=r"last.pt: cannot be read \(Is a directory\); once it can, the same command goes on"
+        ):
+            train(job, tmp_path, dataset=dataset, threads=1)
+        (tmp_path / "last.pt").rmdir()
+        (tmp_path / "aside").rename(tmp_path / "last.pt")
+        assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
 
     def test_seed_decides_and_nothing_else_does(self, train, tmp_path, dataset):
         for name, seed in (("a", 0), ("b", 0), ("c", 1)):

@@ -207,7 +207,7 @@ def test_a_diverged_run_is_an_outcome(tmp_path):
     text = THREE.replace("{network.norm: batch}", "{recipe.optimizer: {name: SGD, lr: 1e30}}")
     results = load(write_study(tmp_path, text), out=tmp_path / "runs").run(scheduler=InlineScheduler())
     assert [row.state for row in results.of("normalized")] == ["diverged"] * 3
-    assert {row.test_accuracy for row in results.of("normalized")} == {100 / 3}
+    assert [row.test_accuracy for row in results.of("normalized")] == pytest.approx([100 / 3] * 3)
     assert results.verdicts[0].label != "not comparable"
     assert "Diverged, and counted as chance: 3 runs of normalized." in results.verdicts[0].sentence
     assert results.is_complete
@@ -226,6 +226,14 @@ def test_a_plan_changed_after_the_results_is_kept_and_said(tmp_path):
         "comparison 'plain - normalized' added, after 6 finished runs",
         "comparison 'normalized - plain' taken out, after 6 finished runs",
     )
+
+
+def test_a_plan_that_leaves_out_the_seen_seeds_hides_no_change(tmp_path):
+    path, seen = write_study(tmp_path, THREE), "matters changed from 0.5 to 0.1, after 6 finished runs"
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    other = load(path, "matters=0.1", "seeds=[9]", out=tmp_path / "runs")
+    assert other.run(scheduler=InlineScheduler()).study.replanned == (seen,)
+    assert load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == (seen,)
 
 
 def test_a_new_arm_s_comparison_is_planned_before_its_runs(tmp_path):

@@ -70,3 +70,28 @@ def test_a_single_image_that_does_not_fit_is_said_too(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "step", full)
     with pytest.raises(TrainingError, match="not even one image fits: take a smaller network or smaller images"):
         train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
+
+
+def test_what_else_needs_memory_is_named(tmp_path, monkeypatch):
+    dataset = make_dataset()
+
+    def full(*_, **__):
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")
+
+    monkeypatch.setattr("striate.training.engine.evaluate", full)
+    with pytest.raises(
+        TrainingError, match=r"^an evaluation of \d+ images needs more memory than there is; take a smaller"
+    ):
+        train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
+
+
+def test_a_norm_that_takes_no_single_image_is_not_what_went_wrong(tmp_path, monkeypatch):
+    dataset = make_dataset()
+
+    def full(learner, feed, recipe, rate, batch):
+        raise torch.OutOfMemoryError("full") if len(batch) > 1 else ValueError("Expected more than 1 value per channel")
+
+    monkeypatch.setattr("striate.training.loop.step", full)
+    monkeypatch.setattr(memory, "step", full)
+    with pytest.raises(TrainingError, match="needs more memory than there is"):
+        train(make_job(dataset), tmp_path, dataset=dataset, threads=1)

@@ -1,5 +1,6 @@
 """The door: what a finished run holds, and that nothing but the job decides it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -180,6 +181,20 @@ def test_weights_that_break_in_the_last_step_are_a_divergence_too(tmp_path, data
 def test_a_run_that_learns_nothing_is_said_to_be_at_chance(tmp_path, dataset):
     stuck = make_job(dataset, optimizer={"name": "SGD", "lr": 1e-12}, network=NetworkConfig(layers="conv4 gap"))
     assert train(stuck, tmp_path, dataset=dataset, threads=1).at_chance
+
+
+def test_always_the_commonest_class_is_chance(tmp_path, dataset):
+    """Nine of ten images are of one class; nothing but that is learned."""
+    parts = [
+        dataclasses.replace(part, labels=np.where(np.arange(len(part.labels)) % 10, 0, 1 + part.labels % 2))
+        for part in (dataset.train, dataset.open_test("to make it lopsided"))
+    ]
+    lopsided = dataclasses.replace(dataset, train=parts[0], test=parts[1])
+    dull = NetworkConfig(layers="gap")
+    summary = train(make_job(lopsided, network=dull, epochs=30), tmp_path, dataset=lopsided, threads=1)
+    assert summary.test_accuracy == pytest.approx(0.9)
+    assert summary.at_chance
+    assert summary.data["chance"] == 10 / 12  # of the twelve validation images
 
 
 def test_images_that_changed_since_the_plan_are_refused(tmp_path, dataset):

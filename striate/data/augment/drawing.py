@@ -40,9 +40,9 @@ def draw(
     """The draws of one epoch over images of `shape` in `order`; what the keywords mean, `AugmentConfig` says.
 
     Raises:
-        DataError: for what does not fit the images, as `check` does.
+        DataError: when a square that is cut out is larger than the images.
     """
-    check(shape, crop=crop, cutout=cutout)
+    check(shape, cutout=cutout)
     place = _Place(seed, epoch, len(order))
     flips, shifts = _flips(place, order, flip), _shifts(place, crop)
     hard = strong.draw(place.uniform("strength", 4), strength, shape) if strength else None

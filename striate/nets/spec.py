@@ -3,9 +3,10 @@
 No torch here. `shapes` says what comes out of each layer, `torch_build` makes the module.
 """
 
+import hashlib
 import re
 from functools import cached_property
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -189,10 +190,25 @@ class NetworkConfig(Record):
         return self.import_ or write(self.parsed)
 
     def identity(self) -> dict[str, Any]:
-        """A family is what it writes, and a file of weights is its name: the folder is a place."""
+        """A family is what it writes. Where a file of weights is does not count; a job counts what is in it (`weights_digest`)."""
         said = {key: value for key, value in super().identity().items() if key not in {"family", *_NUMBERS}}
         if self.family:
             said["layers"] = write(self.parsed)
         if isinstance(self.pretrained, str):
-            said["pretrained"] = PurePath(self.pretrained).name
+            said["pretrained"] = "a file"
         return said
+
+    def weights_digest(self) -> str:
+        """SHA-256 of the file of weights that the network starts from; empty where there is none.
+
+        Raises:
+            NetworkError: for a file that cannot be read.
+        """
+        if not isinstance(self.pretrained, str):
+            return ""
+        path = Path(self.pretrained).expanduser()
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise NetworkError(f"pretrained: {path} cannot be read: {error.strerror}") from error

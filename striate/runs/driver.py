@@ -116,6 +116,10 @@ def drive(
                 raise TrainingError(
                     f"the images of '{dataset.name}' are not those that this run was planned with; they changed meanwhile"
                 )
+            if job.network.weights_digest() != job.weights:
+                raise TrainingError(
+                    f"the weights in {job.network.pretrained} are not those that this run was planned with"
+                )
             splits = split(dataset, job.data.validation, job.seed)
             setting = Setting(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
             engine = make_engine(setting, before.environment.get("threads") or threads)

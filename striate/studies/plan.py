@@ -122,6 +122,7 @@ def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) 
         data=arm.data,
         digest=dataset.digest,
         network=arm.network,
+        weights=arm.network.weights_digest(),
         recipe=arm.recipe,
         seed=seed,
         watch_test=study.watch_test,

@@ -1,5 +1,7 @@
 """What a study file may say of a network: names, families, whole-network keys, and complaints at the right key."""
 
+import hashlib
+
 import pytest
 
 from striate.core import config
@@ -150,10 +152,17 @@ def test_defaults_leave_the_fingerprint_of_a_plain_network_alone():
     assert network(layers="conv8 pool").identity() == {"layers": "conv8 pool"}
 
 
-def test_the_folder_of_a_file_of_weights_is_a_place():
-    one, other = (network(torchvision="alexnet", pretrained=f"/{where}/alexnet.pth") for where in ("a", "b"))
-    assert fingerprint(one) == fingerprint(other)
-    assert fingerprint(one) != fingerprint(network(torchvision="alexnet"))
+def test_where_a_file_of_weights_is_does_not_count_but_what_is_in_it(tmp_path):
+    files = {name: tmp_path / name for name in ("a.pth", "b.pth", "other.pth")}
+    for name, path in files.items():
+        path.write_bytes(b"other" if name == "other.pth" else b"weights")
+    one, same, other = (network(torchvision="alexnet", pretrained=str(path)) for path in files.values())
+    assert fingerprint(one) == fingerprint(same) != fingerprint(network(torchvision="alexnet"))
+    assert one.weights_digest() == same.weights_digest() == hashlib.sha256(b"weights").hexdigest()
+    assert one.weights_digest() != other.weights_digest()
+    assert network(torchvision="alexnet", pretrained=True).weights_digest() == ""
+    with pytest.raises(NetworkError, match=r"pretrained: .*gone.pth cannot be read: No such file"):
+        one.replace(pretrained=str(tmp_path / "gone.pth")).weights_digest()
 
 
 def test_the_layers_of_a_foreign_module_are_for_torch_to_say():

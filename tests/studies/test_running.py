@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from striate.core.errors import StudyError
+from striate.nets import weights
 from striate.runs import read
 from striate.studies.execute.local import LocalScheduler
 from striate.studies.loaded import load
 from striate.studies.results import Results
 from tests.contracts.scheduler import InlineScheduler
+from tests.report.folders import small_module
 from tests.studies.conftest import STUDY, write_study
 from tests.training.conftest import files
 
@@ -262,3 +264,18 @@ def test_a_listener_that_fails_leaves_no_run_going(tmp_path):
     with pytest.raises(ZeroDivisionError):
         load(write_study(tmp_path, STUDY), out=tmp_path / "runs").run(scheduler=Watched(), on_event=lambda _: 1 / 0)
     assert closed == [True]
+
+
+def test_seeds_added_after_a_file_of_weights_has_changed_are_refused(tmp_path):
+    """Else one arm would start from two sets of weights. Where the file lies is no matter."""
+    first, moved = tmp_path / "w.safetensors", tmp_path / "moved.safetensors"
+    module = {"import": "tests.report.folders:small_module", "pretrained": str(first)}
+    data = {**yaml.safe_load(STUDY), "network": module, "arms": {"plain": {}}, "seeds": 1}
+    path = write_study(tmp_path, yaml.safe_dump(data))
+    weights.save(small_module(3), first)
+    assert load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler()).is_complete
+    first.rename(moved)
+    assert not load(path, f"network.pretrained={moved}", out=tmp_path / "runs").plan().missing
+    weights.save(small_module(3), first)
+    with pytest.raises(StudyError, match="holds a run with other settings"):
+        load(path, seeds=2, out=tmp_path / "runs").plan()

@@ -5,7 +5,7 @@ No torch here. `shapes` says what comes out of each layer, `torch_build` makes t
 
 import hashlib
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -208,7 +208,14 @@ class NetworkConfig(Record):
             return ""
         path = Path(self.pretrained).expanduser()
         try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            now = path.stat()
+            return _digest(path, now.st_mtime_ns, now.st_size)
         except OSError as error:
             raise NetworkError(f"pretrained: {path} cannot be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, changed: int, size: int) -> str:
+    """Once for a file as it is: each run of a plan asks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

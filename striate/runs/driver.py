@@ -369,12 +369,14 @@ class _Reporter:
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
     """Half a run in bf16 and half in float32 would be neither."""
-    for key in ("device", "precision"):
-        if before.get(key, now[key]) != now[key]:
-            raise TrainingError(
-                f"{folder}: was begun on {before['device']} in {before['precision']} and would go on on {now['device']} in "
-                f"{now['precision']}; choose that --device, go on where it was begun, or remove the folder to train it anew"
-            )
+    keys = ("device", "precision")
+    then, here = ([facts[key] for key in keys] for facts in ({**now, **before}, now))
+    if then != here:
+        cure = "go on where it was begun" if then[0] == here[0] else "choose that --device, go on where it was begun"
+        raise TrainingError(
+            f"{folder}: was begun on {' in '.join(then)} and would go on on {' in '.join(here)}; {cure}, or remove the folder "
+            "to train it anew"
+        )
 
 
 def _note_failure(writer: RunWriter, error: Exception) -> None:

@@ -27,6 +27,7 @@ from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
 
+WEIGHTS = ("network.pretrained", "pretrained")
 LIBRARY = Path(__file__).parent / "library"
 
 
@@ -66,6 +67,8 @@ class LoadedStudy:
             StudyError: when another process runs this study.
             MissingExtra: when a logger's package is not installed.
         """
+        from striate.studies.execute.machine import local_scheduler
+
         check_installed(self.study.log)
         notes: set[str] = set()
         with contextlib.ExitStack() as held:
@@ -73,8 +76,10 @@ class LoadedStudy:
             is_new = not self.folder.exists()
             if not is_new:
                 held.enter_context(self._locked())
+            if scheduler:
+                self.check_engines(device)
             plan = self.plan()
-            chosen = held.enter_context(self._looked_at(plan, jobs, device, scheduler, should_stop))
+            chosen = scheduler or held.enter_context(local_scheduler(plan, jobs, device, should_stop))
             if is_new:
                 held.enter_context(self._locked())
             self._write_study(plan)
@@ -102,20 +107,6 @@ class LoadedStudy:
         for arm in self.arms:
             with arm.named():
                 check(arm.recipe, arm.network, device)
-
-    @contextmanager
-    def _looked_at(
-        self, plan: Plan, jobs: int | None, device: str, given: Scheduler | None, should_stop: Callable[[], bool]
-    ) -> Iterator[Scheduler]:
-        """The scheduler, once each arm's engine has looked at its recipe and network."""
-        from striate.studies.execute.machine import local_scheduler
-
-        if given:
-            self.check_engines(device)
-            yield given
-        else:
-            with local_scheduler(plan, jobs, device, should_stop) as own:
-                yield own
 
     def _write_study(self, plan: Plan) -> None:
         """The study as it is run, overrides and name in it, so that its folder can be read and run alone."""
@@ -173,7 +164,7 @@ def _find(source: str | Path) -> Path:
 
 
 def _anchored(document: Document, folder: Path) -> Document:
-    """Relative paths to data are meant from the study file."""
+    """Relative paths to images and to weights are meant from the study file."""
     data = copy.deepcopy(document.data)
     for owner, key in _sources(data):
         owner[key] = _absolute(owner[key], folder)
@@ -181,10 +172,10 @@ def _anchored(document: Document, folder: Path) -> Document:
 
 
 def _sources(data: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place in a study's data that names a source of images, as (what holds it, its key)."""
+    """Every place in a study's data that names a source of images or a file of weights, as (what holds it, its key)."""
     if isinstance(data, dict):
         for key, value in data.items():
-            if key in {"data", "data.source", "source"} and isinstance(value, str):
+            if key in {"data", "data.source", "source", *WEIGHTS} and isinstance(value, str):
                 yield data, key
             elif key in {"data", "data.source"} and isinstance(value, list):  # a factor of a grid
                 yield from ((value, index) for index, item in enumerate(value) if isinstance(item, str))
@@ -201,4 +192,6 @@ def _absolute(source: str, folder: Path) -> str:
 def _from_here(text: str) -> str:
     """A path given on the command line is meant from the working directory."""
     key, sign, value = text.partition("=")
-    return f"{key}={_absolute(value, Path.cwd())}" if sign and value and key in {"data", "data.source"} else text
+    return (
+        f"{key}={_absolute(value, Path.cwd())}" if sign and value and key in {"data", "data.source", *WEIGHTS} else text
+    )

@@ -118,11 +118,13 @@ def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
 
 
 def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) -> Planned:
+    with arm.named():
+        weights = arm.network.weights_digest()
     job = Job(
         data=arm.data,
         digest=dataset.digest,
         network=arm.network,
-        weights=arm.network.weights_digest(),
+        weights=weights,
         recipe=arm.recipe,
         seed=seed,
         watch_test=study.watch_test,

@@ -144,8 +144,8 @@ def _verdict(
     finest = 100 / images if images else 0.0
     found = interval(values, confidence, least=finest)
     said = replace(said, label=label(found.low, found.high, matters), interval=found, p=p_value(values))
-    if said.label == "undecided" and finest <= matters:
-        needed = seeds_needed(values, matters, confidence)
+    if said.label == "undecided" and not _is_too_fine(found, matters, finest):
+        needed = seeds_needed(values, max(matters, finest), confidence)
         said = replace(said, more_seeds=max(needed - len(values), 0) if needed else None)
     return replace(
         said, sentence=_sentence(said, found, a, b, finest) + _declared(first, second) + _diverged(first, second)
@@ -179,13 +179,19 @@ def _sentence(said: Verdict, found: Interval, a: float, b: float, finest: float)
     return f"{with_seeds} and {said.second} differ by {points}: undecided. {_more(said, finest)}"
 
 
+def _is_too_fine(found: Interval, matters: float, finest: float) -> bool:
+    """Whether no number of seeds can decide it: the difference seen is not larger than one test image."""
+    return finest > matters and abs(found.mean) <= finest
+
+
 def _more(said: Verdict, finest: float) -> str:
     """What would decide it; `finest` is one test image, in points."""
-    if finest > said.matters:
+    assert said.interval
+    if _is_too_fine(said.interval, said.matters, finest):
         return (
             f"One test image is {finest:.1f} points: to see {said.matters:g}, more of them are needed, not more seeds."
         )
-    aim = f"would narrow this to +-{said.matters:g} points"
+    aim = f"would narrow this to +-{max(said.matters, finest):.3g} points"
     if said.more_seeds is None:
         return f"The seeds differ so much that no sensible number of them {aim}."
     n = len(said.differences)

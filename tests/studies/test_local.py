@@ -10,6 +10,7 @@ from striate.data import DataConfig, load
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import read
+from striate.studies.execute import local
 from striate.studies.execute.local import Crew, LocalScheduler
 from striate.studies.loaded import load as load_study
 from tests.contracts.scheduler import InlineScheduler, SchedulerContract, make_tasks
@@ -135,10 +136,49 @@ def test_after_a_failure_a_fresh_process_takes_the_next_task(tmp_path, squares):
     assert len(set(at_work)) == 2
 
 
-def test_a_wish_to_stop_is_heard_while_the_workers_begin(tmp_path, squares):
-    asked = []
-    study = load_study(write_study(tmp_path, STUDY), out=tmp_path / "runs")
-    results = study.run(should_stop=lambda: asked.append(True) is None, device="cpu")
+def test_a_wish_to_stop_waits_for_no_worker_that_does_not_answer(tmp_path, monkeypatch):
+    program = tmp_path / "deaf"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    study, left = load_study(write_study(tmp_path, STUDY), out=tmp_path / "runs"), iter([False] * 3)
+    results = study.run(should_stop=lambda: next(left, True), device="cpu")
     assert [row.state for row in results.rows] == ["missing"] * 4
-    assert not list(study.folder.glob("*/seed-*"))
+    assert not psutil.Process().children()
+
+
+def test_an_interrupt_saves_the_runs(tmp_path, squares):
+    """As in a notebook, where it is an exception in the middle of the scheduler."""
+    (task,) = make_tasks(tmp_path, *squares, count=1, epochs=100_000)
+    seen = []
+
+    def interrupt():
+        if "progress" in seen:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        seen.extend(event.kind for event in LocalScheduler(1, 1, "cpu").run([task], interrupt))
+    assert (task.folder / "last.pt").exists()
     assert not _children()
+
+
+def test_a_second_interrupt_waits_no_longer(tmp_path, squares, monkeypatch):
+    program = tmp_path / "deaf"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    killed = []
+    kill = local._Worker.kill
+    monkeypatch.setattr(local._Worker, "kill", lambda worker: (killed.append(worker), kill(worker)))
+    answers = iter([False, True])
+
+    def interrupt():
+        for answer in answers:
+            return answer
+        raise KeyboardInterrupt
+
+    (task,) = make_tasks(tmp_path, *squares, count=1)
+    with pytest.raises(KeyboardInterrupt):
+        list(LocalScheduler(1, 1, "cpu").run([task], interrupt))
+    assert len(killed) == 1

@@ -98,6 +98,21 @@ def test_fewer_images_than_the_question_needs_are_not_mended_by_seeds():
     assert both.sentence.endswith("One test image is 1.0 points: to see 0.5, more of them are needed, not more seeds.")
 
 
+def test_few_images_and_a_large_difference_are_decided_by_seeds():
+    def of(seeds: list[float]):
+        pair = (
+            arm("new", [90 + seed for seed in seeds], test_images=100),
+            arm("old", [90.0] * len(seeds), test_images=100),
+        )
+        return judge([pair], 0.5)[0]
+
+    few = of([2.0, 6.0, 10.0])
+    assert few.label == "undecided"
+    assert few.more_seeds
+    assert few.sentence.endswith(f"({few.more_seeds} more) would narrow this to +-1 points.")
+    assert of([2.0, 6.0, 10.0] * 3).label == "clearly better"
+
+
 def test_three_equal_differences_are_no_certainty():
     """300 test images: an accuracy comes in steps of a third of a point."""
     arms = (arm("new", [90.6] * 3, test_images=300), arm("old", [90.0] * 3, test_images=300))

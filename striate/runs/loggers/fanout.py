@@ -71,7 +71,7 @@ def describe(name: str, folder: Path, job: Job) -> About:
     # A run that is trained by itself has no study around it to keep things in.
     home = folder.parent.parent if (folder.parent.parent / layout.STUDY).exists() else folder
     before = _ledger(folder / layout.ledger(name))
-    parts = job.model_dump(mode="json", exclude={"seed", "digest"})
+    parts = job.model_dump(mode="json", exclude={"seed", "digest", "weights"})
     return About(
         study=folder.parent.parent.name or "striate",
         arm=folder.parent.name,

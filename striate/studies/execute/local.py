@@ -64,7 +64,7 @@ class LocalScheduler:
 
 
 class Crew:
-    """Worker processes, ended with the context; by an interrupt, at once. Each imports its engine at its first question or task."""
+    """Worker processes, which save and end with the context. Each imports its engine at its first question or task."""
 
     def __init__(self, size: int) -> None:
         self.inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
@@ -75,7 +75,10 @@ class Crew:
         self.workers += [_Worker(self.inbox) for _ in range(len(self.workers), size)]
         spare, self.workers = self.workers[size:], self.workers[:size]
         for worker in spare:
-            worker.stop()
+            if worker.task:
+                worker.stop()
+            else:
+                worker.kill()  # there is nothing to save, and it may be importing torch
         for worker in spare:
             worker.end()
 
@@ -120,8 +123,8 @@ class Crew:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:
-            for worker in self.workers:
+        for worker in self.workers:
+            if kind is KeyboardInterrupt and worker.is_stopping:  # it was asked to save, and the user waits no longer
                 worker.kill()
         self.resize(0)
 
@@ -131,7 +134,7 @@ class _Worker:
 
     def __init__(self, inbox: queue.SimpleQueue[Any]) -> None:
         self.task: Task | None = None
-        self._is_stopping = False
+        self.is_stopping = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         self._process = children.start("striate.studies.execute.worker", errors=self._errors)
         self._reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
@@ -187,8 +190,8 @@ class _Worker:
 
     def stop(self) -> None:
         """Ask for a save and an end, once: more would fill the pipe of a worker that is busy saving."""
-        if not self._is_stopping:
-            self._is_stopping = True
+        if not self.is_stopping:
+            self.is_stopping = True
             self.send({"stop": True})
 
     def end(self) -> None:

@@ -1,8 +1,10 @@
 """How many runs go at once on this machine, and with how many threads each."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from striate.core.errors import StudyError
 from striate.studies.execute.local import Crew, LocalScheduler
@@ -22,7 +24,9 @@ def local_scheduler(
         StriateError: for what an engine does not have, or a number of jobs that cannot be.
     """
     most, _ = shares(plan, jobs, {"cpu"})
-    with Crew(min(most, len(plan.missing))) as crew:
+    # A GPU does one run at a time, and each process that looks at it takes memory there.
+    begun = 1 if device != "cpu" and _may_have_gpu() else most
+    with Crew(min(begun, len(plan.missing))) as crew:
         kinds = set()
         for arm in plan.arms if plan.missing else ():
             with arm.named():
@@ -45,3 +49,8 @@ def shares(plan: Plan, jobs: int | None, kinds: set[str]) -> tuple[int, int]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     at_once = jobs or (min(cores, len(plan.study.seeds)) if kinds == {"cpu"} else 1)
     return at_once, max(1, cores // at_once)
+
+
+def _may_have_gpu() -> bool:
+    """Without an engine, which takes seconds to ask: whether there is a driver."""
+    return sys.platform == "darwin" or any(Path("/dev", name).exists() for name in ("nvidiactl", "kfd", "dxg"))

@@ -70,6 +70,7 @@ def test_a_named_recipe_and_the_same_written_out_are_one():
 def test_every_named_recipe_is_one_and_says_where_it_is_from(name):
     assert Recipe.model_validate(name).base == ""
     assert RECIPES[name].source.endswith(".")
+    assert RECIPES[name].reached.endswith(".")
 
 
 def test_a_wrong_name_is_said_with_the_nearest():

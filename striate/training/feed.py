@@ -57,7 +57,7 @@ class Feed:
 
     def batch(self, order: np.ndarray, draws: Draws | None = None, cut: slice = slice(None)) -> Batch:
         """The images at the places `cut` of an epoch's order, augmented by the draws of that epoch."""
-        places = np.arange(len(order))[cut]
+        places = np.arange(*cut.indices(len(order)))
         if draws is not None and draws.shares is not None:
             return self._mixed(order, draws, places)
         chosen = torch.from_numpy(order[places]).to(self.setup.device)

@@ -10,24 +10,22 @@ import hashlib
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
 from striate.core.errors import RunError, StriateError, TrainingError
-from striate.data import Dataset, Part, Splits, load, mean_std, split
-from striate.nets.whitening import whitened
+from striate.data import Dataset, Part, load, mean_std, split
 from striate.recipes import plateau, reason_to_stop
 from striate.runs import layout
 from striate.runs.engine import DivergedError, Engine, Evaluation
 from striate.runs.job import Job
 from striate.runs.reader import read
 from striate.runs.scores import scores
+from striate.runs.setting import Progress, Setting
 from striate.runs.summary import Summary
 from striate.runs.writer import RunWriter, say
 
@@ -37,48 +35,6 @@ REPORT_SECONDS = 0.2
 # What a kill may cost, at most.
 AFTER_EPOCH_SECONDS = 5.0
 WITHIN_EPOCH_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run is, several times a second."""
-
-    epoch: int  # that runs, from 1
-    epochs: int
-    share: float  # of the whole run, 0 to 1
-    loss: float | None
-    images_per_second: float
-    validation_accuracy: float | None  # after the last finished epoch
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What every engine starts from: the job, its images, their split, and how pixels are normalized."""
-
-    job: Job
-    dataset: Dataset
-    splits: Splits
-    mean: np.ndarray  # of each channel of the training split, in units of 0 to 1
-    std: np.ndarray
-
-    @cached_property
-    def whitened(self) -> dict[str, np.ndarray]:
-        """The initial weights that are made of the training images, by name."""
-        data, shape = self.dataset, (self.dataset.channels, self.dataset.height, self.dataset.width)
-        images, rows = data.train.images, self.splits.train
-        return whitened(self.job.network, shape, len(data.classes), images, rows, self.mean, self.std)
-
-
-class Settings(TypedDict, total=False):
-    """What every door of an engine takes beside the job and its folder, and hands to `drive`."""
-
-    dataset: Dataset  # the job's images, where they are loaded already
-    threads: int | None  # a resumed run keeps the number that it began with, for the same bits
-    report: Callable[[Progress], None]
-    should_stop: Callable[[], bool]  # asked before each step
-    loggers: Sequence[str]  # that get the numbers too
-    note: Callable[[str], None]  # told of a logger that fails; the run goes on without it
-    facts: Mapping[str, Any]  # that go into env.json beside the engine's own
 
 
 # From the setting and the number of threads, None for the engine's choice, to an engine at the first step.

@@ -15,9 +15,9 @@ from striate.data import Part, augment, batches
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe, factor
 from striate.recipes.judging import PIXELS_AT_ONCE, ema_decay, views
-from striate.runs.driver import Setting
 from striate.runs.engine import Course, DivergedError, Evaluation, Look
 from striate.runs.environment import facts
+from striate.runs.setting import Setting
 from striate.scratch import build, optimizers
 from striate.scratch.learner import Learner, Mixed
 from striate.scratch.library import device_of, library

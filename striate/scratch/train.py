@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Unpack
 
 from striate.runs import Job, Summary
-from striate.runs.driver import Setting, Settings, drive
+from striate.runs.driver import drive
+from striate.runs.setting import Setting, Settings
 from striate.scratch.engine import ScratchEngine
 
 

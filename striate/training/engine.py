@@ -16,8 +16,8 @@ from striate.nets.freezing import learning
 from striate.nets.torch_build import build
 from striate.nets.weights import put
 from striate.recipes import Recipe
-from striate.runs.driver import Setting
 from striate.runs.engine import Course, Evaluation, Look
+from striate.runs.setting import Setting
 from striate.training import optimizers
 from striate.training.averaging import Average, measured_norms
 from striate.training.device import Setup, move

@@ -11,7 +11,7 @@ from striate.data import Dataset
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import Job, Summary
-from striate.runs.driver import Settings
+from striate.runs.setting import Settings
 
 
 def train(job: Job, folder: Path, device: str, **settings: Unpack[Settings]) -> Summary | None:

@@ -29,7 +29,7 @@ class Task:
 class Event:
     """Something that happened to a task.
 
-    `data`: progress as `runs.driver.Progress`, a summary, {"reason": ...}, or the {"text": ...} of a note.
+    `data`: progress as `runs.setting.Progress`, a summary, {"reason": ...}, or the {"text": ...} of a note.
     """
 
     task: Task

@@ -192,6 +192,5 @@ def _absolute(source: str, folder: Path) -> str:
 def _from_here(text: str) -> str:
     """A path given on the command line is meant from the working directory."""
     key, sign, value = text.partition("=")
-    return (
-        f"{key}={_absolute(value, Path.cwd())}" if sign and value and key in {"data", "data.source", *WEIGHTS} else text
-    )
+    is_path = key in {"data", "data.source", *WEIGHTS} and sign and value
+    return f"{key}={_absolute(value, Path.cwd())}" if is_path else text

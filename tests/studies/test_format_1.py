@@ -1,0 +1,69 @@
+"""Run folders that version 0.1.0 wrote, checked in: they are still read, recognized and resumed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+import striate
+from striate.data import load
+from striate.runs import Job, read
+from striate.studies.execute.engines import train
+
+FOLDERS = Path(__file__).parent.parent / "golden" / "format-1"
+ACCURACIES = {
+    "plain": [25.9052924791, 20.0557103064, 10.8635097493],
+    "normalized": [37.8830083565, 20.6128133705, 18.6629526463],
+    "wild": [10.0, 10.0, 10.0],
+}
+
+
+@pytest.fixture
+def kept(tmp_path) -> Path:
+    """A copy, which may be written to."""
+    return shutil.copytree(FOLDERS, tmp_path / "format-1")
+
+
+def test_the_results_are_read_as_they_were(kept):
+    results = striate.Results.read(kept / "kept")
+    for arm, accuracies in ACCURACIES.items():
+        assert [row.test_accuracy for row in results.of(arm)] == pytest.approx(accuracies)
+    assert [row.state for row in results.rows] == ["finished"] * 6 + ["diverged"] * 3
+    assert [verdict.label for verdict in results.verdicts] == ["undecided"]
+    assert results.verdicts[0].interval.low == pytest.approx(-7.576268727513557)
+
+
+def test_finished_runs_are_recognized_and_not_trained_again(kept):
+    plan = striate.load(kept / "kept").plan()
+    assert [run.state for run in plan.runs] == ["done"] * 9
+    assert {run.job.fingerprint for run in plan.runs} == {
+        read(path.parent).fingerprint for path in kept.glob("kept/*/*/run.yaml")
+    }
+
+
+def test_a_study_with_other_settings_is_still_refused(kept):
+    with pytest.raises(striate.StriateError, match="other settings"):
+        striate.load(kept / "kept", "recipe.epochs=3").plan()
+
+
+@pytest.mark.parametrize("engine", ["torch", "numpy"])
+def test_an_unfinished_run_is_resumed(kept, engine):
+    folder = kept / f"unfinished-{engine}"
+    before = (folder / "metrics.jsonl").read_text().splitlines()
+    job = Job.model_validate(described(folder))
+    assert job.fingerprint == read(folder).fingerprint
+    summary = train(job, folder, "cpu", dataset=load(job.data), threads=1)
+    assert (summary.state, summary.epochs) == ("finished", 3)
+    assert (folder / "metrics.jsonl").read_text().splitlines()[: len(before)] == before
+
+
+def test_a_failed_run_says_why(kept):
+    run = read(kept / "failed")
+    assert (run.state, run.is_result) == ("failed", False)
+
+
+def described(folder: Path) -> dict:
+    """What run.yaml says of the job."""
+    content = yaml.safe_load((folder / "run.yaml").read_text())
+    return {key: value for key, value in content.items() if key not in {"format", "fingerprint"}}

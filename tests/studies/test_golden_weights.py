@@ -1,0 +1,67 @@
+"""Final weights of two studies on the digits, kept: a commit that alters them must say why.
+
+Equal to the bit where processor and libraries are those that they were kept with; elsewhere sums are added in another
+order, and the mean and the deviation of each weight must agree. To write them again: remove the file and run this.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import striate
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "weights_cpu.json"
+STUDIES = {
+    "quickstart": ("recipe.epochs=2", "recipe.precision=float32"),
+    "engines": (
+        "data=digits",
+        "data.limit=400",
+        "network=conv8 pool fc16",
+        "network.norm=batch",
+        "recipe.epochs=2",
+        "recipe.precision=float32",
+    ),
+}
+
+
+def machine(run: Path) -> list[str]:
+    """What the last bits depend on."""
+    environment = json.loads((run / "env.json").read_text())
+    return [str(environment[key]) for key in ("device_name", "threads")] + [torch.__version__, np.__version__]
+
+
+def found(folder: Path) -> dict[str, dict[str, object]]:
+    """By study, arm and seed: the fingerprint of the run, the digest of its final weights, and the moments of each."""
+    kept = {}
+    for name, overrides in STUDIES.items():
+        results = striate.load(name, *overrides, seeds=1, out=folder).run(jobs=2)
+        for row in results.rows:
+            path = row.run.folder / "final.safetensors"
+            kept[f"{name}/{row.arm}/{row.seed}"] = {
+                "fingerprint": row.run.fingerprint,
+                "machine": machine(row.run.folder),
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                "moments": {key: [float(w.mean()), float(w.std())] for key, w in sorted(load_file(path).items())},
+            }
+    return kept
+
+
+def test_the_weights_of_two_studies_are_those_that_were_kept(tmp_path):
+    now = found(tmp_path)
+    if not GOLDEN.exists():
+        GOLDEN.write_text(json.dumps(now, indent=1) + "\n")
+        pytest.fail(f"{GOLDEN.name} was not there and is now; look at it and commit it")
+    kept = json.loads(GOLDEN.read_text())
+    assert now.keys() == kept.keys()
+    for name, run in now.items():
+        then = kept[name]
+        assert run["fingerprint"] == then["fingerprint"], name
+        for key, moments in run["moments"].items():
+            assert moments == pytest.approx(then["moments"][key], rel=0.05, abs=0.01), f"{name}: {key}"
+        if run["machine"] == then["machine"]:
+            assert run["sha256"] == then["sha256"], name

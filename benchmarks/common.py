@@ -115,7 +115,7 @@ def machine() -> str:
     import torch
 
     import striate
-    from striate.training.device import name
+    from striate.engines.pytorch.device import name
 
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=ROOT

@@ -40,9 +40,9 @@ def batch_of(network: str, count: int, channels_last: bool) -> tuple[Any, Any]:
 
 
 def scratch_step(network: str, threads: int) -> tuple[Step, int]:
+    from striate.engines.scratch.learner import Learner
     from striate.nets import NetworkConfig
     from striate.recipes import OptimizerConfig
-    from striate.scratch.learner import Learner
 
     said = NETWORKS[network]
     optimizer = OptimizerConfig(name=said["optimizer"], lr=RATE)

@@ -56,10 +56,11 @@ TIMES = {"seconds", "images_per_second"}
 def child(name: str, folder: Path, data: str, limit: int | None, epochs: int) -> None:
     """Train in this process, with one thread; in a trial, saving after every step."""
     from striate.data import DataConfig, load
+    from striate.engines import driver
+    from striate.engines.pytorch.engine import train
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
-    from striate.runs import Job, driver
-    from striate.training.train import train
+    from striate.runs import Job
 
     if folder.name != "whole":
         driver.AFTER_EPOCH_SECONDS = driver.WITHIN_EPOCH_SECONDS = 0.0

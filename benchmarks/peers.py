@@ -220,11 +220,11 @@ def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, A
     It reports its steps several times a second; the seconds of the steps between two reports of an epoch are its own.
     """
     from striate.data import DataConfig, load
+    from striate.engines.pytorch.engine import train
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, read
-    from striate.studies.execute.memory import keep_freed_memory
-    from striate.training.train import train
+    from striate.studies.execute.worker import keep_freed_memory
 
     keep_freed_memory()  # as the process does that a study trains in
     data = DataConfig(source=config["data"], limit=config["limit"], channels=case.channels)

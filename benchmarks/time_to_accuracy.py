@@ -26,11 +26,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """One seed: the test accuracy by epoch, the seconds by epoch, and what the run ended with."""
     from striate.core import config as files
     from striate.data import DataConfig, load
+    from striate.engines.pytorch.engine import train
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, read
-    from striate.studies.execute.memory import keep_freed_memory
-    from striate.training.train import train
+    from striate.studies.execute.worker import keep_freed_memory
 
     keep_freed_memory()
     recipe = files.Document({"base": config["recipe"]}, "the command line")

@@ -84,7 +84,7 @@ def with_tables(text: str) -> str:
 
 def with_lesson(text: str) -> str:
     """`text` with the numbers of the lesson computed anew."""
-    from striate.scratch.lesson import parts
+    from striate.engines.scratch.walkthrough import parts
 
     if not LESSON.search(text):
         return text

@@ -92,7 +92,7 @@ def status(
     json: Json = False,
 ) -> None:
     """Show how far each study is, and its verdicts."""
-    from striate.cli import look
+    from striate.cli import status as look
 
     look.status(folder, json)
 
@@ -100,7 +100,7 @@ def status(
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="The folder of a study.")]) -> None:
     """Write a study's report.html anew from its files."""
-    from striate.cli import look
+    from striate.cli import status as look
 
     look.report(folder)
 
@@ -108,7 +108,7 @@ def report(folder: Annotated[Path, typer.Argument(help="The folder of a study.")
 @app.command()
 def studies(json: Json = False) -> None:
     """List the built-in studies and their questions."""
-    from striate.cli import look
+    from striate.cli import status as look
 
     look.studies(json)
 
@@ -116,7 +116,7 @@ def studies(json: Json = False) -> None:
 @app.command()
 def init(file: Annotated[Path, typer.Argument(help="The study file to write, such as my-study.yaml.")]) -> None:
     """Write a commented study file to start from."""
-    from striate.cli import look
+    from striate.cli import status as look
 
     look.init(file)
 

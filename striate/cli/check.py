@@ -4,14 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from striate.cli.output import duration, megabytes, out, plain_json, table
 from striate.cli.run import jobs_number
-from striate.cli.show import duration, megabytes, out, plain_json, table
 from striate.core import config
 from striate.core.records import fingerprint
-from striate.nets.summary import summarize
-from striate.runs.loggers import check_installed
+from striate.nets.summary.summarize import summarize
 from striate.studies.loaded import LoadedStudy, load
 from striate.studies.plan import Plan
+from striate.tracking import check_installed
 
 
 def check(

@@ -12,9 +12,9 @@ import numpy as np
 
 from striate.cli.network import IMAGES, read, read_shape
 from striate.nets import NETWORKS, NetworkConfig
-from striate.nets.placed import Placed
-from striate.nets.placing import place
-from striate.nets.sizes import Shape
+from striate.nets.layers import Shape
+from striate.nets.resolve import place
+from striate.nets.resolved import Placed
 
 IMAGES_AT_ONCE = 16
 REPEATS = 5
@@ -42,7 +42,7 @@ def compare(network: NetworkConfig, shape: Shape, classes: int) -> list[dict[str
     Raises:
         NetworkError: for a network that the engine from scratch does not have.
     """
-    from striate.scratch.build import check
+    from striate.engines.scratch.build import check
 
     check(network, "numpy")
     placed = place(network, shape, classes)
@@ -58,9 +58,9 @@ def _both(
 ) -> list[dict[str, Any]]:
     import torch
 
-    from striate.nets.torch_build import build
-    from striate.scratch.build import build as build_by_hand
-    from striate.scratch.faster.kinds import FASTER
+    from striate.engines.scratch.build import build as build_by_hand
+    from striate.engines.scratch.optimized.layers import FASTER
+    from striate.nets.pytorch.build import build
 
     # Frozen parameters have no gradient to compare, and dropout draws other numbers in each.
     network = network.model_copy(update={"freeze": "none"})
@@ -94,8 +94,8 @@ def _one(layer: Any, theirs: Any, x: np.ndarray, rng: np.random.Generator) -> tu
     """One layer in both; its result by hand goes on to the next."""
     import torch
 
-    from striate.scratch.team import Team
-    from striate.scratch.trip import Trip
+    from striate.engines.scratch.context import Trip
+    from striate.engines.scratch.threads import Team
 
     y = layer.forward(x, Trip(Team(), len(x), is_training=True))
     g = rng.standard_normal(y.shape).astype(x.dtype)

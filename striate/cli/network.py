@@ -12,8 +12,8 @@ from typing import Any
 from striate.core import config
 from striate.core.errors import ConfigError
 from striate.nets import NETWORKS, NetworkConfig
-from striate.nets.graph import Shape
-from striate.nets.summary import summarize
+from striate.nets.graph.graph import Shape
+from striate.nets.summary.summarize import summarize
 
 IMAGES: tuple[Shape, int] = ((3, 32, 32), 10)  # CIFAR-10's, where neither the user nor the network says
 _PLACE = "on the command line"

@@ -3,7 +3,7 @@
 import shutil
 import textwrap
 
-from striate.cli.show import out, plain_json
+from striate.cli.output import out, plain_json
 from striate.core.config import dump
 from striate.recipes import RECIPES
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from striate import cli
-from striate.cli.show import out, plain_json, results_json
-from striate.cli.watch import watching
+from striate.cli.output import out, plain_json, results_json
+from striate.cli.progress import watching
 from striate.core.errors import ConfigError
 from striate.studies.execute.protocol import Event
 from striate.studies.loaded import load

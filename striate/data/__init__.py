@@ -6,8 +6,7 @@ are, wherever they lie.
 
 from striate.data.config import DataConfig
 from striate.data.dataset import Dataset, Part
-from striate.data.finding import NAMES
-from striate.data.loading import load
+from striate.data.load import NAMES, load
 from striate.data.splits import Splits, mean_std, split
 
 __all__ = ["NAMES", "DataConfig", "Dataset", "Part", "Splits", "load", "mean_std", "split"]

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from striate.core.errors import DataError
 from striate.core.seeds import stream
-from striate.data import checks, cifar10_contents
+from striate.data import checks
+from striate.data.canonical_order import Hashed, hashes, order
 from striate.data.config import DataConfig
-from striate.data.contents import Contents, Rows
 from striate.data.dataset import Images
 from striate.data.decode import Decoder
-from striate.data.order import Hashed, hashes, order
-from striate.data.strata import draw, quotas
+from striate.data.sources import cifar10 as cifar10_contents
+from striate.data.sources.contents import Contents, Rows
+from striate.data.stratified import draw, quotas
 
 Keep = Callable[[str, Iterator[Images]], Images]
 HELD_OUT = 0.2  # of each class, where the source has no test part

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.lib.format import open_memmap, write_array_header_1_0
 
 from striate.data.assemble import Assembled, assemble, in_memory
+from striate.data.canonical_order import Hashed
 from striate.data.config import DataConfig
-from striate.data.contents import Found
 from striate.data.dataset import Images
-from striate.data.order import Hashed
 from striate.data.places import cache_folder
+from striate.data.sources.contents import Found
 
 VERSION = 1
 META = "meta.json"

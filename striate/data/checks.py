@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from striate.core.errors import DataError
-from striate.data.contents import Contents
 from striate.data.dataset import Labels
+from striate.data.sources.contents import Contents
 
 
 def contents(found: Contents) -> None:

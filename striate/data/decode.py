@@ -19,8 +19,8 @@ from PIL import Image
 from striate.core.errors import DataError
 from striate.data import picture
 from striate.data.config import DataConfig
-from striate.data.contents import Decoded, Encoded, Item, Rows
 from striate.data.dataset import Images, Labels
+from striate.data.sources.contents import Decoded, Encoded, Item, Rows
 
 CHUNK = 256  # images in flight; a chunk of 224 x 224 RGB is 39 MB
 # Bytes of an image below which threads spend more time waiting for each other than decoding: CIFAR-10's PNG files of

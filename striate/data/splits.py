@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from striate.core.errors import DataError
 from striate.core.seeds import stream
 from striate.data.dataset import Dataset, Images, Part
-from striate.data.strata import draw, quotas
+from striate.data.stratified import draw, quotas
 
 Rows = NDArray[np.int64]
 COUNTED = 1024  # images at once

@@ -1,39 +1,31 @@
-"""Which parameters of a module learn.
+"""Which parameters a study file freezes, by their names alone: the same for every engine. No torch here."""
 
-A frozen layer does not change in any way: its norms keep their running means too, in training as in evaluation.
-"""
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
-from collections.abc import Set
-from typing import Any
-
-from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-
-from striate.nets.frozen import frozen_names
+from striate.core.config import suggest
+from striate.core.errors import NetworkError
 
 
-def freeze(module: nn.Module, what: str, head: Set[str]) -> None:
-    """Freeze what a study file names: none, all-but-head (the parameters in `head` learn), or "up-to LAYER".
+def frozen_names(what: str, names: Sequence[str], layers: Sequence[str], head: AbstractSet[str]) -> set[str]:
+    """Those of the parameters `names`, in the network's order, that do not learn: `what` is none, all-but-head or "up-to LAYER".
 
     Raises:
-        NetworkError: for a layer that is not there, or when nothing would be left to learn.
+        NetworkError: for a layer that is not among `layers`, or when nothing would be left to learn.
     """
-    names = [name for name, _ in module.named_parameters()]
-    known = [name for name, part in module.named_modules() if name and list(part.parameters())]
-    frozen = frozen_names(what, names, known, head)
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(name not in frozen)
-    for part in module.modules():
-        own = list(part.parameters(recurse=False))
-        if isinstance(part, _NormBase) and own and not any(parameter.requires_grad for parameter in own):
-            part.register_forward_pre_hook(_as_in_evaluation)
+    frozen = _named(what, names, layers, head)
+    if names and len(frozen) == len(names):
+        raise NetworkError(f"freeze: '{what}' leaves nothing to learn; name an earlier layer")
+    return frozen
 
 
-def learning(module: nn.Module) -> list[nn.Parameter]:
-    """The parameters that are not frozen: what an optimizer is given."""
-    return [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-
-def _as_in_evaluation(part: nn.Module, inputs: Any) -> None:
-    del inputs
-    part.training = False
+def _named(what: str, names: Sequence[str], layers: Sequence[str], head: AbstractSet[str]) -> set[str]:
+    if what == "none":
+        return set()
+    if what == "all-but-head":
+        return set(names) - head
+    layer = what.removeprefix("up-to").strip()
+    inside = [index for index, name in enumerate(names) if name == layer or name.startswith(f"{layer}.")]
+    if not inside:
+        raise NetworkError(f"freeze: no layer '{layer}' with parameters; {suggest(layer, layers)}")
+    return set(names[: inside[-1] + 1])

@@ -8,15 +8,14 @@ import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from striate.nets.graph import Graph
-from striate.nets.layers import Layer
-from striate.nets.placed import Placed
-from striate.nets.placed_graph import placed_graph
-from striate.nets.placing import place, volume
-from striate.nets.sizes import Shape
-from striate.nets.spec import NetworkConfig
+from striate.nets.config import NetworkConfig
+from striate.nets.graph.from_layers import placed_graph
+from striate.nets.graph.graph import Graph
+from striate.nets.layers import Layer, Shape
+from striate.nets.resolve import place, volume
+from striate.nets.resolved import Placed
 
-__all__ = ["Row", "Shape", "graph", "parameters", "rows", "taken_out"]
+__all__ = ["Row", "Shape", "network_graph", "parameters", "rows", "taken_out"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +61,7 @@ def parameters(network: NetworkConfig, input_shape: Shape, classes: int) -> int:
     """All weights, biases, scales and shifts. For a module that is not ours, torch is imported and counts them."""
     if network.is_foreign:
         # By name: whoever imports this file must not need torch.
-        return int(importlib.import_module("striate.nets.pretrained").parameters(network, input_shape, classes))
+        return int(importlib.import_module("striate.nets.pytorch.pretrained").parameters(network, input_shape, classes))
     return sum(row.parameters for row in rows(network, input_shape, classes))
 
 
@@ -73,7 +72,7 @@ def taken_out(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple
     )
 
 
-def graph(network: NetworkConfig, input_shape: Shape, classes: int) -> Graph:
+def network_graph(network: NetworkConfig, input_shape: Shape, classes: int) -> Graph:
     """The operations of `network`, norms and activations and sums included, in the order of execution."""
     return placed_graph(place(network, input_shape, classes), volume(network, input_shape))
 

@@ -9,10 +9,10 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from striate.nets.config import NetworkConfig
 from striate.nets.init import permutation
-from striate.nets.placing import place
-from striate.nets.sizes import Shape
-from striate.nets.spec import NetworkConfig
+from striate.nets.layers import Shape
+from striate.nets.resolve import place
 
 # Those of 5,000 images of CIFAR-10. 20,000 others have the same axes (cosines above 0.999), their deviations within 2 %.
 ENOUGH_PIXELS = 5000 * 32 * 32

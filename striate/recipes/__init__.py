@@ -1,10 +1,7 @@
 """How to train, as data: optimizer, schedule, stopping, augmentation, precision; and the named recipes."""
 
-from striate.recipes.augment import AugmentConfig
-from striate.recipes.optimizer import OptimizerConfig
-from striate.recipes.recipe import Recipe
-from striate.recipes.schedule import ScheduleConfig
-from striate.recipes.schedules import factor, plateau
+from striate.recipes.recipe import AugmentConfig, OptimizerConfig, Recipe
+from striate.recipes.schedule import ScheduleConfig, factor, plateau
 from striate.recipes.stop import StopConfig, reason_to_stop
 from striate.recipes.zoo import RECIPES
 

@@ -9,8 +9,22 @@ from collections.abc import Iterable
 
 from striate.report.curves import ArmCurve, Panel
 from striate.report.figures import AccuraciesFigure, DifferencesFigure, mean_difference
-from striate.report.marks import INK, MUTED, PAPER, Spec, at, axis, chart, domain, field, mark, path
-from striate.report.styles import CROSS, Style, style
+from striate.report.marks import (
+    CROSS,
+    INK,
+    MUTED,
+    PAPER,
+    Spec,
+    Style,
+    at,
+    axis,
+    chart,
+    domain,
+    field,
+    mark,
+    path,
+    style,
+)
 from striate.report.wording import between_signed, pair, percent, plain, signed
 from striate.studies.statistics import Interval
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from striate.core.errors import StriateError
 from striate.core.records import fingerprint
 from striate.nets import NetworkConfig
-from striate.nets.summary import summarize
-from striate.nets.table_columns import COLUMNS, sums
+from striate.nets.summary.columns import COLUMNS, sums
+from striate.nets.summary.summarize import summarize
 from striate.report.wording import Table, listed
 from striate.studies.results import Results
 

@@ -14,8 +14,10 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from striate.nets.table_columns import meanings
-from striate.report import curves, draw, figures, layers, limits, sections, setting, styles, svg
+from striate.nets.summary.columns import meanings
+from striate.report import curves, draw, figures, layers, limits, sections, svg
+from striate.report import marks as styles
+from striate.report import study_facts as setting
 from striate.report.wording import shortened
 from striate.runs import layout
 from striate.runs.files import write_text

@@ -1,8 +1,7 @@
 """One folder is one run: what decides it, its files, the writer and the reader."""
 
-from striate.runs.job import Job
 from striate.runs.reader import Run, read
-from striate.runs.summary import Summary
+from striate.runs.records import Job, Summary
 from striate.runs.writer import RunWriter
 
 __all__ = ["Job", "Run", "RunWriter", "Summary", "read"]

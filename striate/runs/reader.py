@@ -13,7 +13,7 @@ import yaml
 
 from striate.core.errors import RunError
 from striate.runs import layout
-from striate.runs.summary import Summary
+from striate.runs.records import Summary
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,11 @@
 
 Every file but the metrics is written beside and renamed. The metrics grow by whole lines; a line torn by
 a crash is cut off when the run is taken up again. One process writes a run at a time (a lock says so).
-What goes into the files goes to the loggers too, which can fail without the run noticing.
 """
 
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,36 +14,24 @@ from typing import Any, Self
 import filelock
 import yaml
 
-from striate.core.errors import RunError, StriateError
+from striate.core.errors import RunError
 from striate.runs import layout
 from striate.runs.files import disk_errors, sweep, write_atomic, write_json, write_text
-from striate.runs.job import Job
-from striate.runs.loggers import Loggers, check_installed, check_names
 from striate.runs.reader import read
-from striate.runs.summary import Summary
-
-
-def say(text: str) -> None:
-    """To stderr: a warning would end the run where warnings are made errors."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+from striate.runs.records import Job, Summary
 
 
 class RunWriter:
-    """Use as a context: the lock is held inside. `note` is told once of each logger that is given up.
+    """Use as a context: the lock is held inside.
 
     Raises:
-        ConfigError, MissingExtra: for a logger that does not exist or is not installed.
         RunError: when the folder holds another job's run, when another process writes it, or when the disk refuses.
     """
 
-    def __init__(self, folder: Path, job: Job, loggers: Sequence[str] = (), note: Callable[[str], None] = say) -> None:
-        check_names(loggers)
-        check_installed(loggers)
+    def __init__(self, folder: Path, job: Job) -> None:
         self.folder = folder
         self.job = job
         self._lock = filelock.FileLock(folder / layout.LOCK)
-        self._names, self._tell = loggers, note
-        self._loggers: Loggers | None = None
 
     def __enter__(self) -> Self:
         with disk_errors(self.folder):
@@ -66,10 +51,7 @@ class RunWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._end_loggers(None)
-        finally:
-            self._lock.release()
+        self._lock.release()
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -84,13 +66,11 @@ class RunWriter:
             file.write(json.dumps(row, allow_nan=False) + "\n")
             file.flush()
             os.fsync(file.fileno())  # a checkpoint that is saved after it must not outlive it
-        self._begun_loggers().row(row)
 
     def rewind(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Keep these rows only: those of the epochs that the checkpoint has seen. Begins the logging."""
+        """Keep these rows only: those of the epochs that the checkpoint has seen."""
         kept = list(rows)
         write_text(self.path(layout.METRICS), "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept))
-        self._begun_loggers().rows(kept)  # each takes those that it has not had
 
     def save(self, name: str, write: Callable[[Path], None]) -> None:
         """A file made by `write(path)`, atomically."""
@@ -109,23 +89,6 @@ class RunWriter:
         write_json(self.path(layout.SUMMARY), summary.model_dump(mode="json"))
         if summary.state == "finished":
             self.path(layout.CHECKPOINT).unlink(missing_ok=True)
-        self._end_loggers(summary.model_dump(mode="json"))
-
-    def _begun_loggers(self) -> Loggers:
-        if self._loggers is None:
-            self._loggers = Loggers(self._names, self.folder, self.job, self._note)
-        return self._loggers
-
-    def _end_loggers(self, summary: dict[str, Any] | None) -> None:
-        """Once, and only if there was something to log."""
-        if self._loggers is not None:
-            ending, self._loggers, self._names = self._loggers, None, ()
-            ending.end(summary)
-
-    def _note(self, text: str) -> None:
-        with contextlib.suppress(StriateError, OSError):  # a full disk is no reason to stop either, here
-            self.log(text)
-        self._tell(text)
 
     def _open(self) -> None:
         path = self.path(layout.RUN)

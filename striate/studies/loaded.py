@@ -21,11 +21,11 @@ from striate.core.errors import ConfigError, StudyError
 from striate.data import NAMES
 from striate.runs import layout
 from striate.runs.files import disk_errors, write_text
-from striate.runs.loggers import check_installed
 from striate.studies.execute.protocol import Event, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
+from striate.tracking import check_installed
 
 WEIGHTS = ("network.pretrained", "pretrained")
 LIBRARY = Path(__file__).parent / "library"
@@ -102,7 +102,7 @@ class LoadedStudy:
         Raises:
             StriateError: for what the engine does not have, an optimizer's argument or a layer, or for an engine that is not there.
         """
-        from striate.studies.execute.engines import check
+        from striate.engines.select import check
 
         for arm in self.arms:
             with arm.named():

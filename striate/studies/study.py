@@ -22,7 +22,7 @@ from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import layout
 from striate.runs.layout import slug
-from striate.runs.loggers import check_names
+from striate.tracking import check_names
 
 # What an arm may change.
 VARIED = ("data", "network", "recipe")

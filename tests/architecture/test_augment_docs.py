@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from striate.data.augment import boxes, strong
+from striate.data.augment import boxes
+from striate.data.augment import randaugment as strong
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -24,7 +24,7 @@ def loaded(code: str) -> set[str]:
         "import striate.recipes",
         "from striate.studies.loaded import load; load('quickstart')",
         "import striate.studies.verdict, striate.studies.statistics",
-        "import striate.scratch.learner",
+        "import striate.engines.scratch.learner",
     ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(code):

@@ -7,8 +7,8 @@ import pytest
 
 from striate.cli import engines
 from striate.core.errors import NetworkError
+from striate.engines.scratch.optimized import layers as others
 from striate.nets import NetworkConfig
-from striate.scratch.faster import others
 
 LAYERS = "conv4k2psame:batch pool avgpool2s1p1 res(conv4:gelu conv8s2):elu drop0.2 flatten~3 fc6:layer,sigmoid"
 LIMITS = {"float32": 1e-5, "float64": 1e-12}

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 def striate(*words, monkeypatch, capsys):
     """(exit code, what came out, what was complained of)."""
     monkeypatch.setattr(sys, "argv", ["striate", *words])
+    monkeypatch.setenv("COLUMNS", "160")
     with pytest.raises(SystemExit) as ended:
         cli.main()
     printed = capsys.readouterr()

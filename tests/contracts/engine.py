@@ -8,10 +8,11 @@ from safetensors.numpy import load_file
 
 from striate.core.errors import RunError, TrainingError
 from striate.data import mean_std, split
+from striate.engines import driver
 from striate.nets import NetworkConfig
 from striate.nets.whitening import whitened
-from striate.runs import driver, read
-from tests.training.conftest import files, make_dataset, make_job
+from striate.runs import read
+from tests.engines.pytorch.conftest import files, make_dataset, make_job
 
 FILES = {
     "run.yaml",
@@ -91,8 +92,8 @@ class EngineContract:
         self, train, tmp_path, dataset, monkeypatch, settings
     ):
         """A save after every step and epoch; the kill comes right after some of them, another in each run."""
-        monkeypatch.setattr("striate.runs.driver.AFTER_EPOCH_SECONDS", -1.0)
-        monkeypatch.setattr("striate.runs.driver.WITHIN_EPOCH_SECONDS", -1.0)
+        monkeypatch.setattr("striate.engines.driver.AFTER_EPOCH_SECONDS", -1.0)
+        monkeypatch.setattr("striate.engines.driver.WITHIN_EPOCH_SECONDS", -1.0)
         job = self.job(dataset, epochs=2, **settings)
         train(job, tmp_path / "whole", dataset=dataset, threads=1)
         real = driver.Driver._save

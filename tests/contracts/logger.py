@@ -2,7 +2,8 @@
 
 import pytest
 
-from striate.runs import RunWriter, Summary, read
+from striate.runs import Summary, read
+from striate.tracking import LoggedRunWriter
 from tests.runs.test_runs import finished, make_job
 
 ROWS = [
@@ -15,7 +16,7 @@ RESULT = finished(epochs=5, test_accuracy=0.75)
 def log_run(folder, name, rows, summary: Summary | None = RESULT, kept=()):
     """One attempt at a run, as `train` makes it; returns what its user was told."""
     notes: list[str] = []
-    with RunWriter(folder, make_job(), [name], notes.append) as writer:
+    with LoggedRunWriter(folder, make_job(), [name], notes.append) as writer:
         writer.rewind(kept)
         for row in rows:
             writer.append(row)

@@ -6,11 +6,11 @@ from dataclasses import asdict
 import pytest
 
 from striate.data import DataConfig
+from striate.engines.pytorch.engine import train
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import Job, read
 from striate.studies.execute.protocol import ENDINGS, Event, Task
-from striate.training.train import train
 
 
 def make_tasks(folder, npz, digest, count=3, **changes):

@@ -7,7 +7,8 @@ import pytest
 
 from striate.core.errors import DataError
 from striate.core.seeds import stream
-from striate.data.augment import boxes, draw, strong
+from striate.data.augment import boxes, draw
+from striate.data.augment import randaugment as strong
 
 SHAPE = (12, 16, 3)
 KINDS = {

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from striate.core.errors import DataError
-from striate.data import DataConfig, cifar10_contents, load
-from striate.data.order import Hashed, digest, hashes, order
+from striate.data import DataConfig, load
+from striate.data.canonical_order import Hashed, digest, hashes, order
+from striate.data.sources import cifar10 as cifar10_contents
 
 CIFAR10 = DataConfig(source="cifar10")
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from striate.data.strata import draw, quotas
+from striate.data.stratified import draw, quotas
 
 
 def test_by_hand():

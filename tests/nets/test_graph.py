@@ -3,7 +3,7 @@
 import pytest
 
 from striate.core.errors import NetworkError
-from striate.nets.graph import Graph, Node
+from striate.nets.graph.graph import Graph, Node
 
 
 def node(name, op="activation", inputs=("x",), shape=(1, 4, 4), **more):

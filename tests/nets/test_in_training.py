@@ -6,11 +6,11 @@ import torch
 from safetensors.torch import load_file
 
 from striate.data import DataConfig, Dataset, Part
+from striate.engines.pytorch.engine import train
 from striate.nets import NetworkConfig
-from striate.nets.torch_build import build
+from striate.nets.pytorch.build import build
 from striate.recipes import Recipe
 from striate.runs import Job, layout
-from striate.training.train import train
 
 
 @pytest.fixture(scope="module")

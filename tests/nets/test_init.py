@@ -9,7 +9,7 @@ from torch import nn
 
 from striate.core.errors import NetworkError
 from striate.nets import NetworkConfig, init
-from striate.nets.torch_build import build
+from striate.nets.pytorch.build import build
 
 SHAPES = [(64, 32, 3, 3), (48, 16, 3, 3, 2), (300, 200)]
 TORCH = {

@@ -7,10 +7,9 @@ import pytest
 import yaml
 
 from striate.nets import NETWORKS, NetworkConfig
-from striate.nets.families import FAMILIES
 from striate.nets.init import _SCHEMES
-from striate.nets.notation.kinds import KINDS
-from striate.nets.notation.words import WORDS
+from striate.nets.notation.vocabulary import KINDS, WORDS
+from striate.nets.zoo import FAMILIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^network: (.*)$", PAGE, re.MULTILINE)

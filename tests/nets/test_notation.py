@@ -22,7 +22,8 @@ from striate.nets.layers import (
     Pool,
     Residual,
 )
-from striate.nets.notation import reader, writer
+from striate.nets.notation import parser as reader
+from striate.nets.notation import printer as writer
 from tests.nets.random_networks import layer_lists
 
 

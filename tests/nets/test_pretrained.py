@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from striate.core.errors import NetworkError
-from striate.nets import NetworkConfig, parameters, pretrained, published, weights
-from striate.nets.freezing import learning
-from striate.nets.torch_build import build
+from striate.nets import NetworkConfig, parameters
+from striate.nets.pytorch import pretrained, weights
+from striate.nets.pytorch import pretrained as published
+from striate.nets.pytorch.build import build
+from striate.nets.pytorch.freeze import learning
 
 # The smallest of torchvision, and the only one that these tests need to fill.
 NAME, IMAGE = "squeezenet1_1", (3, 32, 32)

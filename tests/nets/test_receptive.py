@@ -3,8 +3,8 @@
 import pytest
 
 from striate.core.errors import NetworkError
-from striate.nets.graph import Graph, Node
-from striate.nets.receptive import ReceptiveFields
+from striate.nets.graph.graph import Graph, Node
+from striate.nets.graph.receptive_field import ReceptiveFields
 
 
 def chain(side, *steps, axes=1):

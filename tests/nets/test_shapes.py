@@ -8,9 +8,11 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 
 from striate.core.errors import NetworkError
-from striate.nets import NETWORKS, NetworkConfig, graph, parameters, placing, rows, shapes
-from striate.nets.placed import Placed
-from striate.nets.torch_build import build
+from striate.nets import NETWORKS, NetworkConfig, parameters, rows, shapes
+from striate.nets import resolve as placing
+from striate.nets.pytorch.build import build
+from striate.nets.resolved import Placed
+from striate.nets.shapes import network_graph
 from tests.nets.random_networks import networks
 from tests.nets.reference import Walk
 
@@ -96,7 +98,7 @@ def agree(network, image_shape=(4, 8, 8), classes=4):
     table = shapes.rows(network, image_shape, classes)
     assert [row.output_shape for row in table] == walked.shapes
     assert sum(row.parameters for row in table) == walked.parameters
-    nodes = graph(network, image_shape, classes)
+    nodes = network_graph(network, image_shape, classes)
     assert sum(node.parameters for node in nodes.nodes) == walked.parameters
     by_name = {row.name: row.output_shape for row in table}
     for node in nodes.nodes[1:]:

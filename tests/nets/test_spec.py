@@ -8,7 +8,7 @@ from striate.core import config
 from striate.core.errors import ConfigError, NetworkError
 from striate.core.records import fingerprint
 from striate.nets import NETWORKS, NetworkConfig, parameters, rows, taken_out
-from striate.nets.families import FAMILIES
+from striate.nets.zoo import FAMILIES
 from striate.studies.study import Study, read_study
 
 IMAGE = (3, 32, 32)

@@ -14,12 +14,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate.core.errors import NetworkError
-from striate.nets import NETWORKS, NetworkConfig, shapes, traced
-from striate.nets.graph import Graph, Node
-from striate.nets.summary import summarize
-from striate.nets.table import table
-from striate.nets.table_columns import COLUMNS, STATUS
-from striate.nets.torch_build import build
+from striate.nets import NETWORKS, NetworkConfig, shapes
+from striate.nets.graph.graph import Graph, Node
+from striate.nets.pytorch.build import build
+from striate.nets.pytorch.trace import tracer as traced
+from striate.nets.summary.columns import COLUMNS, STATUS
+from striate.nets.summary.summarize import summarize
+from striate.nets.summary.table import table
 from tests.nets.random_modules import modules
 from tests.nets.random_networks import networks
 
@@ -129,7 +130,7 @@ def with_layers_of(said, seen):
 def check_either_source(network, image=(4, 8, 8), classes=4):
     """The notation's table, torch's counts of the built module, and the table of tracing it say the same."""
     try:
-        graph = shapes.graph(network, image, classes)
+        graph = shapes.network_graph(network, image, classes)
     except NetworkError:
         assume(False)
     module = build(network, image, classes, seed=0)
@@ -291,7 +292,7 @@ def test_no_torch_for_a_network_of_ours():
     import subprocess
     import sys
 
-    code = "from striate.nets import NetworkConfig; from striate.nets.summary import summarize; import sys\n"
+    code = "from striate.nets import NetworkConfig; from striate.nets.summary.summarize import summarize; import sys\n"
     code += "summarize(NetworkConfig(layers='conv8 pool'), (3, 8, 8), 2).text()\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -9,10 +9,12 @@ from torch import nn
 from torch.nn import functional
 
 from striate.core.errors import NetworkError
-from striate.nets import NETWORKS, NetworkConfig, graph, init, rows, weights
-from striate.nets.blocks import run
-from striate.nets.freezing import learning
-from striate.nets.torch_build import ACTIVATIONS, build
+from striate.nets import NETWORKS, NetworkConfig, init, rows
+from striate.nets.pytorch import weights
+from striate.nets.pytorch.build import ACTIVATIONS, build
+from striate.nets.pytorch.freeze import learning
+from striate.nets.pytorch.modules import run
+from striate.nets.shapes import network_graph
 
 OURS = [name for name in NETWORKS if "torchvision" not in NETWORKS[name].config]
 # At its own size one image makes 200 MB of activations.
@@ -52,7 +54,7 @@ def test_a_named_network_learns_and_survives_a_file(name, tmp_path):
 def test_modules_are_called_as_the_graph_calls_its_nodes():
     network = NetworkConfig(layers="conv8 pool res(conv8s2 conv16) flatten~1 fc8 drop0.5", norm="batch")
     modules = {name for name, part in build(network, (3, 8, 8), 10, 0).named_modules() if not list(part.children())}
-    nodes = {node.name for node in graph(network, (3, 8, 8), 10).nodes}
+    nodes = {node.name for node in network_graph(network, (3, 8, 8), 10).nodes}
     assert nodes - modules == {"input", "res1.add"}
     assert modules - nodes == set()
 

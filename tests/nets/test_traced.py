@@ -7,9 +7,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate.core.errors import NetworkError
-from striate.nets import traced
-from striate.nets.receptive import ReceptiveFields
-from striate.nets.table import table
+from striate.nets.graph.receptive_field import ReceptiveFields
+from striate.nets.pytorch.trace import tracer as traced
+from striate.nets.summary.table import table
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from striate.nets.graph import Graph
-from striate.nets.receptive import ReceptiveFields
-from striate.nets.traced import graph
+from striate.nets.graph.graph import Graph
+from striate.nets.graph.receptive_field import ReceptiveFields
+from striate.nets.pytorch.trace.tracer import graph
 from tests.nets.random_modules import Steps, modules
 
 # Torch says that an even kernel with padding='same' may cost it a copy.

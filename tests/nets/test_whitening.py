@@ -6,7 +6,7 @@ import torch
 
 from striate.core.errors import NetworkError
 from striate.nets import NetworkConfig, parameters
-from striate.nets.torch_build import build
+from striate.nets.pytorch.build import build
 from striate.nets.whitening import whitened
 
 SHAPE = (3, 12, 10)

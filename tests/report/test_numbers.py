@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from striate.report import curves, draw, figures, limits, sections, setting
+from striate.report import curves, draw, figures, limits, sections
+from striate.report import study_facts as setting
 from striate.studies.results import Results
 from striate.studies.study import Study
 from tests.report import folders

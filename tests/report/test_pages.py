@@ -12,7 +12,7 @@ from striate.core import config
 from striate.nets import NetworkConfig, parameters
 from striate.report import build, pages, svg, write
 from striate.report.layers import layer_tables
-from striate.report.setting import study_yaml
+from striate.report.study_facts import study_yaml
 from striate.report.wording import duration, shortened, signed
 from striate.runs.layout import slug
 from striate.studies.results import Results

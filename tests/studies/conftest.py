@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.conftest import make_dataset
+from tests.engines.pytorch.conftest import make_dataset
 
 STUDY = """\
 question: Does batch normalization help?

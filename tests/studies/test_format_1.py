@@ -8,8 +8,8 @@ import yaml
 
 import striate
 from striate.data import load
+from striate.engines.select import train
 from striate.runs import Job, read
-from striate.studies.execute.engines import train
 
 FOLDERS = Path(__file__).parent.parent / "golden" / "format-1"
 ACCURACIES = {

@@ -87,7 +87,7 @@ def test_a_process_that_ends_in_the_middle_of_a_word_is_a_failed_run(tmp_path, s
     program = tmp_path / "torn"
     program.write_text('#!/bin/sh\nread task\nprintf \'{"kind": "fini\'\n')
     program.chmod(0o755)
-    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    monkeypatch.setattr("striate.core.processes.sys.executable", str(program))
     (task,) = make_tasks(tmp_path, *squares, count=1)
     events = list(LocalScheduler(1, 1, "cpu").run([task]))
     assert [event.kind for event in events] == ["started", "failed"]
@@ -100,7 +100,7 @@ def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, mo
     program = tmp_path / "silent"
     program.write_text("#!/bin/sh\nread task\n")
     program.chmod(0o755)
-    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    monkeypatch.setattr("striate.core.processes.sys.executable", str(program))
     events = list(LocalScheduler(1, 1, "cpu").run([task]))
     assert [event.kind for event in events] == ["started", "finished"]
     assert read(task.folder).state == "finished"
@@ -140,7 +140,7 @@ def test_a_wish_to_stop_waits_for_no_worker_that_does_not_answer(tmp_path, monke
     program = tmp_path / "deaf"
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     program.chmod(0o755)
-    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    monkeypatch.setattr("striate.core.processes.sys.executable", str(program))
     study, left = load_study(write_study(tmp_path, STUDY), out=tmp_path / "runs"), iter([False] * 3)
     results = study.run(should_stop=lambda: next(left, True), device="cpu")
     assert [row.state for row in results.rows] == ["missing"] * 4
@@ -167,7 +167,7 @@ def test_a_second_interrupt_waits_no_longer(tmp_path, squares, monkeypatch):
     program = tmp_path / "deaf"
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     program.chmod(0o755)
-    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    monkeypatch.setattr("striate.core.processes.sys.executable", str(program))
     killed = []
     kill = local._Worker.kill
     monkeypatch.setattr(local._Worker, "kill", lambda worker: (killed.append(worker), kill(worker)))

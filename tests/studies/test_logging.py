@@ -6,9 +6,9 @@ import pytest
 
 from striate.core.errors import ConfigError, MissingExtra
 from striate.runs import layout
-from striate.runs.loggers import LOGGERS
 from striate.studies.execute.local import LocalScheduler
 from striate.studies.loaded import load
+from striate.tracking import LOGGERS
 from tests.contracts.planted_loggers import Quiet
 from tests.contracts.scheduler import InlineScheduler
 from tests.studies.conftest import STUDY, write_study

@@ -8,15 +8,15 @@ import pytest
 import yaml
 
 from striate.core.errors import StudyError
-from striate.nets import weights
+from striate.nets.pytorch import weights
 from striate.runs import read
 from striate.studies.execute.local import LocalScheduler
 from striate.studies.loaded import load
 from striate.studies.results import Results
 from tests.contracts.scheduler import InlineScheduler
+from tests.engines.pytorch.conftest import files
 from tests.report.folders import small_module
 from tests.studies.conftest import STUDY, write_study
-from tests.training.conftest import files
 
 THREE = STUDY.replace("seeds: 2", "seeds: 3")
 
@@ -177,7 +177,7 @@ def test_a_worker_that_cannot_start_ends_the_study_before_anything_is_written(tm
     program = tmp_path / "broken"
     program.write_text("#!/bin/sh\necho no torch here >&2\nexit 3\n")
     program.chmod(0o755)
-    monkeypatch.setattr("striate.core.children.sys.executable", str(program))
+    monkeypatch.setattr("striate.core.processes.sys.executable", str(program))
     study = load(write_study(tmp_path, STUDY), out=tmp_path / "runs")
     with pytest.raises(StudyError, match=r"^a worker process ended with code 3 \(no torch here\)$"):
         study.run()

@@ -10,9 +10,11 @@ import numpy as np
 
 from striate.core.errors import DataError
 from striate.core.seeds import stream
-from striate.data.augment import boxes, maps, mixing, strong
+from striate.data.augment import affine as maps
+from striate.data.augment import boxes, mixing
+from striate.data.augment import randaugment as strong
 from striate.data.augment.draws import Draws
-from striate.data.augment.strong import Strong
+from striate.data.augment.randaugment import Strong
 
 Shape = tuple[int, int, int]  # rows, columns, channels
 

@@ -15,7 +15,7 @@
 `write(parse(text))` is the one spelling of these layers, and `parse(write(layers)) == layers`.
 """
 
-from striate.nets.notation.reader import parse
-from striate.nets.notation.writer import write
+from striate.nets.notation.parser import parse
+from striate.nets.notation.printer import write
 
 __all__ = ["parse", "write"]

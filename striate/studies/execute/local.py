@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Self
 
-from striate.core import children, errors
+from striate.core import errors
+from striate.core import processes as children
 from striate.core.errors import StriateError, StudyError
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe

@@ -1,0 +1,377 @@
+"""The way of a run from its folder to its summary, whatever engine trains it.
+
+Promises: a run that is finished is not trained again; one that was stopped or killed goes on from its last
+saved state and ends, on the CPU with the same threads, as if it had never stopped; the test part is opened
+once, at the end, with the weights of the best epoch by validation, unless the study watches it.
+"""
+
+import contextlib
+import hashlib
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from striate.core.errors import RunError, StriateError, TrainingError
+from striate.data import Dataset, Part, load, mean_std, split
+from striate.engines.inputs import Progress, Setting
+from striate.engines.metrics import scores
+from striate.engines.protocol import DivergedError, Engine, Evaluation
+from striate.recipes import plateau, reason_to_stop
+from striate.runs import layout
+from striate.runs.reader import read
+from striate.runs.records import Job, Summary
+from striate.runs.writer import RunWriter
+from striate.tracking.fanout import LoggedRunWriter, say
+
+REASON = "the run ended; the epoch was chosen on validation"
+WATCHED = "the study watches it in every epoch (watch_test); the epoch was chosen on validation"
+REPORT_SECONDS = 0.2
+# What a kill may cost, at most.
+AFTER_EPOCH_SECONDS = 5.0
+WITHIN_EPOCH_SECONDS = 60.0
+
+
+# From the setting and the number of threads, None for the engine's choice, to an engine at the first step.
+MakeEngine = Callable[[Setting, int | None], Engine]
+
+
+def drive(
+    job: Job,
+    folder: Path,
+    make_engine: MakeEngine,
+    *,
+    dataset: Dataset | None = None,
+    threads: int | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    loggers: Sequence[str] = (),
+    note: Callable[[str], None] = say,
+    facts: Mapping[str, Any] = MappingProxyType({}),
+) -> Summary | None:
+    """Train `job` into `folder`, or go on with it; None when `should_stop` said so before the end.
+
+    Raises:
+        TrainingError: when the images are not those that the job names.
+        StriateError: whatever else is the user's to mend. The summary then says `failed` and why, and the log has the traceback.
+    """
+    with LoggedRunWriter(folder, job, loggers, note) as writer:
+        before = read(folder)
+        if before.is_result:
+            if before.state == "finished":
+                writer.path(layout.CHECKPOINT).unlink(missing_ok=True)  # a kill may have come between the two
+            return Summary.model_validate(before.summary)
+        try:
+            dataset = dataset or load(job.data)
+            if dataset.digest != job.digest:
+                raise TrainingError(
+                    f"the images of '{dataset.name}' are not those that this run was planned with; they changed meanwhile"
+                )
+            if job.network.weights_digest() != job.weights:
+                raise TrainingError(
+                    f"the weights in {job.network.pretrained} are not those that this run was planned with"
+                )
+            splits = split(dataset, job.data.validation, job.seed)
+            setting = Setting(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
+            engine = make_engine(setting, before.environment.get("threads") or threads)
+            if writer.path(layout.CHECKPOINT).exists():
+                _check_same(before.environment, engine.environment(), folder)
+            writer.environment({**engine.environment(), **facts})
+            return Driver(setting, writer, engine).run(report, should_stop)
+        except Exception as error:
+            # Out of memory is an exception too; whatever it was, the folder says so and the next attempt starts from the last save.
+            _note_failure(writer, error)
+            raise
+
+
+class Driver:
+    """One run while it lasts."""
+
+    def __init__(self, setting: Setting, writer: RunWriter, engine: Engine) -> None:
+        self.setting, self.writer, self.engine = setting, writer, engine
+        self.job, self.recipe, self.dataset = setting.job, setting.job.recipe, setting.dataset
+        job, dataset, splits = setting.job, setting.dataset, setting.splits
+        self.sizes = {which: splits.size(which) for which in ("train", "validation")}
+        validation = splits.part("validation")
+        self.feeds = {"validation": engine.feed(validation)}
+        # What saying the commonest class of every image would be right in.
+        self.chance = float(np.bincount(validation.labels).max() / len(validation.labels))
+        if job.watch_train:
+            self.feeds["train_eval"] = engine.train_feed
+        if job.watch_test:
+            self.feeds["test"] = engine.feed(dataset.open_test(WATCHED))
+        self.rows: list[dict[str, Any]] = []
+        self.stopped = ""
+        self._saved = time.monotonic()
+
+    def run(self, report: Callable[[Progress], None], should_stop: Callable[[], bool]) -> Summary | None:
+        """Epoch after epoch to the summary."""
+        self._resume()
+        course = self.engine.course
+        reporter = _Reporter(self, report)
+        try:
+            while not self._is_over():
+                if course.step == 0:
+                    self.engine.begin_epoch()
+                scale = plateau(self.recipe.schedule, [row["validation_loss"] for row in self.rows])
+                for _ in self.engine.steps(scale, should_stop):
+                    reporter.step()
+                    if time.monotonic() - self._saved > WITHIN_EPOCH_SECONDS:
+                        self._save()
+                if course.seen < self.sizes["train"]:  # it was asked to stop
+                    self._save()
+                    return None
+                self._end_epoch()
+        except DivergedError as error:
+            return self._diverged(error)
+        return self._judge(should_stop)
+
+    def _is_over(self) -> bool:
+        done = self.engine.course.epoch
+        self.stopped = f"all {done} epochs were done" if done >= self.recipe.epochs else ""
+        self.stopped = self.stopped or reason_to_stop(self.recipe.stop, self.rows)
+        return bool(self.stopped)
+
+    def _end_epoch(self) -> None:
+        """Look at validation, note the epoch, remember the best."""
+        engine, course, started = self.engine, self.engine.course, time.perf_counter()
+        if not engine.is_sound():  # statistics of norms can break where no loss shows it
+            raise DivergedError(f"the weights stopped being finite numbers by the end of epoch {course.epoch + 1}")
+        with engine.judged():
+            seen = {name: engine.evaluate(feed) for name, feed in self.feeds.items()}
+            if not np.isfinite(seen["validation"].loss):
+                raise DivergedError(f"the outputs stopped being finite numbers by the end of epoch {course.epoch + 1}")
+            course.epoch += 1
+            if course.offer(seen["validation"].accuracy, seen["validation"].loss):
+                engine.keep_best()
+        course.seconds += course.epoch_seconds + time.perf_counter() - started
+        self._append(self._row(course.epoch, seen))
+        course.step = 0
+        if time.monotonic() - self._saved > AFTER_EPOCH_SECONDS:
+            self._save()
+
+    def _row(self, epoch: int, seen: Mapping[str, Evaluation]) -> dict[str, Any]:
+        """The numbers of an epoch; `seen` is empty for the epoch that a run diverged in, which has no end."""
+        course, look, validation = self.engine.course, self.engine.look(), seen.get("validation")
+        watched = {name: found for name, found in seen.items() if name != "validation"}
+        return {
+            "epoch": epoch,
+            "train_loss": _finite(look.loss),
+            "train_accuracy": look.accuracy if seen else None,
+            "validation_loss": _finite(validation.loss) if validation else None,
+            "validation_accuracy": validation.accuracy if validation else None,
+            **{f"{name}_loss": _finite(found.loss) for name, found in watched.items()},
+            **{f"{name}_accuracy": found.accuracy for name, found in watched.items()},
+            "learning_rate": self.engine.rate,
+            "gradient_norm": None if look.gradient_norm is None else _finite(look.gradient_norm),
+            "dead_units": validation.dead_units if validation else None,
+            "images_per_second": round(course.seen / course.epoch_seconds, 1) if course.epoch_seconds else None,
+            "seconds": round(course.seconds, 3),
+        }
+
+    def _append(self, row: dict[str, Any]) -> None:
+        self.rows.append(row)
+        self.writer.append(row)
+
+    def _judge(self, should_stop: Callable[[], bool]) -> Summary | None:
+        """Weights and predictions to files; the test part, opened with the best epoch's weights. None if asked to stop meanwhile."""
+        engine = self.engine
+        with engine.judged():
+            self._save_weights(layout.FINAL, engine.weights())
+        self._save_weights(layout.BEST, engine.best)
+        engine.use_best()
+        reason = WATCHED if self.job.watch_test else REASON
+        part = self.dataset.open_test(reason)
+        validation = engine.evaluate(self.feeds["validation"], self.recipe.test_time)
+        test = engine.evaluate(engine.feed(part), self.recipe.test_time)
+        self.writer.save(layout.PREDICTIONS, lambda path: _write_predictions(path, validation, test))
+        at_chance = _at_chance(validation, self.chance)
+        cause = self._diagnose(should_stop) if at_chance else ""
+        if at_chance and should_stop():
+            return None  # what was found may be cut short; the run goes on from its last save
+        facts = self._facts()
+        facts["data"]["test_digest"] = _digest(part)
+        summary = Summary(
+            **facts,
+            state="finished",
+            reason=cause,
+            stopped=self.stopped,
+            best_epoch=engine.course.best_epoch,
+            validation_accuracy=validation.accuracy,
+            validation_loss=_finite(validation.loss),
+            test_accuracy=test.accuracy,
+            test_loss=_finite(test.loss),
+            test_images=len(test.labels),
+            test_opened_because=reason,
+            test_watched=self.job.watch_test,
+            at_chance=at_chance,
+            validation=scores(validation.logits, validation.labels),
+            test=scores(test.logits, test.labels),
+        )
+        return self._finish(summary)
+
+    def _diagnose(self, should_stop: Callable[[], bool]) -> str:
+        """Why it learned nothing. A look that fails, out of memory perhaps, must not take the result with it."""
+        try:
+            return self.engine.diagnose(self.rows, should_stop)
+        except Exception:
+            self.writer.log(
+                f"No reason was found for a run at chance, because looking failed:\n{traceback.format_exc()}"
+            )
+            return ""
+
+    def _diverged(self, error: DivergedError) -> Summary:
+        """The end of a run whose numbers broke. Its last save was sound and stays, and so do the best weights."""
+        course = self.engine.course
+        course.seconds += course.epoch_seconds
+        self._append(self._row(course.epoch + 1, {}))
+        if self.engine.best:
+            self._save_weights(layout.BEST, self.engine.best)
+        watched = {"test_watched": True, "test_opened_because": WATCHED} if self.job.watch_test else {}
+        best = course.best_epoch or None
+        return self._finish(Summary(**self._facts(), **watched, state="diverged", reason=str(error), best_epoch=best))
+
+    def _finish(self, summary: Summary) -> Summary:
+        self.writer.finish(summary)
+        return summary
+
+    def _facts(self) -> dict[str, Any]:
+        dataset = self.dataset
+        return {
+            "epochs": self.engine.course.epoch,
+            "seconds": round(self.engine.course.seconds, 3),
+            "parameters": self.engine.parameters,
+            "classes": len(dataset.classes),
+            "data": {
+                "name": dataset.name,
+                "classes": list(dataset.classes),
+                **self.sizes,
+                "test": dataset.test_size,
+                "shape": [dataset.channels, dataset.height, dataset.width],
+                "mean": self.setting.mean.tolist(),
+                "std": self.setting.std.tolist(),
+                "notes": list(dataset.notes),
+                "digest": dataset.digest,
+                "chance": self.chance,
+            },
+        }
+
+    def _resume(self) -> None:
+        """Take up the saved state, if there is one, and the rows of the epochs that it has seen."""
+        path = self.writer.path(layout.CHECKPOINT)
+        if path.exists():
+            try:
+                self.engine.load(path)
+            except (MemoryError, StriateError):
+                raise
+            except OSError as error:
+                raise RunError(
+                    f"{path}: cannot be read ({error.strerror}); once it can, the same command goes on"
+                ) from error
+            except Exception as error:
+                raise RunError(f"{path}: cannot be read ({error}); remove the run's folder to train it anew") from error
+        metrics = read(self.writer.folder).metrics
+        self.rows = [row for row in metrics if row["epoch"] <= self.engine.course.epoch]
+        if len(self.rows) < self.engine.course.epoch:  # stopping and the learning rate may follow from them
+            raise RunError(
+                f"{self.writer.path(layout.METRICS)}: has {len(self.rows)} of the {self.engine.course.epoch} epochs that "
+                f"{layout.CHECKPOINT} has seen; remove the run's folder to train it anew"
+            )
+        self.writer.rewind(self.rows)
+
+    def _save(self) -> None:
+        """The whole state to the checkpoint. One that is broken is not worth going back to: the last sound one stays.
+
+        Nothing else follows from it, because when a run is saved must not decide how it ends.
+        """
+        if self.engine.is_sound():
+            self.writer.save(layout.CHECKPOINT, self.engine.save)
+        self._saved = time.monotonic()
+
+    def _save_weights(self, name: str, weights: Mapping[str, np.ndarray]) -> None:
+        # Not np.ascontiguousarray, which makes a number an array of one.
+        held = save({key: np.asarray(array, order="C") for key, array in weights.items()})
+        self.writer.save(name, lambda path: _write(path, held))
+
+
+class _Reporter:
+    """Tells `report` where the run is, not more often than a person can read."""
+
+    def __init__(self, driver: Driver, report: Callable[[Progress], None]) -> None:
+        self._driver, self._report, self._told = driver, report, 0.0
+
+    def step(self) -> None:
+        driver, course = self._driver, self._driver.engine.course
+        images, epochs, now = driver.sizes["train"], driver.recipe.epochs, time.monotonic()
+        if now - self._told < REPORT_SECONDS and course.seen < images:
+            return
+        self._told = now
+        self._report(
+            Progress(
+                epoch=course.epoch + 1,
+                epochs=epochs,
+                share=(course.epoch + course.seen / images) / epochs,
+                loss=_finite(driver.engine.look().loss),
+                images_per_second=course.seen / course.epoch_seconds,
+                validation_accuracy=driver.rows[-1]["validation_accuracy"] if driver.rows else None,
+            )
+        )
+
+
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Half a run in bf16 and half in float32 would be neither."""
+    keys = ("device", "precision")
+    then, here = ([facts[key] for key in keys] for facts in ({**now, **before}, now))
+    if then != here:
+        cure = "go on where it was begun" if then[0] == here[0] else "choose that --device, go on where it was begun"
+        raise TrainingError(
+            f"{folder}: was begun on {' in '.join(then)} and would go on on {' in '.join(here)}; {cure}, or remove the folder "
+            "to train it anew"
+        )
+
+
+def _note_failure(writer: RunWriter, error: Exception) -> None:
+    """Leave the reason in the folder. A full disk may refuse that too, and must not hide the error itself."""
+    with contextlib.suppress(StriateError, OSError):
+        writer.log("".join(traceback.format_exception(error)))
+        writer.finish(
+            Summary(
+                state="failed", reason=str(error) or type(error).__name__, epochs=0, seconds=0, parameters=0, classes=0
+            )
+        )
+
+
+def _digest(part: Part) -> str:
+    """Names the images and labels of a part."""
+    found = hashlib.sha256(np.ascontiguousarray(part.images).data)
+    found.update(np.ascontiguousarray(part.labels).data)
+    return found.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _write_predictions(path: Path, validation: Evaluation, test: Evaluation) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            validation_logits=validation.logits,
+            validation_labels=validation.labels,
+            test_logits=test.logits,
+            test_labels=test.labels,
+        )
+
+
+def _at_chance(seen: Evaluation, chance: float) -> bool:
+    """Whether it is right no more often than guessing would be, within three standard deviations of luck."""
+    return seen.accuracy <= chance + 3 * (chance * (1 - chance) / len(seen.labels)) ** 0.5
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,38 @@
+"""How fast a network trains here: a few real steps, timed, nothing kept."""
+
+import time
+
+import numpy as np
+
+from striate.data import Dataset
+from striate.data.augment import draw
+from striate.engines.pytorch.device import Setup, own_random_numbers, prepare
+from striate.engines.pytorch.device_dataset import Feed
+from striate.engines.pytorch.engine import begin
+from striate.engines.pytorch.step import step
+from striate.nets import NetworkConfig
+from striate.recipes import Recipe
+
+WARM_UP = 2
+SECONDS = 1.0
+MOST = 20
+
+
+def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, setup: Setup) -> float:
+    """Training images a second, timed over up to a second of steps on the first images of `dataset`."""
+    prepare(setup)
+    size = min(recipe.batch_size, len(dataset.train))
+    images, labels = dataset.train.images[:size], dataset.train.labels[:size]
+    channels = dataset.channels
+    feed = Feed(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
+    learner = begin(network, recipe, dataset, 0, setup)
+    learner.module.train()
+    order = np.arange(size)
+    draws = draw(0, 0, order, feed.shape, **recipe.augment.model_dump())
+    taken: list[float] = []
+    with own_random_numbers(setup.device.type):
+        while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):
+            started = time.perf_counter()
+            float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(order, draws))[0])
+            taken.append(time.perf_counter() - started)
+    return size / float(np.median(taken[WARM_UP:]))

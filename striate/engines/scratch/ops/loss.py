@@ -1,0 +1,46 @@
+"""Softmax and cross-entropy in one, since their gradients together are simpler than apart.
+
+With p = softmax(z), that is p_i = e^z_i / (e^z_1 + e^z_2 + ...), and a target t whose values sum to 1,
+
+    loss = -sum t_i log p_i = log(e^z_1 + e^z_2 + ...) - sum t_i z_i
+
+The derivative of the first term by z_i is e^z_i over the sum, which is p_i; so the gradient is p - t.
+"""
+
+from striate.engines.scratch.library import Array, namespace
+
+
+def softmax(z_NK: Array) -> Array:
+    """Shares that sum to 1. The largest z is taken off first, which changes nothing and keeps e^z finite."""
+    xp = namespace(z_NK)
+    powers = xp.exp(z_NK - xp.max(z_NK, axis=1, keepdims=True))
+    return powers / xp.sum(powers, axis=1, keepdims=True)
+
+
+def cross_entropy(z_NK: Array, target_NK: Array) -> Array:
+    """The loss of each image."""
+    xp = namespace(z_NK)
+    shifted = z_NK - xp.max(z_NK, axis=1, keepdims=True)
+    return xp.log(xp.sum(xp.exp(shifted), axis=1)) - xp.sum(target_NK * shifted, axis=1)
+
+
+def cross_entropy_backward(z_NK: Array, target_NK: Array) -> Array:
+    """The gradient of each image's own loss."""
+    return softmax(z_NK) - target_NK
+
+
+def targets(labels_N: Array, classes: int, smoothing: float, dtype: object) -> Array:
+    """1 for the label and 0 for the others, of which `smoothing` is spread over all classes."""
+    xp = namespace(labels_N)
+    is_label = labels_N[:, None] == xp.arange(classes, dtype=labels_N.dtype)[None, :]
+    return xp.astype(is_label, dtype) * (1 - smoothing) + smoothing / classes
+
+
+def mixed_targets(
+    labels_N: Array, others_N: Array, share_N: Array, classes: int, smoothing: float, dtype: object
+) -> Array:
+    """Two labels an image: `share` of the target is the first's, the rest the other's."""
+    xp = namespace(labels_N)
+    share = xp.astype(share_N, dtype)[:, None]
+    first, second = (targets(labels, classes, smoothing, dtype) for labels in (labels_N, others_N))
+    return share * first + (1 - share) * second

@@ -1,0 +1,140 @@
+"""Convolution for NumPy: a few images at a time, so that their patches stay in the cache between copy and product."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from striate.engines.scratch import layers
+from striate.engines.scratch.context import Trip
+from striate.engines.scratch.ops.windows import Window, crop, pad
+from striate.engines.scratch.optimized import winograd
+
+ROWS = 512  # of a matrix product; fewer, and its start costs more than its work
+FEW, MANY = (
+    1 << 17,
+    1 << 21,
+)  # numbers in a block of patches: no fewer where rows are short, no more where they are long
+
+
+def blocks(count: int, rows: int, width: int) -> Iterator[slice]:
+    """The images of a batch a few at a time: `rows` of a matrix each, `width` numbers wide."""
+    image = rows * width
+    few = max(1, min(max(ROWS // rows, FEW // image), MANY // image))
+    for start in range(0, count, few):
+        yield slice(start, min(start + few, count))
+
+
+class Convolution(layers.Convolution):
+    """By Winograd's way where it pays, else by patches."""
+
+    def forward(self, x: np.ndarray, trip: Trip) -> np.ndarray:
+        trip.keep(self.name, x)
+        _, _, C, K = self.parameters["weight"].shape
+        y = trip.buffer((self.name, "y"), (x.shape[0], *self.window.outputs(x.shape[1:3]), K), x.dtype)
+        if winograd.fits(self.window, C, K, self.groups):
+            self._by_tiles(x, y, trip)
+        elif self.groups == 1:
+            self._by_patches(x, y, trip)
+        else:
+            return super().forward(x, trip)
+        return y
+
+    def backward(self, g: np.ndarray, trip: Trip) -> np.ndarray:
+        _, _, C, K = self.parameters["weight"].shape
+        if self.groups != 1:
+            return super().backward(g, trip)
+        x = trip.take(self.name)
+        gx = trip.buffer((self.name, "gx"), x.shape, x.dtype) if self.wants_input else None
+        is_tiled = winograd.fits(self.window, C, K, self.groups)
+        gw = self._by_tiles_backward(g, x, gx, trip) if is_tiled else self._by_patches_backward(g, x, gx, trip)
+        ones = np.ones((1, g.size // K), g.dtype)
+        self.give(trip, weight=gw, bias=(ones @ g.reshape(-1, K))[0])
+        return gx  # type: ignore[return-value]
+
+    # By patches
+
+    def _by_patches(self, x: np.ndarray, y: np.ndarray, trip: Trip) -> None:
+        w, b = self.parameters["weight"], self.parameters.get("bias")
+        matrix = w.reshape(-1, w.shape[3])
+        for part in blocks(len(x), y.shape[1] * y.shape[2], matrix.shape[0]):
+            rows = patches(x[part], self.window, trip)
+            out = y[part].reshape(-1, y.shape[3])
+            np.matmul(rows, matrix, out=out)
+            if b is not None:
+                out += b
+
+    def _by_patches_backward(self, g: np.ndarray, x: np.ndarray, gx: np.ndarray | None, trip: Trip) -> np.ndarray:
+        w = self.parameters["weight"]
+        matrix = w.reshape(-1, w.shape[3])
+        gw, more = (trip.buffer((self.name, key), matrix.shape, g.dtype) for key in ("gw", "more"))
+        gw[...] = 0
+        for part in blocks(len(x), g.shape[1] * g.shape[2], matrix.shape[0]):
+            g_rows = g[part].reshape(-1, g.shape[3])
+            gw += np.matmul(patches(x[part], self.window, trip).T, g_rows, out=more)
+            if gx is not None:
+                back = trip.buffer(("gpatches",), (len(g_rows), matrix.shape[0]), g.dtype)
+                np.matmul(g_rows, matrix.T, out=back)
+                _fold(back.reshape(*g[part].shape[:3], *w.shape[:3]), self.window, gx[part])
+        return gw.reshape(w.shape)
+
+    # By tiles
+
+    def _by_tiles(self, x: np.ndarray, y: np.ndarray, trip: Trip) -> None:
+        at, b = winograd.tiling(x, self.window), self.parameters.get("bias")
+        C, K = x.shape[3], y.shape[3]
+        u = self._filters(trip)
+        for part in blocks(len(x), at.T * at.U, 16 * max(C, K)):
+            v = winograd.tiles(x[part], at, trip)
+            m = trip.buffer(("m",), (*v.shape[:5], K), x.dtype)
+            np.matmul(v.reshape(16, -1, C), u, out=m.reshape(16, -1, K))
+            if b is not None:
+                m[1, 1] += b  # the one place that both rows and both columns of a tile add once
+            winograd.results(m, at, y[part], trip)
+
+    def _by_tiles_backward(self, g: np.ndarray, x: np.ndarray, gx: np.ndarray | None, trip: Trip) -> np.ndarray:
+        at = winograd.tiling(x, self.window)
+        C, K = x.shape[3], g.shape[3]
+        u = trip.buffers[self.name, "u"].reshape(16, C, K)
+        gu, more = (trip.buffer((key,), (16, C, K), g.dtype) for key in ("gu", "more"))
+        for part in blocks(len(x), at.T * at.U, 16 * max(C, K)):
+            gm = winograd.results_backward(g[part], at, trip).reshape(16, -1, K)
+            v = winograd.tiles(x[part], at, trip).reshape(16, -1, C)
+            np.matmul(v.transpose(0, 2, 1), gm, out=more if part.start else gu)
+            if part.start:
+                gu += more
+            if gx is not None:
+                np.matmul(gm, u.transpose(0, 2, 1), out=v)
+                gv = v.reshape(4, 4, -1, at.T, at.U, C)
+                winograd.tiles_backward(gv, at, gx[part], trip)
+        return np.ascontiguousarray(winograd.filters_backward(gu.reshape(4, 4, C, K)))
+
+    def _filters(self, trip: Trip) -> np.ndarray:
+        w = self.parameters["weight"]
+        u = trip.buffer((self.name, "u"), (4, 4, *w.shape[2:]), w.dtype)
+        winograd.filters(w, u)
+        return u.reshape(16, *w.shape[2:])
+
+
+def patches(x_NHWC: np.ndarray, window: Window, trip: Trip) -> np.ndarray:
+    """`unfold` as rows of a matrix, by one copy out of a view in which pixels repeat."""
+    N, H, W, C = x_NHWC.shape
+    P, Q = window.outputs((H, W))
+    padded = pad(x_NHWC, window)
+    n, h, w, c = padded.strides
+    (R, S), (down, right), (far, wide) = window.kernel, window.stride, window.dilation
+    view = as_strided(padded, (N, P, Q, R, S, C), (n, h * down, w * right, h * far, w * wide, c), writeable=False)
+    found = trip.buffer(("patches",), (N, P, Q, R, S, C), x_NHWC.dtype)
+    np.copyto(found, view)
+    return found.reshape(N * P * Q, R * S * C)
+
+
+def _fold(back_NPQRSC: np.ndarray, window: Window, gx_NHWC: np.ndarray) -> None:
+    """`fold` into an array that is there."""
+    N, P, Q, _, _, C = back_NPQRSC.shape
+    sides = gx_NHWC.shape[1:3]
+    padded = np.zeros((N, *window.padded(sides), C), gx_NHWC.dtype)
+    for r, s in window.pixels():
+        rows, columns = window.seen_by(r, s, (P, Q))
+        padded[:, rows, columns] += back_NPQRSC[:, :, :, r, s]
+    gx_NHWC[...] = crop(padded, window, sides)

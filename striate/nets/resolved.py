@@ -1,0 +1,49 @@
+"""One layer in its place: its name, its shapes, and all that it and the network say of it. Data only."""
+
+import math
+from dataclasses import dataclass
+
+from striate.nets.layers import Activation, Conv, Dense, Init, Layer, Norm, Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """One layer in place. Norm, activation and the rest mean something for conv, fc and (activation) res only."""
+
+    name: str
+    layer: Layer  # as it is built: width and `linear` are applied
+    input_shape: Shape
+    output_shape: Shape
+    norm: Norm = "none"
+    norm_groups: int = 1
+    norm_first: bool = True  # or after the activation
+    activation: Activation = "none"
+    bias: bool = True
+    init: Init = "default"
+    zero_bias: bool = False
+    body: tuple["Placed", ...] = ()
+    shortcut: tuple["Placed", ...] = ()
+    taken_out: tuple[str, ...] = ()  # what `linear` took out here
+    is_last: bool = False
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """As torch has it: (filters, channels of a group, *kernel) or (units, features); () without weights."""
+        if isinstance(self.layer, Conv):
+            kernel = self.layer.kernel
+            sides = kernel if isinstance(kernel, tuple) else (kernel,) * (len(self.input_shape) - 1)
+            return (self.layer.filters, self.input_shape[0] // self.layer.groups, *sides)
+        return (self.layer.units, self.input_shape[0]) if isinstance(self.layer, Dense) else ()
+
+    @property
+    def weights(self) -> int:
+        return math.prod(self.weight_shape) if self.weight_shape else 0
+
+    @property
+    def biases(self) -> int:
+        return self.output_shape[0] if self.weight_shape and self.bias else 0
+
+    @property
+    def norm_parameters(self) -> int:
+        """Scale and shift for each channel."""
+        return 0 if self.norm == "none" else 2 * self.output_shape[0]

@@ -1,0 +1,60 @@
+"""TensorBoard: event files in the run's folder, so that `tensorboard --logdir runs` shows every run by study, arm and seed.
+
+The event files are written by the `tensorboard` package itself: neither torch nor TensorFlow is needed.
+"""
+
+import time
+from typing import Any, ClassVar
+
+from striate.core.optional import require
+from striate.runs import layout
+from striate.tracking.protocol import About, flat, numbers
+
+
+class TensorBoard:
+    """Scalars by epoch, and the settings and results for the HParams tab."""
+
+    package: ClassVar[str] = "tensorboard"
+
+    def start(self, about: About) -> str:
+        require("tensorboard", extra="tensorboard", why="Logging to TensorBoard")
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+        from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self._writer = EventFileWriter(str(about.folder_path / layout.TENSORBOARD))
+        self._epoch = about.logged
+        if about.token:
+            # Readers drop what an earlier file holds from this step on: nothing is drawn twice.
+            self._add(about.logged + 1, session_log=SessionLog(status=SessionLog.START))
+        else:
+            settings = {key: value for key, value in flat(about.config).items() if value is not None}
+            plain = {
+                key: value if isinstance(value, bool | int | float) else str(value) for key, value in settings.items()
+            }
+            self._add(
+                0, summary=hparams_pb({**plain, "arm": about.arm, "seed": about.seed}, trial_id=about.fingerprint)
+            )
+        self._writer.flush()
+        return about.fingerprint
+
+    def row(self, row: dict[str, Any]) -> None:
+        self._epoch = row["epoch"]
+        self._scalars(numbers(row))
+        self._writer.flush()
+
+    def finish(self, summary: dict[str, Any] | None) -> None:
+        if summary is not None:
+            self._scalars({f"result/{key}": value for key, value in numbers(summary).items()})
+        self._writer.close()
+
+    def _scalars(self, values: dict[str, float]) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        found = [Summary.Value(tag=key, simple_value=value) for key, value in values.items()]
+        self._add(self._epoch, summary=Summary(value=found))
+
+    def _add(self, step: int, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._writer.add_event(Event(wall_time=time.time(), step=step, **content))

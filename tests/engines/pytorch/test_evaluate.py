@@ -1,0 +1,85 @@
+"""What a network says: views at test time and silent units, against nets small enough to do by hand."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from striate.engines.pytorch.device import choose
+from striate.engines.pytorch.device_dataset import Feed
+from striate.engines.pytorch.evaluate import evaluate, silent_units
+from striate.recipes import Recipe
+from striate.recipes.evaluation import views
+
+
+def feed_of(images):
+    setup = choose(Recipe(precision="float32"), "cpu", 1)
+    channels = images.shape[-1]
+    return Feed(images, np.zeros(len(images), np.int64), np.zeros(channels), np.ones(channels), setup)
+
+
+class Corner(nn.Module):
+    """Two logits: the pixels in the first and in the last column of the first row."""
+
+    def forward(self, x):
+        return torch.stack([x[:, 0, 0, 0], x[:, 0, 0, -1]], 1)
+
+
+def test_mirrored_views_are_averaged():
+    images = np.zeros((1, 3, 3, 1), np.uint8)
+    images[0, 0, 0], images[0, 0, 2] = 255, 51
+    assert evaluate(Corner(), feed_of(images)).logits.tolist() == [[pytest.approx(1.0), pytest.approx(0.2)]]
+    assert evaluate(Corner(), feed_of(images), "flip").logits.tolist() == [[pytest.approx(0.6), pytest.approx(0.6)]]
+
+
+def test_shifted_views_have_half_the_weight_between_them():
+    """Up-left brings the pixel at (1, 1) to the corner, down-right repeats the edge: 1/2 * 0 + 1/4 * 1 + 1/4 * 0, mirrored 0."""
+    images = np.zeros((1, 3, 4, 1), np.uint8)
+    images[0, 1, 1] = 255
+    first, _ = evaluate(Corner(), feed_of(images), "flip+shift").logits[0]
+    assert first == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize("test_time", ["none", "flip", "flip+shift"])
+def test_weights_of_the_views_sum_to_one(test_time):
+    assert sum(weight for weight, _, _ in views(test_time)) == 1.0
+
+
+def silent_net():
+    """Two units on one pixel: relu(a) is silent where a <= 0, relu(1 - a) where a >= 1."""
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU(), nn.Flatten())
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([1.0, -1.0])[:, None, None, None])
+        net[0].bias.copy_(torch.tensor([0.0, 1.0]))
+    return net
+
+
+@pytest.mark.parametrize(("pixels", "silent"), [([0], 1), ([255], 1), ([0, 255], 0), ([100], 0)])
+def test_a_unit_is_dead_when_it_is_silent_on_every_image(pixels, silent):
+    images = np.array(pixels, np.uint8).reshape(-1, 1, 1, 1)
+    assert evaluate(silent_net(), feed_of(images)).dead_units == silent
+
+
+def test_a_network_without_units_that_can_die_has_no_number():
+    assert evaluate(Corner(), feed_of(np.zeros((1, 2, 2, 1), np.uint8))).dead_units is None
+
+
+def test_no_hook_is_left_behind_by_a_failure_either():
+    net = silent_net()
+    with pytest.raises(ZeroDivisionError), silent_units(net):
+        raise ZeroDivisionError
+    assert not net[1]._forward_hooks
+
+
+def test_a_layer_that_is_called_twice_is_two():
+    """The first call sees -1 and is silent, the second sees +1."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x):
+            return (self.relu(x.mean((2, 3)) * 0 - 1) + self.relu(x.mean((2, 3)) * 0 + 1)).repeat(1, 2)
+
+    assert evaluate(Twice(), feed_of(np.zeros((600, 16, 16, 1), np.uint8))).dead_units == 1

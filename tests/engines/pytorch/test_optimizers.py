@@ -1,0 +1,95 @@
+"""Optimizers go by torch's names and arguments, and torch's signature is what is checked."""
+
+import pytest
+import torch
+
+from striate.core.errors import RecipeError
+from striate.engines.pytorch import optimizers
+from striate.recipes import OptimizerConfig
+
+
+@pytest.mark.parametrize("name", sorted(optimizers.known().keys() - {"Muon"}))
+def test_every_known_optimizer_is_torch_s_own_with_its_own_defaults(name):
+    ours = optimizers.build(OptimizerConfig(name=name, lr=0.5), [torch.nn.Parameter(torch.zeros(3))])
+    theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(3))], lr=0.5)
+    assert type(ours) is type(theirs)
+    assert {**ours.defaults, "fused": None} == {**theirs.defaults, "fused": None}
+
+
+def test_the_common_ones_are_known():
+    assert {"SGD", "Adam", "AdamW", "Adadelta", "RMSprop", "Adagrad"} <= optimizers.known().keys()
+
+
+def test_weight_decay_can_leave_biases_and_norms_alone():
+    """After a step without a gradient's pull, only what decays has moved: 1 - lr * decay times."""
+    config = OptimizerConfig(name="SGD", lr=0.5, weight_decay=0.1, decays="weights")
+    matrix, vector = torch.nn.Parameter(torch.ones(2, 2)), torch.nn.Parameter(torch.ones(2))
+    optimizer = optimizers.build(config, [matrix, vector])
+    (matrix.sum() * 0 + vector.sum() * 0).backward()
+    optimizer.step()
+    assert matrix.tolist() == [[pytest.approx(0.95)] * 2] * 2
+    assert vector.tolist() == [1.0, 1.0]
+
+
+def test_muon_takes_filters_as_matrices_and_gives_the_rest_to_adamw():
+    """Against torch's own Muon on a matrix of the same numbers, and its AdamW on the bias; channels-last too."""
+    for layout in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(0)
+        bank = torch.nn.Parameter(torch.randn(6, 3, 2, 2).contiguous(memory_format=layout))
+        bias = torch.nn.Parameter(torch.randn(6))
+        matrix, alone = (
+            torch.nn.Parameter(bank.detach().reshape(6, -1).clone()),
+            torch.nn.Parameter(bias.detach().clone()),
+        )
+        ours = optimizers.build(OptimizerConfig(name="Muon", lr=0.02, weight_decay=0.01), [bank, bias])
+        muon = torch.optim.Muon([matrix], lr=0.02, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        adamw = torch.optim.AdamW([alone], lr=0.02, weight_decay=0.01)
+        for _ in range(3):
+            gradient, slope = torch.randn(6, 3, 2, 2), torch.randn(6)
+            bank.grad, bias.grad = gradient.contiguous(memory_format=layout), slope
+            matrix.grad, alone.grad = gradient.reshape(6, -1).clone(), slope.clone()
+            for optimizer in (ours, muon, adamw):
+                optimizer.step()
+            ours.load_state_dict(ours.state_dict())
+        assert torch.allclose(bank.reshape(6, -1), matrix, atol=2e-3)  # bfloat16 inside
+        assert torch.allclose(bias, alone, atol=1e-6)
+        assert {group["lr"] for group in ours.param_groups} == {0.02}
+
+
+def test_arguments_reach_torch():
+    config = OptimizerConfig(name="Adam", lr=0.01, betas=[0.8, 0.9], weight_decay=0.1)
+    built = optimizers.build(config, [torch.nn.Parameter(torch.zeros(1))])
+    assert built.defaults["betas"] == (0.8, 0.9)
+    assert built.defaults["weight_decay"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"name": "adam"}, "recipe.optimizer.name: torch has no optimizer 'adam' for this; did you mean 'Adam'?"),
+        ({"name": "Addam"}, "recipe.optimizer.name: torch has no optimizer 'Addam' for this; did you mean 'Adam'?"),
+        ({"name": "LBFGS"}, "recipe.optimizer.name: torch has no optimizer 'LBFGS' for this"),
+        ({"name": "Optimizer"}, "recipe.optimizer.name: torch has no optimizer 'Optimizer' for this"),
+        (
+            {"name": "Adam", "momentun": 0.9},
+            "recipe.optimizer.momentun: torch's Adam has no such argument; known here: ",
+        ),
+        (
+            {"name": "SGD", "momentun": 0.9},
+            "recipe.optimizer.momentun: torch's SGD has no such argument; did you mean 'momentum'?",
+        ),
+        ({"name": "Adam", "betas": [2.0, 0.9]}, "recipe.optimizer: torch's Adam refuses"),
+        (
+            {"name": "Adam", "betas": {"a": 1}},
+            "recipe.optimizer: torch's Adam refuses {'lr': 0.001, 'betas': {'a': 1}}: KeyError",
+        ),
+        ({"name": "Adam", "capturable": True, "foreach": True}, "recipe.optimizer: torch's Adam refuses"),
+        ({"name": "SGD", "momentum": "much"}, "recipe.optimizer: torch's SGD refuses"),
+        ({"name": "Muon", "ns_steps": 1000}, "recipe.optimizer: torch's Muon refuses"),
+        ({"name": "Rprop", "decays": "weights"}, "recipe.optimizer.decays: torch's Rprop has no weight decay"),
+    ],
+)
+def test_what_torch_does_not_have_is_refused_before_training(config, message):
+    with pytest.raises(RecipeError) as caught:
+        optimizers.check(OptimizerConfig(**config))
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,11 @@
+"""The array libraries that every operation must run on."""
+
+import pytest
+
+from striate.engines.scratch.library import library
+
+
+@pytest.fixture(params=["numpy", "array_api_strict"])
+def xp(request):
+    pytest.importorskip(request.param)
+    return library(request.param)

@@ -1,0 +1,138 @@
+"""Workers: the number of them changes nothing but the last bits, a fault in one is raised, a step can be repeated."""
+
+import numpy as np
+import pytest
+
+from striate.core.errors import NetworkError, RecipeError
+from striate.engines.scratch.learner import Learner, Mixed
+from striate.engines.scratch.threads import Team, shares
+from striate.nets import NetworkConfig
+from striate.recipes import OptimizerConfig
+
+NETWORK = "conv6:batch pool drop0.4 conv5 fc7 drop0.2"
+ADAM = OptimizerConfig(name="Adam", lr=0.01)
+
+
+def learner(threads=1, layers=NETWORK, optimizer=ADAM, **options):
+    return Learner(NetworkConfig(layers=layers), (3, 8, 8), 4, 0, optimizer, threads=threads, **options)
+
+
+def batch(seed, count=9):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((count, 8, 8, 3)).astype("float32"), rng.integers(0, 4, count)
+
+
+def steps(one, numbers):
+    return [one.train_step(*batch(number), 0.01) for number in numbers]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 20])
+def test_the_number_of_workers_changes_the_last_bits_alone(threads):
+    one, many = learner(dtype="float64"), learner(threads, dtype="float64")
+    for (loss, right), (other, also) in zip(steps(one, range(5)), steps(many, range(5)), strict=True):
+        assert abs(loss - other) < 1e-9
+        assert right == also
+    for name, array in one.weights().items():
+        np.testing.assert_allclose(many.weights()[name], array, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(one.logits(batch(7)[0]), many.logits(batch(7)[0]), atol=1e-9)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("engine", ["numpy", "array_api_strict"])
+def test_going_on_from_a_state_is_never_having_stopped_bit_for_bit(threads, engine):
+    pytest.importorskip(engine)
+    whole, first = (learner(threads, engine=engine, label_smoothing=0.1) for _ in range(2))
+    losses = steps(whole, range(6))
+    assert steps(first, range(3)) == losses[:3]
+    second = learner(threads, engine=engine, label_smoothing=0.1)
+    second.restore(first.state())
+    assert steps(second, range(3, 6)) == losses[3:]
+    for name, array in whole.weights().items():
+        np.testing.assert_array_equal(second.weights()[name], array)
+
+
+def test_a_restored_learner_without_its_state_would_differ():
+    whole, other = learner(), learner()
+    losses = steps(whole, range(4))
+    other.load(learner().weights())
+    assert steps(other, range(2, 4)) != losses[2:]
+
+
+def test_two_labels_for_an_image_are_their_shares_of_the_loss():
+    images, labels = batch(0)
+    others, share = (labels + 1) % 4, np.full(len(labels), 0.25)
+    sums = [learner(layers="conv6 fc5").train_step(images, known, 0.01)[0] for known in (labels, others)]
+    mixed = learner(layers="conv6 fc5").train_step(images, labels, 0.01, Mixed(others, share))[0]
+    assert np.isclose(mixed, 0.25 * sums[0] + 0.75 * sums[1], rtol=1e-5)
+
+
+def test_it_learns():
+    one = learner(2, layers="conv8 pool fc16")
+    images, labels = batch(0, 32)
+    losses = [one.train_step(images, labels, 0.01)[0] for _ in range(40)]
+    assert losses[-1] < 0.2 * losses[0]
+    assert (one.logits(images).argmax(1) == labels).mean() > 0.9
+
+
+def test_a_fault_of_one_worker_is_raised_and_the_team_goes_on():
+    team = Team(3)
+
+    def work(part):
+        if part == 1:
+            raise KeyError("planted")
+        return team.add_up(part, np.array(part))
+
+    with pytest.raises(KeyError, match="planted"):
+        team.run(work, 3)
+    assert team.run(lambda part: float(team.add_up(part, np.array(part))), 3) == [3.0, 3.0, 3.0]
+
+
+def test_shares_are_as_equal_as_can_be():
+    for count in range(1, 12):
+        for size in range(1, 6):
+            lengths = [part.stop - part.start for part in shares(count, size)]
+            assert sum(lengths) == count
+            assert len(lengths) == min(count, size)
+            assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"layers": "conv4 pool", "dims": 3}, "recipe.engine: numpy has no 3D conv (network.dims: 3); the engine torch has"),
+        ({"torchvision": "alexnet"}, "recipe.engine: numpy has no alexnet of torchvision, which is a torch module; the engine torch has"),
+        ({"import": "mine:made"}, "recipe.engine: numpy has no mine:made, which is a torch module; the engine torch has"),
+    ],
+)  # fmt: skip
+def test_what_only_torch_has_is_refused_by_name(said, message):
+    with pytest.raises(NetworkError) as caught:
+        Learner(NetworkConfig.model_validate(said), (3, 8, 8), 4, 0, ADAM)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"name": "Adan"}, "recipe.optimizer.name: the engine from scratch has no 'Adan'; did you mean 'Adam'?"),
+        ({"name": "Adagrad"}, "recipe.optimizer.name: the engine from scratch has no 'Adagrad'"),
+        ({"name": "SGD", "momentun": 0.9}, "recipe.optimizer.momentun: SGD from scratch has no such argument; did you mean 'momentum'?"),
+        ({"name": "SGD", "momentum": -1.0}, "recipe.optimizer.momentum: SGD refuses"),
+        ({"name": "SGD", "nesterov": True}, "recipe.optimizer: SGD refuses"),
+        ({"name": "Adam", "betas": [2.0, 0.9]}, "recipe.optimizer.betas: Adam refuses"),
+    ],
+)  # fmt: skip
+def test_an_optimizer_that_is_not_here_is_refused_by_name(said, message):
+    with pytest.raises(RecipeError) as caught:
+        learner(optimizer=OptimizerConfig.model_validate(said))
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adadelta", "RMSprop"])
+def test_the_defaults_are_torch_s(name):
+    import torch
+
+    from striate.engines.scratch.optimizers import OPTIMIZERS
+
+    theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(1))]).defaults
+    ours = OPTIMIZERS[name]().model_dump()
+    assert ours == {key: theirs[key] for key in ours}

@@ -1,0 +1,101 @@
+"""The engine by hand keeps the promises of every engine, and follows torch through a whole run."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from striate.core.errors import NetworkError, RecipeError, TrainingError
+from striate.engines import select as engines
+from striate.engines.pytorch.engine import train as by_torch
+from striate.engines.scratch.engine import check
+from striate.engines.scratch.engine import train as by_hand
+from striate.nets import NetworkConfig
+from striate.recipes import Recipe
+from striate.runs import read
+from tests.contracts.engine import MUCH, EngineContract
+from tests.engines.pytorch.conftest import make_dataset, make_job
+
+
+class TestNumpy(EngineContract):
+    engine = "numpy"
+
+    @pytest.fixture
+    def train(self):
+        return by_hand
+
+
+# Not Adam, which divides small gradients by themselves and so makes much of a rounding.
+LITTLE = {"optimizer": {"name": "SGD", "lr": 0.05}}
+
+
+@pytest.mark.parametrize("settings", [LITTLE, {**MUCH, "schedule": "linear"}], ids=["little", "much"])
+def test_both_engines_make_the_same_run(tmp_path, settings):
+    """The same weights, batches, augmentation and rates: after two epochs the losses differ by rounding alone."""
+    dataset = make_dataset(channels=3)
+    network = NetworkConfig(
+        layers="conv8 pool res(conv8) gap fc16", norm="batch"
+    )  # no dropout: its numbers are torch's own
+    runs = {}
+    for engine, train in (("torch", by_torch), ("numpy", by_hand)):
+        job = make_job(dataset, **{**settings, "network": network}, engine=engine, precision="float32", epochs=2)
+        train(job, tmp_path / engine, dataset=dataset, threads=1)
+        runs[engine] = read(tmp_path / engine)
+    for a, b in zip(runs["torch"].metrics, runs["numpy"].metrics, strict=True):
+        for key in ("train_loss", "validation_loss", "learning_rate"):
+            assert a[key] == pytest.approx(b[key], rel=1e-3), key
+    for key in ("test_loss", "validation_loss"):
+        assert runs["torch"].summary[key] == pytest.approx(runs["numpy"].summary[key], rel=1e-3)
+    weights = {engine: load_file(tmp_path / engine / "final.safetensors") for engine in runs}
+    for name, array in weights["numpy"].items():
+        assert np.allclose(array, weights["torch"][name], atol=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("network", "recipe", "error", "message"),
+    [
+        ({"layers": "conv8k3", "dims": 3}, {}, NetworkError, "recipe.engine: numpy has no 3D conv"),
+        ({"torchvision": "resnet18"}, {}, NetworkError, "the engine torch has"),
+        ({"layers": "fc8"}, {"optimizer": "NAdam"}, RecipeError, "NAdam"),
+        (
+            {"layers": "fc8"},
+            {"optimizer": {"name": "SGD", "clip": 1.0}},
+            RecipeError,
+            "recipe.optimizer.clip: the engine numpy does not have it; the engine torch has",
+        ),
+        ({"layers": "fc8"}, {"precise_norm": 9}, RecipeError, "recipe.precise_norm: the engine numpy does not have it"),
+        ({"layers": "fc8"}, {"precision": "bf16"}, RecipeError, "the engine numpy computes in float32, got bf16"),
+    ],
+)
+def test_what_only_torch_has_is_refused_before_training(network, recipe, error, message):
+    with pytest.raises(error) as caught:
+        check(Recipe.model_validate({**recipe, "engine": "numpy"}), NetworkConfig.model_validate(network))
+    assert message in str(caught.value)
+
+
+def test_a_device_that_the_engine_does_not_use_is_refused():
+    with pytest.raises(TrainingError, match="--device cuda: the engine numpy computes on cpu only"):
+        engines.check(Recipe(engine="numpy"), NetworkConfig(layers="fc8"), "cuda")
+
+
+def test_a_run_by_hand_needs_no_torch(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from striate.data import DataConfig, load
+from striate.nets import NetworkConfig
+from striate.recipes import Recipe
+from striate.runs import Job
+from striate.engines import select as engines
+data = DataConfig(source="digits", limit=100)
+dataset = load(data)
+recipe = Recipe.model_validate({{"engine": "numpy", "epochs": 1}})
+job = Job(data=data, digest=dataset.digest, network=NetworkConfig(layers="conv4 pool"), recipe=recipe, seed=0)
+engines.check(recipe, job.network, "auto")
+engines.train(job, Path({str(tmp_path)!r}), "auto", threads=1)
+print(sorted({{"torch", "torchvision"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,85 @@
+"""Scores against scikit-learn and against sums written out."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix, top_k_accuracy_score
+
+from striate.engines.metrics import BINS, calibration_error, confusion, scores, top_k
+from striate.engines.protocol import Course, Evaluation
+
+
+@pytest.fixture
+def said():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 7, 400)
+    logits = rng.normal(size=(400, 7)).astype(np.float32)
+    logits[np.arange(400), labels] += 1.5
+    return logits, labels
+
+
+def test_confusion_and_per_class_are_scikit_learn_s(said):
+    logits, labels = said
+    theirs = confusion_matrix(labels, logits.argmax(1))
+    assert (confusion(logits.argmax(1), labels, 7) == theirs).all()
+    found = scores(logits, labels)
+    assert found["confusion"] == theirs.tolist()
+    assert found["per_class"] == pytest.approx((theirs.diagonal() / theirs.sum(1)).tolist())
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_top_k_is_scikit_learn_s(said, k):
+    assert top_k(*said, k) == pytest.approx(top_k_accuracy_score(said[1], said[0], k=k))
+
+
+def test_the_calibration_error_is_the_paper_s_sum(said):
+    logits, labels = said
+    exponentials = [[math.exp(x) for x in row] for row in logits.tolist()]
+    confidences = [max(row) / sum(row) for row in exponentials]
+    total = 0.0
+    for m in range(BINS):
+        inside = [i for i, c in enumerate(confidences) if m / BINS < c <= (m + 1) / BINS]
+        right = sum(logits[i].argmax() == labels[i] for i in inside)
+        total += abs(right - sum(confidences[i] for i in inside)) / len(labels)
+    assert calibration_error(logits, labels) == pytest.approx(total, abs=1e-6)
+
+
+def test_calibration_knows_the_certain_and_the_calibrated():
+    sure_and_wrong = np.array([[50.0, 0.0]] * 4)
+    assert calibration_error(sure_and_wrong, np.ones(4, int)) == pytest.approx(1.0)
+    half = np.zeros((4, 2))
+    assert calibration_error(half, np.array([0, 0, 1, 1])) == pytest.approx(0.0)
+
+
+def test_a_logit_that_is_no_number_leaves_the_rest():
+    found = scores(np.array([[np.inf, 0.0], [1.0, 0.0]]), np.array([0, 0]))
+    assert (found["calibration_error"], found["per_class"]) == (None, [1.0, None])
+
+
+def test_a_class_without_images_has_no_accuracy():
+    assert scores(np.eye(3)[[0, 1]], np.array([0, 0]))["per_class"] == [0.5, None, None]
+
+
+def test_what_would_always_be_one_or_too_large_is_left_out():
+    assert "top5" not in scores(np.zeros((2, 5)), np.array([0, 1]))
+    assert "confusion" not in scores(np.zeros((2, 300)), np.array([0, 1]))
+
+
+def test_the_loss_is_torch_s_cross_entropy(said):
+    logits, labels = said
+    theirs = torch.nn.functional.cross_entropy(torch.from_numpy(logits).double(), torch.from_numpy(labels))
+    assert Evaluation(*said).loss == pytest.approx(float(theirs), rel=1e-12)
+    assert not math.isfinite(Evaluation(np.full((2, 3), np.nan), np.array([0, 1])).loss)
+    assert Evaluation(np.full((2, 3), np.nan), np.array([0, 0])).accuracy == 0.0
+
+
+def test_the_best_epoch_is_the_most_accurate_and_of_equals_the_surest():
+    course = Course()
+    taken = []
+    for epoch, seen in enumerate([(0.5, 1.0), (0.5, 1.0), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0)], 1):
+        course.epoch = epoch
+        taken.append(course.offer(*seen))
+    assert taken == [True, False, True, False, True]
+    assert (course.best_epoch, course.best_accuracy, course.best_loss) == (5, 0.6, 2.0)

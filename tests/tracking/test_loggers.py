@@ -1,0 +1,164 @@
+"""Loggers that fail in every way they can, and what the run does: nothing else than without them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from striate.core.errors import ConfigError, MissingExtra
+from striate.runs import layout, read
+from striate.tracking import LOGGERS, About, LoggedRunWriter
+from striate.tracking.protocol import flat, numbers
+from tests.contracts.logger import ROWS, HarmlessContract, log_run
+from tests.contracts.planted_loggers import FAULTY, WORKING, Quiet, RaisesInStart, SleepsInStart
+from tests.runs.test_runs import finished, make_job
+
+
+@pytest.fixture
+def plant(monkeypatch):
+    def add(logger):
+        # One that sleeps is waited for to the end; for the others this is only what a hang would cost.
+        seconds = 1.0 if logger.__name__.startswith("Sleeps") else 60.0
+        monkeypatch.setattr("striate.tracking.fanout.LAST_SECONDS", seconds)
+        monkeypatch.setitem(LOGGERS, "planted", logger)
+        return "planted"
+
+    return add
+
+
+@pytest.mark.parametrize("logger", [*WORKING, *FAULTY], ids=lambda logger: logger.__name__)
+class TestPlanted(HarmlessContract):
+    @pytest.fixture
+    def name(self, logger, plant):
+        return plant(logger)
+
+    @pytest.fixture
+    def fault(self, logger):
+        return FAULTY.get(logger, "")
+
+
+def heard(folder):
+    return (folder / "quiet.txt").read_text().splitlines()
+
+
+def test_a_logger_hears_everything_in_order(tmp_path, plant):
+    log_run(tmp_path / "arm" / "seed-0", plant(Quiet), ROWS[:2])
+    assert heard(tmp_path / "arm" / "seed-0") == ["start arm seed 0 after 0", "row 1", "row 2", "finish finished"]
+
+
+def test_a_run_taken_up_again_goes_on_where_the_logger_was(tmp_path, plant):
+    """Two attempts: epochs 2 and 3 come a second time, and row 1 from the files; none is logged twice."""
+    name = plant(Quiet)
+    log_run(tmp_path / "arm" / "seed-0", name, ROWS[:3], summary=None)
+    log_run(tmp_path / "arm" / "seed-0", name, ROWS[1:4], kept=ROWS[:1])
+    assert heard(tmp_path / "arm" / "seed-0") == [
+        *["start arm seed 0 after 0", "row 1", "row 2", "row 3", "finish None"],
+        *["start arm seed 0 after 3", "row 4", "finish finished"],
+    ]
+
+
+def test_a_broken_ledger_is_begun_anew(tmp_path, plant):
+    name = plant(Quiet)
+    log_run(tmp_path, name, ROWS[:1], summary=None)
+    (tmp_path / layout.ledger(name)).write_text('{"token": "first", "epo')
+    assert log_run(tmp_path, name, ROWS[1:2], kept=ROWS[:1]) == []
+    assert heard(tmp_path)[-3:] == ["row 1", "row 2", "finish finished"]
+
+
+def test_one_logger_that_fails_leaves_the_others_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(LOGGERS, "bad", RaisesInStart)
+    monkeypatch.setitem(LOGGERS, "good", Quiet)
+    notes = []
+    with LoggedRunWriter(tmp_path, make_job(), ["bad", "good"], notes.append) as writer:
+        writer.append(ROWS[0])
+        writer.finish(finished())
+    assert heard(tmp_path)[-2:] == ["row 1", "finish finished"]
+    assert [note.split("'")[1] for note in notes] == ["bad"]
+
+
+def test_a_logger_that_does_not_answer_is_given_up_during_the_run(tmp_path, plant, monkeypatch):
+    """So that the end of a long run waits for nothing."""
+    monkeypatch.setattr("striate.tracking.logger_process.PATIENCE_SECONDS", -1.0)
+    notes = []
+    with LoggedRunWriter(tmp_path, make_job(), [plant(SleepsInStart)], notes.append) as writer:
+        while not notes:  # a clock that has run out is seen at the next row
+            writer.append(ROWS[0])
+    assert "did not answer" in notes[0]
+
+
+def test_a_logger_that_falls_behind_is_given_up(tmp_path, plant, monkeypatch):
+    monkeypatch.setattr("striate.tracking.logger_process.QUEUE", 3)
+    notes = []
+    with LoggedRunWriter(tmp_path, make_job(), [plant(SleepsInStart)], notes.append) as writer:
+        for row in ROWS:
+            writer.append(row)
+        assert len(notes) == 1
+    assert "fell 3 messages behind" in notes[0]
+
+
+def test_a_logger_whose_process_is_killed_is_given_up(tmp_path, plant):
+    import psutil
+
+    notes = []
+    with LoggedRunWriter(tmp_path, make_job(), [plant(Quiet)], notes.append) as writer:
+        writer.append(ROWS[0])
+        for child in psutil.Process().children():
+            if "striate.tracking.child" in child.cmdline():
+                os.kill(child.pid, signal.SIGKILL)
+        writer.finish(finished())
+    assert "its process ended" in notes[0]
+    assert read(tmp_path).state == "finished"
+
+
+def test_a_logger_that_hangs_alone_ends_too(tmp_path):
+    """Its run's process was killed: nobody is there to give it up."""
+    about = {**vars(About(study="s", arm="a", seed=0, fingerprint="f", folder=str(tmp_path), home=str(tmp_path)))}
+    program = (
+        "import sys, striate.tracking.child as child; child.ORPHAN_SECONDS = 0.1\n"
+        "sys.argv[1:] = ['tests.contracts.planted_loggers:SleepsInStart']; child.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps({"start": about}) + "\n", text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+
+
+def test_a_finished_run_that_is_only_read_starts_no_logger(tmp_path, plant):
+    log_run(tmp_path, plant(Quiet), ROWS[:1])
+    before = heard(tmp_path)
+    with LoggedRunWriter(tmp_path, make_job(), ["planted"]):
+        pass
+    assert heard(tmp_path) == before
+
+
+def test_an_unknown_logger_and_one_that_is_not_installed_are_told_before_the_run(tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="no logger is called 'tensorbord'; did you mean 'tensorboard'?"):
+        LoggedRunWriter(tmp_path, make_job(), ["tensorbord"])
+    monkeypatch.setattr(LOGGERS["wandb"], "package", "no_such_package")
+    with pytest.raises(MissingExtra, match=r"'log: wandb' needs no_such_package: pip install 'striate\[wandb\]'"):
+        LoggedRunWriter(tmp_path, make_job(), ["wandb"])
+
+
+def test_settings_and_numbers_are_told_flat():
+    assert flat({"a": {"b": {"c": 1}}, "d": [2]}) == {"a.b.c": 1, "d": [2]}
+    assert numbers({"epoch": 1, "loss": None, "accuracy": 1, "good": True, "name": "x"}) == {"accuracy": 1.0}
+
+
+def test_every_logger_has_its_extra():
+    import tomllib
+    from pathlib import Path
+
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert {name: extras[name][0].split(">")[0] for name in LOGGERS} == {
+        name: logger.package for name, logger in LOGGERS.items()
+    }
+
+
+def test_a_run_is_named_by_its_arm_and_seed():
+    about = About(study="s", arm="wide", seed=2, fingerprint="f", folder="/r", home="/h")
+    assert about.name == "wide seed 2"

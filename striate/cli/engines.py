@@ -13,8 +13,8 @@ import numpy as np
 from striate.cli.network import IMAGES, read, read_shape
 from striate.nets import NETWORKS, NetworkConfig
 from striate.nets.layers import Shape
-from striate.nets.resolve import place
-from striate.nets.resolved import Placed
+from striate.nets.resolve import resolve
+from striate.nets.resolved import ResolvedLayer
 
 IMAGES_AT_ONCE = 16
 REPEATS = 5
@@ -45,7 +45,7 @@ def compare(network: NetworkConfig, shape: Shape, classes: int) -> list[dict[str
     from striate.engines.scratch.build import check
 
     check(network, "numpy")
-    placed = place(network, shape, classes)
+    placed = resolve(network, shape, classes)
     found = [_both(network, shape, classes, placed, precision) for precision in PRECISIONS]
     return [
         {"layer": single["layer"], "output": single["output"], "float32": single["found"], "float64": double["found"]}
@@ -54,7 +54,7 @@ def compare(network: NetworkConfig, shape: Shape, classes: int) -> list[dict[str
 
 
 def _both(
-    network: NetworkConfig, shape: Shape, classes: int, placed: tuple[Placed, ...], precision: str
+    network: NetworkConfig, shape: Shape, classes: int, placed: tuple[ResolvedLayer, ...], precision: str
 ) -> list[dict[str, Any]]:
     import torch
 
@@ -71,7 +71,7 @@ def _both(
     after_sums = _apart_from_sums(module, [one.name for one in placed if one.body])
     rows = []
     for layer in chain.layers:
-        layer.wants_input = True
+        layer.needs_input_grad = True
         if type(layer).__name__ == "Dropout":
             continue
         row, x = _one(layer, after_sums.get(layer.name) or module.get_submodule(layer.name), x, rng)
@@ -94,16 +94,16 @@ def _one(layer: Any, theirs: Any, x: np.ndarray, rng: np.random.Generator) -> tu
     """One layer in both; its result by hand goes on to the next."""
     import torch
 
-    from striate.engines.scratch.context import Trip
-    from striate.engines.scratch.threads import Team
+    from striate.engines.scratch.context import ForwardContext
+    from striate.engines.scratch.threads import ThreadTeam
 
-    y = layer.forward(x, Trip(Team(), len(x), is_training=True))
+    y = layer.forward(x, ForwardContext(ThreadTeam(), len(x), is_training=True))
     g = rng.standard_normal(y.shape).astype(x.dtype)
-    trip = Trip(Team(), len(x), is_training=True)
+    context = ForwardContext(ThreadTeam(), len(x), is_training=True)
 
     def by_hand() -> tuple[np.ndarray, np.ndarray, Any]:
-        y = layer.forward(x, trip)
-        return y, layer.backward(g, trip), trip.gradients
+        y = layer.forward(x, context)
+        return y, layer.backward(g, context), context.gradients
 
     tensor = torch.from_numpy(_channels_first(x)).requires_grad_()
 
@@ -117,13 +117,13 @@ def _one(layer: Any, theirs: Any, x: np.ndarray, rng: np.random.Generator) -> tu
 
     (ours_y, ours_gx, ours), ours_ms = _timed(by_hand)
     (theirs_y, theirs_gx, known), theirs_ms = _timed(by_torch)
-    turned = {f"{one.name}.{key}": axes for one in layer.all() for key, axes in one.turned.items()}
+    torch_axes = {f"{one.name}.{key}": axes for one in layer.all() for key, axes in one.torch_axes.items()}
     found = {
         "forward": _apart(_channels_first(ours_y), theirs_y),
         "input": _apart(_channels_first(ours_gx), theirs_gx),
         **{
             name.removeprefix(f"{layer.name}."): _apart(
-                ours[name].transpose(turned[name]) if name in turned else ours[name], known[name]
+                ours[name].transpose(torch_axes[name]) if name in torch_axes else ours[name], known[name]
             )
             for name in ours
         },

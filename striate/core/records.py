@@ -2,7 +2,7 @@
 
 A record refuses unknown keys. Its fingerprint depends on what the fields mean: not on their order,
 not on a field that equals its default (so that a new field with a default leaves old runs valid),
-and not on a field marked `place()` (a path, a device: where, not what).
+and not on a field marked `location_field()` (a path, a device: where, not what).
 """
 
 import hashlib
@@ -19,7 +19,7 @@ Number = Annotated[float, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
-def place(default: Any = ...) -> Any:
+def location_field(default: Any = ...) -> Any:
     """A field that says where something is, and so takes no part in the fingerprint."""
     return Field(default, json_schema_extra={_PLACE: True})
 

@@ -5,14 +5,14 @@ import numpy as np
 from striate.core.seeds import stream
 
 
-def order(seed: int, epoch: int, count: int, *, shuffle: bool = True) -> np.ndarray:
+def epoch_order(seed: int, epoch: int, count: int, *, shuffle: bool = True) -> np.ndarray:
     """The order of `count` training images in one epoch; as they lie, if they are not to be shuffled."""
     if not shuffle:
         return np.arange(count)
     return stream(seed, "order", epoch).permutation(count)
 
 
-def cuts(count: int, batch_size: int) -> list[slice]:
+def batch_slices(count: int, batch_size: int) -> list[slice]:
     """The batches of an epoch as slices of its order.
 
     A single image left over joins the batch before it: batch norm has no variance of one.

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from striate.core.records import Number, Record, Whole, place
+from striate.core.records import Number, Record, Whole, location_field
 
 Positive = Annotated[Whole, Field(ge=1)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
@@ -19,7 +19,7 @@ class DataConfig(Record):
 
     shorthand: ClassVar[str | None] = "source"
 
-    source: str = place()
+    source: str = location_field()
     """`digits`, `cifar10`, or a path: a folder of images with a folder for each class, parquet files, an .npz file."""
     channels: Literal[1, 3] | None = None
     """1 for grey, 3 for color; as the source has them when left out (files of images are read in color)."""

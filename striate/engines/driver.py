@@ -19,7 +19,7 @@ from safetensors.numpy import save
 
 from striate.core.errors import RunError, StriateError, TrainingError
 from striate.data import Dataset, Part, load, mean_std, split
-from striate.engines.inputs import Progress, Setting
+from striate.engines.inputs import Progress, RunInputs
 from striate.engines.metrics import scores
 from striate.engines.protocol import DivergedError, Engine, Evaluation
 from striate.recipes import plateau, reason_to_stop
@@ -38,7 +38,7 @@ WITHIN_EPOCH_SECONDS = 60.0
 
 
 # From the setting and the number of threads, None for the engine's choice, to an engine at the first step.
-MakeEngine = Callable[[Setting, int | None], Engine]
+MakeEngine = Callable[[RunInputs, int | None], Engine]
 
 
 def drive(
@@ -77,7 +77,7 @@ def drive(
                     f"the weights in {job.network.pretrained} are not those that this run was planned with"
                 )
             splits = split(dataset, job.data.validation, job.seed)
-            setting = Setting(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
+            setting = RunInputs(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
             engine = make_engine(setting, before.environment.get("threads") or threads)
             if writer.path(layout.CHECKPOINT).exists():
                 _check_same(before.environment, engine.environment(), folder)
@@ -92,7 +92,7 @@ def drive(
 class Driver:
     """One run while it lasts."""
 
-    def __init__(self, setting: Setting, writer: RunWriter, engine: Engine) -> None:
+    def __init__(self, setting: RunInputs, writer: RunWriter, engine: Engine) -> None:
         self.setting, self.writer, self.engine = setting, writer, engine
         self.job, self.recipe, self.dataset = setting.job, setting.job.recipe, setting.dataset
         job, dataset, splits = setting.job, setting.dataset, setting.splits
@@ -112,18 +112,18 @@ class Driver:
     def run(self, report: Callable[[Progress], None], should_stop: Callable[[], bool]) -> Summary | None:
         """Epoch after epoch to the summary."""
         self._resume()
-        course = self.engine.course
+        train_state = self.engine.train_state
         reporter = _Reporter(self, report)
         try:
             while not self._is_over():
-                if course.step == 0:
+                if train_state.step == 0:
                     self.engine.begin_epoch()
                 scale = plateau(self.recipe.schedule, [row["validation_loss"] for row in self.rows])
                 for _ in self.engine.steps(scale, should_stop):
                     reporter.step()
                     if time.monotonic() - self._saved > WITHIN_EPOCH_SECONDS:
                         self._save()
-                if course.seen < self.sizes["train"]:  # it was asked to stop
+                if train_state.seen < self.sizes["train"]:  # it was asked to stop
                     self._save()
                     return None
                 self._end_epoch()
@@ -132,32 +132,34 @@ class Driver:
         return self._judge(should_stop)
 
     def _is_over(self) -> bool:
-        done = self.engine.course.epoch
+        done = self.engine.train_state.epoch
         self.stopped = f"all {done} epochs were done" if done >= self.recipe.epochs else ""
         self.stopped = self.stopped or reason_to_stop(self.recipe.stop, self.rows)
         return bool(self.stopped)
 
     def _end_epoch(self) -> None:
-        """Look at validation, note the epoch, remember the best."""
-        engine, course, started = self.engine, self.engine.course, time.perf_counter()
+        """RunningStats at validation, note the epoch, remember the best."""
+        engine, train_state, started = self.engine, self.engine.train_state, time.perf_counter()
         if not engine.is_sound():  # statistics of norms can break where no loss shows it
-            raise DivergedError(f"the weights stopped being finite numbers by the end of epoch {course.epoch + 1}")
-        with engine.judged():
+            raise DivergedError(f"the weights stopped being finite numbers by the end of epoch {train_state.epoch + 1}")
+        with engine.eval_weights():
             seen = {name: engine.evaluate(feed) for name, feed in self.feeds.items()}
             if not np.isfinite(seen["validation"].loss):
-                raise DivergedError(f"the outputs stopped being finite numbers by the end of epoch {course.epoch + 1}")
-            course.epoch += 1
-            if course.offer(seen["validation"].accuracy, seen["validation"].loss):
+                raise DivergedError(
+                    f"the outputs stopped being finite numbers by the end of epoch {train_state.epoch + 1}"
+                )
+            train_state.epoch += 1
+            if train_state.offer(seen["validation"].accuracy, seen["validation"].loss):
                 engine.keep_best()
-        course.seconds += course.epoch_seconds + time.perf_counter() - started
-        self._append(self._row(course.epoch, seen))
-        course.step = 0
+        train_state.seconds += train_state.epoch_seconds + time.perf_counter() - started
+        self._append(self._row(train_state.epoch, seen))
+        train_state.step = 0
         if time.monotonic() - self._saved > AFTER_EPOCH_SECONDS:
             self._save()
 
     def _row(self, epoch: int, seen: Mapping[str, Evaluation]) -> dict[str, Any]:
         """The numbers of an epoch; `seen` is empty for the epoch that a run diverged in, which has no end."""
-        course, look, validation = self.engine.course, self.engine.look(), seen.get("validation")
+        train_state, look, validation = self.engine.train_state, self.engine.running_stats(), seen.get("validation")
         watched = {name: found for name, found in seen.items() if name != "validation"}
         return {
             "epoch": epoch,
@@ -170,8 +172,10 @@ class Driver:
             "learning_rate": self.engine.rate,
             "gradient_norm": None if look.gradient_norm is None else _finite(look.gradient_norm),
             "dead_units": validation.dead_units if validation else None,
-            "images_per_second": round(course.seen / course.epoch_seconds, 1) if course.epoch_seconds else None,
-            "seconds": round(course.seconds, 3),
+            "images_per_second": round(train_state.seen / train_state.epoch_seconds, 1)
+            if train_state.epoch_seconds
+            else None,
+            "seconds": round(train_state.seconds, 3),
         }
 
     def _append(self, row: dict[str, Any]) -> None:
@@ -181,7 +185,7 @@ class Driver:
     def _judge(self, should_stop: Callable[[], bool]) -> Summary | None:
         """Weights and predictions to files; the test part, opened with the best epoch's weights. None if asked to stop meanwhile."""
         engine = self.engine
-        with engine.judged():
+        with engine.eval_weights():
             self._save_weights(layout.FINAL, engine.weights())
         self._save_weights(layout.BEST, engine.best)
         engine.use_best()
@@ -201,7 +205,7 @@ class Driver:
             state="finished",
             reason=cause,
             stopped=self.stopped,
-            best_epoch=engine.course.best_epoch,
+            best_epoch=engine.train_state.best_epoch,
             validation_accuracy=validation.accuracy,
             validation_loss=_finite(validation.loss),
             test_accuracy=test.accuracy,
@@ -227,13 +231,13 @@ class Driver:
 
     def _diverged(self, error: DivergedError) -> Summary:
         """The end of a run whose numbers broke. Its last save was sound and stays, and so do the best weights."""
-        course = self.engine.course
-        course.seconds += course.epoch_seconds
-        self._append(self._row(course.epoch + 1, {}))
+        train_state = self.engine.train_state
+        train_state.seconds += train_state.epoch_seconds
+        self._append(self._row(train_state.epoch + 1, {}))
         if self.engine.best:
             self._save_weights(layout.BEST, self.engine.best)
         watched = {"test_watched": True, "test_opened_because": WATCHED} if self.job.watch_test else {}
-        best = course.best_epoch or None
+        best = train_state.best_epoch or None
         return self._finish(Summary(**self._facts(), **watched, state="diverged", reason=str(error), best_epoch=best))
 
     def _finish(self, summary: Summary) -> Summary:
@@ -243,8 +247,8 @@ class Driver:
     def _facts(self) -> dict[str, Any]:
         dataset = self.dataset
         return {
-            "epochs": self.engine.course.epoch,
-            "seconds": round(self.engine.course.seconds, 3),
+            "epochs": self.engine.train_state.epoch,
+            "seconds": round(self.engine.train_state.seconds, 3),
             "parameters": self.engine.parameters,
             "classes": len(dataset.classes),
             "data": {
@@ -276,10 +280,10 @@ class Driver:
             except Exception as error:
                 raise RunError(f"{path}: cannot be read ({error}); remove the run's folder to train it anew") from error
         metrics = read(self.writer.folder).metrics
-        self.rows = [row for row in metrics if row["epoch"] <= self.engine.course.epoch]
-        if len(self.rows) < self.engine.course.epoch:  # stopping and the learning rate may follow from them
+        self.rows = [row for row in metrics if row["epoch"] <= self.engine.train_state.epoch]
+        if len(self.rows) < self.engine.train_state.epoch:  # stopping and the learning rate may follow from them
             raise RunError(
-                f"{self.writer.path(layout.METRICS)}: has {len(self.rows)} of the {self.engine.course.epoch} epochs that "
+                f"{self.writer.path(layout.METRICS)}: has {len(self.rows)} of the {self.engine.train_state.epoch} epochs that "
                 f"{layout.CHECKPOINT} has seen; remove the run's folder to train it anew"
             )
         self.writer.rewind(self.rows)
@@ -306,18 +310,18 @@ class _Reporter:
         self._driver, self._report, self._told = driver, report, 0.0
 
     def step(self) -> None:
-        driver, course = self._driver, self._driver.engine.course
+        driver, train_state = self._driver, self._driver.engine.train_state
         images, epochs, now = driver.sizes["train"], driver.recipe.epochs, time.monotonic()
-        if now - self._told < REPORT_SECONDS and course.seen < images:
+        if now - self._told < REPORT_SECONDS and train_state.seen < images:
             return
         self._told = now
         self._report(
             Progress(
-                epoch=course.epoch + 1,
+                epoch=train_state.epoch + 1,
                 epochs=epochs,
-                share=(course.epoch + course.seen / images) / epochs,
-                loss=_finite(driver.engine.look().loss),
-                images_per_second=course.seen / course.epoch_seconds,
+                share=(train_state.epoch + train_state.seen / images) / epochs,
+                loss=_finite(driver.engine.running_stats().loss),
+                images_per_second=train_state.seen / train_state.epoch_seconds,
                 validation_accuracy=driver.rows[-1]["validation_accuracy"] if driver.rows else None,
             )
         )

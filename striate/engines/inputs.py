@@ -25,7 +25,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Setting:
+class RunInputs:
     """What every engine starts from: the job, its images, their split, and how pixels are normalized."""
 
     job: Job
@@ -42,7 +42,7 @@ class Setting:
         return whitened(self.job.network, shape, len(data.classes), images, rows, self.mean, self.std)
 
 
-class Settings(TypedDict, total=False):
+class RunOptions(TypedDict, total=False):
     """What every door of an engine takes beside the job and its folder, and hands to `drive`."""
 
     dataset: Dataset  # the job's images, where they are loaded already

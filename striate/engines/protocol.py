@@ -21,7 +21,7 @@ class DivergedError(StriateError):
 
 
 @dataclass
-class Course:
+class TrainState:
     """Where a run is; plain numbers that the engine saves with its own state."""
 
     epoch: int = 0  # epochs done
@@ -41,7 +41,7 @@ class Course:
         return True
 
 
-class Look(NamedTuple):
+class RunningStats(NamedTuple):
     """The epoch that runs, as far as it is; `gradient_norm` is the mean over the steps where it was measured."""
 
     loss: float
@@ -77,7 +77,7 @@ class Engine(Protocol):
     """A network in training on some device."""
 
     @property
-    def course(self) -> Course: ...
+    def train_state(self) -> TrainState: ...
 
     @property
     def best(self) -> Mapping[str, np.ndarray]:
@@ -110,14 +110,14 @@ class Engine(Protocol):
         """
         ...
 
-    def look(self) -> Look: ...
+    def running_stats(self) -> RunningStats: ...
 
     @property
     def rate(self) -> float:
         """The learning rate of the last step."""
         ...
 
-    def judged(self) -> AbstractContextManager[None]:
+    def eval_weights(self) -> AbstractContextManager[None]:
         """Inside, the weights are those that are judged and kept: averaged, norms measured, as the recipe says."""
         ...
 

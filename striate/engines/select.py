@@ -8,13 +8,13 @@ from typing import Unpack
 
 from striate.core.errors import TrainingError
 from striate.data import Dataset
-from striate.engines.inputs import Settings
+from striate.engines.inputs import RunOptions
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import Job, Summary
 
 
-def train(job: Job, folder: Path, device: str, **settings: Unpack[Settings]) -> Summary | None:
+def train(job: Job, folder: Path, device: str, **settings: Unpack[RunOptions]) -> Summary | None:
     """The door of the engine that the job's recipe names."""
     if job.recipe.engine == "torch":
         from striate.engines.pytorch import engine as torch

@@ -43,7 +43,7 @@ def per_axis(size: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
     return (size,) * axes if isinstance(size, int) else size
 
 
-class Own(Record):
+class LayerOverrides(Record):
     """What one conv or fc layer says for itself; None leaves it to the network."""
 
     norm: Norm | None = None
@@ -68,7 +68,7 @@ class Conv(Record):
     dilation: Sizes = 1
     groups: _FromOne = 1
     padding: Pads | None = None
-    own: Own = Own()
+    own: LayerOverrides = LayerOverrides()
 
     @field_validator("padding")
     @classmethod
@@ -116,7 +116,7 @@ class AveragePool(Pool):
     kind: ClassVar[str] = "avgpool"
 
 
-class Pick(Record):
+class Subsample(Record):
     """The first pixel of each whole block (top left): a pool that chooses by place and not by value."""
 
     kind: ClassVar[str] = "pick"
@@ -141,7 +141,7 @@ class Dense(Record):
 
     kind: ClassVar[str] = "fc"
     units: _FromOne
-    own: Own = Own()
+    own: LayerOverrides = LayerOverrides()
 
 
 class Dropout(Record):
@@ -179,11 +179,11 @@ class Residual(Record):
     activation: Activation | None = None
 
 
-Layer = Conv | AveragePool | Pool | Pick | GlobalPool | Flatten | Dense | Dropout | Normalize | Activate | Residual
+Layer = Conv | AveragePool | Pool | Subsample | GlobalPool | Flatten | Dense | Dropout | Normalize | Activate | Residual
 
 
 Shape = tuple[int, ...]
-SimpleLayer = Conv | Pool | Pick | GlobalPool | Flatten | Dense | Dropout | Normalize | Activate
+SimpleLayer = Conv | Pool | Subsample | GlobalPool | Flatten | Dense | Dropout | Normalize | Activate
 
 
 def output_shape(layer: SimpleLayer, shape: Shape) -> Shape:
@@ -202,7 +202,7 @@ def output_shape(layer: SimpleLayer, shape: Shape) -> Shape:
             _needs_map(shape)
             pads = _pool_pads(layer, len(shape) - 1)
             return (shape[0], *_slide(shape, layer.kernel, layer.steps(len(shape) - 1), 1, pads))
-        case Pick():
+        case Subsample():
             _needs_map(shape)
             return (shape[0], *_slide(shape, layer.size, layer.size, 1, ((0, 0),) * (len(shape) - 1)))
         case GlobalPool():

@@ -24,19 +24,19 @@ from striate.nets.layers import (
     Flatten,
     GlobalPool,
     Layer,
+    LayerOverrides,
     Norm,
     Normalize,
-    Own,
     Pool,
     Residual,
     Shape,
     output_shape,
     text,
 )
-from striate.nets.resolved import Placed
+from striate.nets.resolved import ResolvedLayer
 
 
-def place(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[Placed, ...]:
+def resolve(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[ResolvedLayer, ...]:
     """The layers of `network` on images of (channels, height, width), in order.
 
     Raises:
@@ -45,7 +45,7 @@ def place(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[Pla
     if network.is_foreign:
         raise NetworkError(f"{network.title} is a torch module: its layers are known by running it once (nets.traced)")
     heads: dict[str, tuple[Layer, ...]] = {"none": (), "gap": (GlobalPool(),), "classifier": ()}
-    classifier = (Dense(units=classes, own=Own(bias=True)),) if network.head != "none" else ()
+    classifier = (Dense(units=classes, own=LayerOverrides(bias=True)),) if network.head != "none" else ()
     layers: tuple[Layer, ...] = (*widened(network.parsed, network), *heads[network.head], *classifier)
     placed = _sequence((*layers[:-1], _bare(layers[-1])), volume(network, input_shape), network, "")
     found = (*placed[:-1], replace(placed[-1], is_last=True))
@@ -72,10 +72,10 @@ def _bare(layer: Layer) -> Layer:
     return layer
 
 
-def _sequence(layers: Sequence[Layer], shape: Shape, network: NetworkConfig, prefix: str) -> tuple[Placed, ...]:
+def _sequence(layers: Sequence[Layer], shape: Shape, network: NetworkConfig, prefix: str) -> tuple[ResolvedLayer, ...]:
     """`layers` one after another; a map is flattened where an fc layer comes."""
     counts: Counter[str] = Counter()
-    found: list[Placed] = []
+    found: list[ResolvedLayer] = []
     waiting = deque(layers)
     while waiting:
         needs_flat = isinstance(waiting[0], Dense) and len(shape) > 1
@@ -86,24 +86,24 @@ def _sequence(layers: Sequence[Layer], shape: Shape, network: NetworkConfig, pre
     return tuple(found)
 
 
-def _one(name: str, layer: Layer, shape: Shape, network: NetworkConfig) -> Placed:
+def _one(name: str, layer: Layer, shape: Shape, network: NetworkConfig) -> ResolvedLayer:
     if isinstance(layer, Residual):
         return _residual(name, layer, shape, network)
     try:
-        placed = Placed(name=name, layer=layer, input_shape=shape, output_shape=output_shape(layer, shape))
+        placed = ResolvedLayer(name=name, layer=layer, input_shape=shape, output_shape=output_shape(layer, shape))
         match layer:
             case Conv() | Dense():
-                return settle(placed, layer.own, network)
+                return apply_defaults(placed, layer.own, network)
             case Normalize() | Activate():
-                return settle_alone(placed, layer, network)
+                return apply_defaults_alone(placed, layer, network)
             case Pool():
-                return settle_pool(placed, layer, network)
+                return apply_linear_to_pool(placed, layer, network)
         return placed
     except NetworkError as error:
         raise NetworkError(f"layer {name}: {error}") from error
 
 
-def _residual(name: str, layer: Residual, shape: Shape, network: NetworkConfig) -> Placed:
+def _residual(name: str, layer: Residual, shape: Shape, network: NetworkConfig) -> ResolvedLayer:
     body = _sequence(_quiet_end(layer.body), shape, network, f"{name}.")
     output = body[-1].output_shape
     detour = layer.shortcut or _projection(name, shape, output)
@@ -114,9 +114,9 @@ def _residual(name: str, layer: Residual, shape: Shape, network: NetworkConfig) 
             f"layer {name}: its body gives {text(output)} and its shortcut {text(arrives)}; a sum needs the same shape"
         )
     _, activation, taken = keep_linear("none", layer.activation or network.activation, network)
-    return Placed(
+    return ResolvedLayer(
         name=name, layer=layer, input_shape=shape, output_shape=output, activation=activation, body=body,
-        shortcut=shortcut, taken_out=taken,
+        shortcut=shortcut, removed_by_linear=taken,
     )  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def _projection(name: str, shape: Shape, output: Shape) -> tuple[Layer, ...]:
     """The layers that bring the input to the shape of the body's result; none where it has that shape."""
     if shape == output:
         return ()
-    plain = Own(activation="none")
+    plain = LayerOverrides(activation="none")
     if len(shape) == len(output) == 1:
         return (Dense(units=output[0], own=plain),)
     strides = tuple(-(-side // after) for side, after in zip(shape[1:], output[1:], strict=False))
@@ -145,7 +145,7 @@ def _projection(name: str, shape: Shape, output: Shape) -> tuple[Layer, ...]:
     return (made,)
 
 
-def settle(placed: Placed, own: Own, network: NetworkConfig) -> Placed:
+def apply_defaults(placed: ResolvedLayer, own: LayerOverrides, network: NetworkConfig) -> ResolvedLayer:
     """With what the layer says for itself, or else the network."""
     groups = own.norm_groups or network.norm_groups
     chosen = own.init or network.init
@@ -165,30 +165,30 @@ def settle(placed: Placed, own: Own, network: NetworkConfig) -> Placed:
         bias=network.bias if own.bias is None else own.bias,
         init=chosen,
         zero_bias=network.zero_bias if own.zero_bias is None else own.zero_bias,
-        taken_out=taken,
+        removed_by_linear=taken,
     )
 
 
-def settle_alone(placed: Placed, layer: Normalize | Activate, network: NetworkConfig) -> Placed:
+def apply_defaults_alone(placed: ResolvedLayer, layer: Normalize | Activate, network: NetworkConfig) -> ResolvedLayer:
     """A norm or an activation that is a layer."""
     if isinstance(layer, Activate):
         _, activation, taken = keep_linear("none", layer.activation, network)
-        return replace(placed, activation=activation, taken_out=taken)
+        return replace(placed, activation=activation, removed_by_linear=taken)
     groups = layer.groups or network.norm_groups
     norm, _, taken = keep_linear(layer.norm, "none", network)
     _check_norm(placed, norm, groups)
-    return replace(placed, norm=norm, norm_groups=groups if norm == "group" else 1, taken_out=taken)
+    return replace(placed, norm=norm, norm_groups=groups if norm == "group" else 1, removed_by_linear=taken)
 
 
-def settle_pool(placed: Placed, layer: Pool, network: NetworkConfig) -> Placed:
+def apply_linear_to_pool(placed: ResolvedLayer, layer: Pool, network: NetworkConfig) -> ResolvedLayer:
     """A max pool, or the average pool that `linear` makes of it, under the same name: arms are compared by rows."""
     if not network.linear or isinstance(layer, AveragePool):
         return placed
     average = AveragePool(kernel=layer.kernel, stride=layer.stride, padding=layer.padding)
-    return replace(placed, layer=average, taken_out=("max pool, now average pool",))
+    return replace(placed, layer=average, removed_by_linear=("max pool, now average pool",))
 
 
-def _check_norm(placed: Placed, norm: Norm, groups: int) -> None:
+def _check_norm(placed: ResolvedLayer, norm: Norm, groups: int) -> None:
     channels, pixels = placed.output_shape[0], math.prod(placed.output_shape[1:])
     if norm == "group" and channels % groups:
         fit = next(number for number in range(min(groups, channels), 0, -1) if channels % number == 0)
@@ -198,7 +198,7 @@ def _check_norm(placed: Placed, norm: Norm, groups: int) -> None:
         raise NetworkError("instance norm makes every value of a 1-pixel map 0; use another norm here, as in :nonorm")
 
 
-def check_whitening(placed: Sequence[Placed]) -> None:
+def check_whitening(placed: Sequence[ResolvedLayer]) -> None:
     """Refuse `whiten` where it cannot be: it is made of the image's patches, two filters for each of their axes."""
     first, *others = placed
     for one in _with_inner([*others, *first.body, *first.shortcut]):
@@ -223,7 +223,7 @@ def check_whitening(placed: Sequence[Placed]) -> None:
         )
 
 
-def _with_inner(placed: Sequence[Placed]) -> Iterator[Placed]:
+def _with_inner(placed: Sequence[ResolvedLayer]) -> Iterator[ResolvedLayer]:
     for one in placed:
         yield one
         yield from _with_inner([*one.body, *one.shortcut])

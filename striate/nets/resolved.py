@@ -7,7 +7,7 @@ from striate.nets.layers import Activation, Conv, Dense, Init, Layer, Norm, Shap
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placed:
+class ResolvedLayer:
     """One layer in place. Norm, activation and the rest mean something for conv, fc and (activation) res only."""
 
     name: str
@@ -21,9 +21,9 @@ class Placed:
     bias: bool = True
     init: Init = "default"
     zero_bias: bool = False
-    body: tuple["Placed", ...] = ()
-    shortcut: tuple["Placed", ...] = ()
-    taken_out: tuple[str, ...] = ()  # what `linear` took out here
+    body: tuple["ResolvedLayer", ...] = ()
+    shortcut: tuple["ResolvedLayer", ...] = ()
+    removed_by_linear: tuple[str, ...] = ()  # what `linear` took out here
     is_last: bool = False
 
     @property

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from striate.nets.config import NetworkConfig
-from striate.nets.graph.from_layers import placed_graph
+from striate.nets.graph.from_layers import graph_from_layers
 from striate.nets.graph.graph import Graph
 from striate.nets.layers import Layer, Shape
-from striate.nets.resolve import place, volume
-from striate.nets.resolved import Placed
+from striate.nets.resolve import resolve, volume
+from striate.nets.resolved import ResolvedLayer
 
-__all__ = ["Row", "Shape", "network_graph", "parameters", "rows", "taken_out"]
+__all__ = ["Row", "Shape", "network_graph", "parameters", "removed_by_linear", "rows"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ def rows(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[Row,
             norm_parameters=placed.norm_parameters,
             is_last=placed.is_last,
         )
-        for placed in _flat(place(network, input_shape, classes))
+        for placed in _flat(resolve(network, input_shape, classes))
     )
 
 
@@ -65,19 +65,21 @@ def parameters(network: NetworkConfig, input_shape: Shape, classes: int) -> int:
     return sum(row.parameters for row in rows(network, input_shape, classes))
 
 
-def taken_out(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[tuple[str, str], ...]:
+def removed_by_linear(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[tuple[str, str], ...]:
     """What `linear: true` took out of `network`: (layer, part), in order."""
     return tuple(
-        (placed.name, part) for placed in _flat(place(network, input_shape, classes)) for part in placed.taken_out
+        (placed.name, part)
+        for placed in _flat(resolve(network, input_shape, classes))
+        for part in placed.removed_by_linear
     )
 
 
 def network_graph(network: NetworkConfig, input_shape: Shape, classes: int) -> Graph:
     """The operations of `network`, norms and activations and sums included, in the order of execution."""
-    return placed_graph(place(network, input_shape, classes), volume(network, input_shape))
+    return graph_from_layers(resolve(network, input_shape, classes), volume(network, input_shape))
 
 
-def _flat(placed: Sequence[Placed]) -> Iterator[Placed]:
+def _flat(placed: Sequence[ResolvedLayer]) -> Iterator[ResolvedLayer]:
     for one in placed:
         yield from _flat(one.body)
         yield from _flat(one.shortcut)

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from striate.nets.config import NetworkConfig
 from striate.nets.init import permutation
 from striate.nets.layers import Shape
-from striate.nets.resolve import place
+from striate.nets.resolve import resolve
 
 # Those of 5,000 images of CIFAR-10. 20,000 others have the same axes (cosines above 0.999), their deviations within 2 %.
 ENOUGH_PIXELS = 5000 * 32 * 32
@@ -35,7 +35,7 @@ def whitened(
 
     `images` (N, H, W, C) are uint8, those in `rows` the training images; `mean` and `std` (C) normalize them, in units of 0 to 1.
     """
-    first = None if network.is_foreign else place(network, input_shape, classes)[0]
+    first = None if network.is_foreign else resolve(network, input_shape, classes)[0]
     if first is None or first.init != "whiten" or not first.weight_shape:
         return {}
     variances, axes = np.linalg.eigh(_covariance(images, rows, first.weight_shape[2:], mean, std))

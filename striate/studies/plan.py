@@ -18,7 +18,7 @@ from striate.studies.study import Arm, Study, read_study
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """One run to be, and how far it is: new, to be resumed, done, or failed before (and so tried again)."""
 
     arm: str
@@ -39,12 +39,12 @@ class Plan:
     study: Study
     arms: tuple[Arm, ...]
     folder: Path
-    runs: tuple[Planned, ...]
+    runs: tuple[PlannedRun, ...]
     datasets: Mapping[str, Dataset]  # by arm
     parameters: Mapping[str, int]  # by arm
 
     @property
-    def missing(self) -> tuple[Planned, ...]:
+    def missing(self) -> tuple[PlannedRun, ...]:
         """What is to be trained."""
         return tuple(run for run in self.runs if run.state != "done")
 
@@ -117,7 +117,7 @@ def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
     return count
 
 
-def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) -> Planned:
+def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) -> PlannedRun:
     with arm.named():
         weights = arm.network.weights_digest()
     job = Job(
@@ -134,7 +134,7 @@ def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) 
     if not (place / layout.RUN).exists():
         if any((place / name).exists() for name in (layout.SUMMARY, layout.METRICS, layout.CHECKPOINT)):
             raise StudyError(f"{place}: holds results without the {layout.RUN} that says of what; remove that folder")
-        return Planned(arm.name, seed, job, place, "new")
+        return PlannedRun(arm.name, seed, job, place, "new")
     there = read(place)
     if there.fingerprint != job.fingerprint:
         if there.job.get("digest") != job.digest:
@@ -149,7 +149,7 @@ def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) 
     state: Literal["done", "failed", "unfinished"] = (
         "done" if there.is_result else "failed" if there.state == "failed" else "unfinished"
     )
-    return Planned(arm.name, seed, job, place, state)
+    return PlannedRun(arm.name, seed, job, place, state)
 
 
 def _alike_on_disk(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> None:
@@ -158,7 +158,7 @@ def _alike_on_disk(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> No
         _planned(study, arm, read(path.parent).seed, dataset, folder)
 
 
-def _same_study(study: Study, arms: Sequence[Arm], runs: Sequence[Planned], folder: Path) -> None:
+def _same_study(study: Study, arms: Sequence[Arm], runs: Sequence[PlannedRun], folder: Path) -> None:
     """A folder with this study's name may hold another study: one that asks something else of arms that we do not have."""
     path = folder / layout.STUDY
     if not path.exists() or any(run.state != "new" for run in runs):

@@ -11,7 +11,7 @@ from striate.core import config
 from striate.core.errors import ConfigError, StudyError
 from striate.runs import Run, layout, read
 from striate.studies.study import Arm, Study, read_study
-from striate.studies.verdict import Measured, Verdict, judge
+from striate.studies.verdict import ArmResults, Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ class Results:
     def _arm(self, name: str) -> Arm:
         return next(arm for arm in self.arms if arm.name == name)
 
-    def _measured(self, arm: str) -> Measured:
+    def _measured(self, arm: str) -> ArmResults:
         rows = self.of(arm)
-        return Measured(
+        return ArmResults(
             arm=arm,
             accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
             missing={row.seed: row.state for row in rows if row.test_accuracy is None},

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError
-from striate.core.records import Flag, Number, Record, Whole, place
+from striate.core.records import Flag, Number, Record, Whole, location_field
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
@@ -98,7 +98,7 @@ class Study(Record):
     """Written by Striate: what was changed in the plan after runs had finished. The report repeats it."""
     claims: tuple[Claim, ...] = ()
     """What someone says (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
-    log: tuple[str, ...] = place(())
+    log: tuple[str, ...] = location_field(())
     """Other trackers to send each epoch's numbers to: `tensorboard`, `wandb`, `mlflow`, one or a list. They decide nothing."""
 
     @field_validator("seeds", mode="before")

@@ -32,7 +32,7 @@ FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class ArmResults:
     """One arm as measured: test accuracy in percent by seed, and what stands in the way of comparing it."""
 
     arm: str
@@ -71,7 +71,7 @@ class Verdict:
         return self.sentence
 
 
-def judge(pairs: Sequence[tuple[Measured, Measured]], matters: float) -> list[Verdict]:
+def judge(pairs: Sequence[tuple[ArmResults, ArmResults]], matters: float) -> list[Verdict]:
     """The verdict on each planned comparison, corrected together (Holm)."""
     differences = [_differences(first, second) for first, second in pairs]
     judged = [i for i, pair in enumerate(pairs) if not _obstacle(*pair) and len(differences[i]) >= FEWEST_SEEDS]
@@ -95,13 +95,13 @@ def label(low: float, high: float, matters: float) -> Label:
     return "undecided"
 
 
-def _differences(first: Measured, second: Measured) -> dict[int, float]:
+def _differences(first: ArmResults, second: ArmResults) -> dict[int, float]:
     return {
         seed: first.accuracy[seed] - second.accuracy[seed] for seed in sorted(first.accuracy) if seed in second.accuracy
     }
 
 
-def _obstacle(first: Measured, second: Measured) -> str:
+def _obstacle(first: ArmResults, second: ArmResults) -> str:
     """Why two arms cannot be compared, or nothing."""
     missing = [
         f"{arm.arm}: {_seeds(arm, what)} {what}"
@@ -116,13 +116,13 @@ def _obstacle(first: Measured, second: Measured) -> str:
     return ""
 
 
-def _seeds(arm: Measured, what: str) -> str:
+def _seeds(arm: ArmResults, what: str) -> str:
     seeds = [str(seed) for seed, why in arm.missing.items() if why == what]
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
 
 
 def _verdict(
-    first: Measured, second: Measured, differences: dict[int, float], matters: float, confidence: float | None
+    first: ArmResults, second: ArmResults, differences: dict[int, float], matters: float, confidence: float | None
 ) -> Verdict:
     """The verdict on one comparison; `confidence` is None where there is nothing to judge."""
     said = Verdict(
@@ -200,12 +200,12 @@ def _more(said: Verdict, finest: float) -> str:
     return f"About {n + said.more_seeds} seeds each ({said.more_seeds} more) {aim}."
 
 
-def _declared(first: Measured, second: Measured) -> str:
+def _declared(first: ArmResults, second: ArmResults) -> str:
     differs = first.test_digest != second.test_digest and (first.declares_data or second.declares_data)
     return " Each was tested on the images that its arm declares." if differs else ""
 
 
-def _diverged(first: Measured, second: Measured) -> str:
+def _diverged(first: ArmResults, second: ArmResults) -> str:
     diverged = [f"{_count(arm.diverged, 'run')} of {arm.arm}" for arm in (first, second) if arm.diverged]
     stuck = [f"{_count(arm.at_chance, 'run')} of {arm.arm}" for arm in (first, second) if arm.at_chance]
     said = f" Diverged, and counted as chance: {' and '.join(diverged)}." if diverged else ""

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any, TextIO
 
-from striate.tracking.protocol import About, Logger
+from striate.tracking.protocol import Logger, RunInfo
 
 # How long a logger may go on alone once nobody waits for it.
 ORPHAN_SECONDS = 60.0
@@ -41,7 +41,7 @@ def _serve(logger: Logger, message: dict[str, Any], channel: TextIO) -> bool:
     ((verb, content),) = message.items()
     match verb:
         case "start":
-            _say(channel, {"returned": logger.start(About(**content))})
+            _say(channel, {"returned": logger.start(RunInfo(**content))})
         case "row":
             logger.row(content)
             _say(channel, {"returned": None})

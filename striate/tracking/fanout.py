@@ -13,8 +13,8 @@ from striate.core.errors import StriateError
 from striate.runs import layout
 from striate.runs.records import Job, Summary
 from striate.runs.writer import RunWriter
-from striate.tracking.logger_process import ApartLogger
-from striate.tracking.protocol import About
+from striate.tracking.logger_process import LoggerProcess
+from striate.tracking.protocol import RunInfo
 from striate.tracking.registry import LOGGERS, check_installed, check_names
 
 # How long the end of a run waits, at most and for all its loggers together.
@@ -84,10 +84,10 @@ class Loggers:
     def __init__(self, names: Sequence[str], folder: Path, job: Job, note: Callable[[str], None]) -> None:
         self._note = note
         self._told: set[str] = set()
-        self._all: list[ApartLogger] = []
+        self._all: list[LoggerProcess] = []
         for name in names:
             try:
-                self._all.append(ApartLogger(name, place_of(name), describe(name, folder, job)))
+                self._all.append(LoggerProcess(name, place_of(name), describe(name, folder, job)))
             except OSError as error:  # no process to be had
                 self._tell(name, f"{type(error).__name__}: {error}")
 
@@ -127,14 +127,14 @@ def place_of(name: str) -> str:
     return f"{logger.__module__}:{logger.__qualname__}"
 
 
-def describe(name: str, folder: Path, job: Job) -> About:
+def describe(name: str, folder: Path, job: Job) -> RunInfo:
     """The run in `folder`, and how far logger `name` is with it."""
     folder = folder.absolute()
     # A run that is trained by itself has no study around it to keep things in.
     home = folder.parent.parent if (folder.parent.parent / layout.STUDY).exists() else folder
     before = _ledger(folder / layout.ledger(name))
     parts = job.model_dump(mode="json", exclude={"seed", "digest", "weights"})
-    return About(
+    return RunInfo(
         study=folder.parent.parent.name or "striate",
         arm=folder.parent.name,
         seed=job.seed,

@@ -19,26 +19,26 @@ from striate.core import processes as children
 from striate.core.errors import StriateError
 from striate.runs import layout
 from striate.runs.files import write_json
-from striate.tracking.protocol import About
+from striate.tracking.protocol import RunInfo
 
 # A first contact with a server can take a while; a row an epoch never does.
 PATIENCE_SECONDS = 60.0
 QUEUE = 1000
 
 
-class ApartLogger:
+class LoggerProcess:
     """`place` is MODULE:CLASS of the logger. Nothing here raises on the logger's account."""
 
-    def __init__(self, name: str, place: str, about: About) -> None:
+    def __init__(self, name: str, place: str, info: RunInfo) -> None:
         self.name = name
         self.fault = ""
-        self._about = about
+        self._about = info
         self._waiting: queue.Queue[dict[str, Any]] = queue.Queue(QUEUE)
         self._ended = threading.Event()
         self._asked_at: float | None = None  # when the call that is not answered yet was made
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self._process = children.start("striate.tracking.child", place, errors=self._errors)
-        self._put({"start": {**vars(about)}})
+        self._put({"start": {**vars(info)}})
         self._carrier = threading.Thread(target=self._carry, daemon=True)
         self._carrier.start()
 

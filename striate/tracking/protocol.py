@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
+class RunInfo:
     """A run, described to a logger."""
 
     study: str
@@ -42,8 +42,8 @@ class Logger(Protocol):
 
     package: ClassVar[str]  # what it imports when it starts
 
-    def start(self, about: About) -> str:
-        """Open the log, or take up the one that `about.token` names; returns the token to take it up by."""
+    def start(self, info: RunInfo) -> str:
+        """Open the log, or take up the one that `info.token` names; returns the token to take it up by."""
 
     def row(self, row: dict[str, Any]) -> None:
         """An epoch's numbers, as in metrics.jsonl. Epochs come in order, none of them twice."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from striate.core.optional import require
 from striate.runs import layout
-from striate.tracking.protocol import About, flat, numbers
+from striate.tracking.protocol import RunInfo, flat, numbers
 
 
 class TensorBoard:
@@ -16,27 +16,25 @@ class TensorBoard:
 
     package: ClassVar[str] = "tensorboard"
 
-    def start(self, about: About) -> str:
+    def start(self, info: RunInfo) -> str:
         require("tensorboard", extra="tensorboard", why="Logging to TensorBoard")
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        self._writer = EventFileWriter(str(about.folder_path / layout.TENSORBOARD))
-        self._epoch = about.logged
-        if about.token:
+        self._writer = EventFileWriter(str(info.folder_path / layout.TENSORBOARD))
+        self._epoch = info.logged
+        if info.token:
             # Readers drop what an earlier file holds from this step on: nothing is drawn twice.
-            self._add(about.logged + 1, session_log=SessionLog(status=SessionLog.START))
+            self._add(info.logged + 1, session_log=SessionLog(status=SessionLog.START))
         else:
-            settings = {key: value for key, value in flat(about.config).items() if value is not None}
+            settings = {key: value for key, value in flat(info.config).items() if value is not None}
             plain = {
                 key: value if isinstance(value, bool | int | float) else str(value) for key, value in settings.items()
             }
-            self._add(
-                0, summary=hparams_pb({**plain, "arm": about.arm, "seed": about.seed}, trial_id=about.fingerprint)
-            )
+            self._add(0, summary=hparams_pb({**plain, "arm": info.arm, "seed": info.seed}, trial_id=info.fingerprint))
         self._writer.flush()
-        return about.fingerprint
+        return info.fingerprint
 
     def row(self, row: dict[str, Any]) -> None:
         self._epoch = row["epoch"]

@@ -9,7 +9,7 @@ import secrets
 from typing import Any, ClassVar
 
 from striate.core.optional import require
-from striate.tracking.protocol import About
+from striate.tracking.protocol import RunInfo
 
 
 class WeightsAndBiases:
@@ -17,18 +17,18 @@ class WeightsAndBiases:
 
     package: ClassVar[str] = "wandb"
 
-    def start(self, about: About) -> str:
+    def start(self, info: RunInfo) -> str:
         wandb = require("wandb", extra="wandb", why="Logging to Weights & Biases")
         # The fingerprint alone would be the same in another folder, where the run is trained anew and not gone on with.
-        token = about.token or f"{about.fingerprint}-{secrets.token_hex(3)}"
+        token = info.token or f"{info.fingerprint}-{secrets.token_hex(3)}"
         self._run = wandb.init(
             id=token,
             resume="allow",
-            dir=about.folder,
-            project=os.environ.get("WANDB_PROJECT") or about.study,
-            group=about.arm,
-            name=about.name,
-            config={**about.config, "arm": about.arm, "seed": about.seed, "fingerprint": about.fingerprint},
+            dir=info.folder,
+            project=os.environ.get("WANDB_PROJECT") or info.study,
+            group=info.arm,
+            name=info.name,
+            config={**info.config, "arm": info.arm, "seed": info.seed, "fingerprint": info.fingerprint},
             # The output is this process's, which has nothing to show.
             settings=wandb.Settings(console="off", silent=True),
         )

@@ -3,19 +3,19 @@
 import pytest
 from pydantic import ValidationError
 
-from striate.core.records import Number, Record, Whole, fingerprint, place
+from striate.core.records import Number, Record, Whole, fingerprint, location_field
 
 
 class Young(Record):
     lr: Number = 0.1
-    path: str = place("here")
+    path: str = location_field("here")
 
 
 class Grown(Record):
     """The same record some releases later."""
 
     lr: Number = 0.1
-    path: str = place("here")
+    path: str = location_field("here")
     warmup: Whole = 0
 
 

@@ -34,9 +34,9 @@ ARRAYS = {
     "levels": {"strength"},
     "boxes": {"cutout", "erase"},
     "fills": {"cutout", "erase"},
-    "fades": {"mixup", "cutmix"},
+    "mixup_lambda": {"mixup", "cutmix"},
     "pasted": {"mixup", "cutmix"},
-    "shares": {"mixup", "cutmix"},
+    "label_lambda": {"mixup", "cutmix"},
 }
 
 
@@ -158,10 +158,10 @@ def test_mixup_and_cutmix_share_the_images():
     both = drawn(20_000, mixup=0.4, cutmix=1.0)
     top, bottom, left, right = both.pasted.T
     area = (bottom - top) * (right - left) / (12 * 16)
-    assert abs((both.fades < 1).mean() - 0.5) < 0.02
-    assert not area[both.fades < 1].any()
-    assert np.allclose(both.shares, np.where(both.fades < 1, both.fades, 1 - area))
-    assert abs(drawn(20_000, mixup=1.0).shares.mean() - 0.5) < 0.01
+    assert abs((both.mixup_lambda < 1).mean() - 0.5) < 0.02
+    assert not area[both.mixup_lambda < 1].any()
+    assert np.allclose(both.label_lambda, np.where(both.mixup_lambda < 1, both.mixup_lambda, 1 - area))
+    assert abs(drawn(20_000, mixup=1.0).label_lambda.mean() - 0.5) < 0.01
 
 
 def test_a_pasted_box_has_the_area_that_was_drawn_unless_an_edge_cuts_it():
@@ -170,8 +170,8 @@ def test_a_pasted_box_has_the_area_that_was_drawn_unless_an_edge_cuts_it():
     top, bottom, left, right = draws.pasted.T
     whole = (top > 0) & (bottom < 100) & (left > 0) & (right < 100)
     assert whole.sum() > 1000
-    assert np.abs(draws.shares - kept)[whole].max() < 0.015
-    assert (draws.shares >= kept - 0.015).all()
+    assert np.abs(draws.label_lambda - kept)[whole].max() < 0.015
+    assert (draws.label_lambda >= kept - 0.015).all()
 
 
 def test_every_image_gets_two_operations_and_each_comes_equally_often():

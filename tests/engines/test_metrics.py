@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import confusion_matrix, top_k_accuracy_score
 
 from striate.engines.metrics import BINS, calibration_error, confusion, scores, top_k
-from striate.engines.protocol import Course, Evaluation
+from striate.engines.protocol import Evaluation, TrainState
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def test_the_loss_is_torch_s_cross_entropy(said):
 
 
 def test_the_best_epoch_is_the_most_accurate_and_of_equals_the_surest():
-    course = Course()
+    train_state = TrainState()
     taken = []
     for epoch, seen in enumerate([(0.5, 1.0), (0.5, 1.0), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0)], 1):
-        course.epoch = epoch
-        taken.append(course.offer(*seen))
+        train_state.epoch = epoch
+        taken.append(train_state.offer(*seen))
     assert taken == [True, False, True, False, True]
-    assert (course.best_epoch, course.best_accuracy, course.best_loss) == (5, 0.6, 2.0)
+    assert (train_state.best_epoch, train_state.best_accuracy, train_state.best_loss) == (5, 0.6, 2.0)

@@ -11,11 +11,11 @@ from striate.nets.layers import (
     Dropout,
     Flatten,
     GlobalPool,
+    LayerOverrides,
     Normalize,
-    Own,
-    Pick,
     Pool,
     Residual,
+    Subsample,
 )
 
 NORMS = ("none", "batch", "layer", "group", "instance")
@@ -31,9 +31,11 @@ def sizes(low, high, dims):
 
 def owns(norms=NORMS):
     return st.one_of(
-        st.just(Own()),
+        st.just(LayerOverrides()),
         st.builds(
-            lambda norm, groups, **rest: Own(norm=norm, norm_groups=groups if norm == "group" else None, **rest),
+            lambda norm, groups, **rest: LayerOverrides(
+                norm=norm, norm_groups=groups if norm == "group" else None, **rest
+            ),
             norm=st.sampled_from([None, *norms]),
             groups=st.sampled_from([None, 1, 2, 4]),
             norm_position=st.sampled_from([None, "before", "after"]),
@@ -85,7 +87,7 @@ def layers_on_a_map(dims):
         convs(dims),
         pools(Pool, dims),
         pools(AveragePool, dims),
-        st.builds(Pick, size=sizes(1, 2, dims)),
+        st.builds(Subsample, size=sizes(1, 2, dims)),
         residuals(dims),
         st.builds(Normalize, norm=st.sampled_from(NORMS[1:]), groups=st.just(None)),
         st.builds(Normalize, norm=st.just("group"), groups=st.sampled_from([1, 2, 4])),

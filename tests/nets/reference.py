@@ -18,9 +18,9 @@ from striate.nets.layers import (
     Flatten,
     GlobalPool,
     Normalize,
-    Pick,
     Pool,
     Residual,
+    Subsample,
 )
 
 CONV = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -77,7 +77,7 @@ class Walk:
                 x = functional.pad(x, [pad for side in reversed(pads) for pad in (side, side)])
                 return self.note(MEAN[dims](layer.kernel, layer.stride)(x))
             return self.note(MAX[dims](layer.kernel, layer.stride, layer.padding)(x))
-        if isinstance(layer, Pick):
+        if isinstance(layer, Subsample):
             # The maximum over blocks of this size has as many values.
             return self.note(MAX[dims](layer.size)(x))
         if isinstance(layer, GlobalPool):

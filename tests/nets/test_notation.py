@@ -16,11 +16,11 @@ from striate.nets.layers import (
     Dropout,
     Flatten,
     GlobalPool,
+    LayerOverrides,
     Normalize,
-    Own,
-    Pick,
     Pool,
     Residual,
+    Subsample,
 )
 from striate.nets.notation import parser as reader
 from striate.nets.notation import printer as writer
@@ -36,14 +36,20 @@ from tests.nets.random_networks import layer_lists
         ("conv8k4psame conv8pvalid", (Conv(filters=8, kernel=4), Conv(filters=8, padding=0))),
         ("pool pool3 pool3s2p1", (Pool(), Pool(kernel=3), Pool(kernel=3, stride=2, padding=1))),
         ("pool(2,2,1)s(2,2,1)", (Pool(kernel=(2, 2, 1)),)),
-        ("avgpool pick2 pick3 gap", (AveragePool(), Pick(), Pick(size=3), GlobalPool())),
+        ("avgpool pick2 pick3 gap", (AveragePool(), Subsample(), Subsample(size=3), GlobalPool())),
         ("flatten flatten~7 flatten~0", (Flatten(), Flatten(permutation=7), Flatten(permutation=0))),
         ("fc128 drop0.5 drop.25", (Dense(units=128), Dropout(share=0.5), Dropout(share=0.25))),
-        ("conv8:tanh fc8:nonorm", (Conv(filters=8, own=Own(activation="tanh")), Dense(units=8, own=Own(norm="none")))),
-        ("conv8:group4,gelu", (Conv(filters=8, own=Own(norm="group", norm_groups=4, activation="gelu")),)),
+        (
+            "conv8:tanh fc8:nonorm",
+            (
+                Conv(filters=8, own=LayerOverrides(activation="tanh")),
+                Dense(units=8, own=LayerOverrides(norm="none")),
+            ),
+        ),
+        ("conv8:group4,gelu", (Conv(filters=8, own=LayerOverrides(norm="group", norm_groups=4, activation="gelu")),)),
         (
             "conv8:normafter,noact,lecun,nobias,zerobias",
-            (Conv(filters=8, own=Own(norm_position="after", activation="none", init="lecun", bias=False, zero_bias=True)),),
+            (Conv(filters=8, own=LayerOverrides(norm_position="after", activation="none", init="lecun", bias=False, zero_bias=True)),),
         ),
         ("batch group8 group", (Normalize(norm="batch"), Normalize(norm="group", groups=8), Normalize(norm="group"))),
         ("relu leaky_relu layer", (Activate(activation="relu"), Activate(activation="leaky_relu"), Normalize(norm="layer"))),

@@ -11,7 +11,7 @@ from striate.core.errors import NetworkError
 from striate.nets import NETWORKS, NetworkConfig, parameters, rows, shapes
 from striate.nets import resolve as placing
 from striate.nets.pytorch.build import build
-from striate.nets.resolved import Placed
+from striate.nets.resolved import ResolvedLayer
 from striate.nets.shapes import network_graph
 from tests.nets.random_networks import networks
 from tests.nets.reference import Walk
@@ -158,7 +158,7 @@ def test_a_planted_off_by_one_in_a_size_is_found(monkeypatch):
 
 
 def test_a_planted_off_by_one_in_a_count_is_found(monkeypatch):
-    monkeypatch.setattr(Placed, "biases", property(lambda placed: placed.output_shape[0] - 1))
+    monkeypatch.setattr(ResolvedLayer, "biases", property(lambda placed: placed.output_shape[0] - 1))
     with pytest.raises(AssertionError):
         agree(NetworkConfig(layers="conv8 pool"))
 

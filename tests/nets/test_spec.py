@@ -7,7 +7,7 @@ import pytest
 from striate.core import config
 from striate.core.errors import ConfigError, NetworkError
 from striate.core.records import fingerprint
-from striate.nets import NETWORKS, NetworkConfig, parameters, rows, taken_out
+from striate.nets import NETWORKS, NetworkConfig, parameters, removed_by_linear, rows
 from striate.nets.zoo import FAMILIES
 from striate.studies.study import Study, read_study
 
@@ -131,7 +131,7 @@ def test_width_multiplies_filters_and_units_but_not_the_logits():
 
 def test_linear_says_what_it_takes_out():
     said = network(layers="conv8 pool res(conv8:tanh conv8) conv8:layer pool avgpool fc8:noact", linear=True)
-    assert taken_out(said, IMAGE, 10) == (
+    assert removed_by_linear(said, IMAGE, 10) == (
         ("conv1", "relu"),
         ("pool1", "max pool, now average pool"),
         ("res1.conv1", "tanh"),
@@ -140,11 +140,11 @@ def test_linear_says_what_it_takes_out():
         ("conv2", "relu"),
         ("pool2", "max pool, now average pool"),
     )
-    assert taken_out(said.replace(linear=False), IMAGE, 10) == ()
+    assert removed_by_linear(said.replace(linear=False), IMAGE, 10) == ()
 
 
 def test_batch_norm_stays_in_a_linear_network():
-    assert taken_out(network(layers="conv8", norm="batch", activation="none", linear=True), IMAGE, 10) == ()
+    assert removed_by_linear(network(layers="conv8", norm="batch", activation="none", linear=True), IMAGE, 10) == ()
 
 
 def test_defaults_leave_the_fingerprint_of_a_plain_network_alone():

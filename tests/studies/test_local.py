@@ -11,7 +11,7 @@ from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import read
 from striate.studies.execute import local
-from striate.studies.execute.local import Crew, LocalScheduler
+from striate.studies.execute.local import LocalScheduler, WorkerPool
 from striate.studies.loaded import load as load_study
 from tests.contracts.scheduler import InlineScheduler, SchedulerContract, make_tasks
 from tests.studies.conftest import STUDY, write_study
@@ -109,7 +109,7 @@ def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, mo
 def test_a_worker_that_died_between_two_tasks_costs_none(tmp_path, squares):
     recipe, network = Recipe(optimizer={"name": "SGD", "lr": 0.1}), NetworkConfig(layers="conv4 pool")
     tasks = make_tasks(tmp_path, *squares, count=2)
-    with Crew(1) as crew:
+    with WorkerPool(1) as crew:
         assert crew.ask(recipe, network, "cpu", lambda: False) == "cpu"
         (worker,) = _children()
         os.kill(worker, signal.SIGKILL)

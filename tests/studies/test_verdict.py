@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from striate.studies.verdict import Measured, judge, label
+from striate.studies.verdict import ArmResults, judge, label
 
 BANNED = re.compile(r"significan|proves|outperform|state of the art|sota", re.IGNORECASE)
 
 
-def arm(name: str, accuracies, **more) -> Measured:
-    return Measured(arm=name, accuracy=dict(enumerate(accuracies)), test_digest="same", **more)
+def arm(name: str, accuracies, **more) -> ArmResults:
+    return ArmResults(arm=name, accuracy=dict(enumerate(accuracies)), test_digest="same", **more)
 
 
 def verdict(differences, matters=0.5, **more):
@@ -122,15 +122,15 @@ def test_three_equal_differences_are_no_certainty():
 
 
 def test_arms_that_declare_other_images_are_compared_and_it_is_said():
-    grey = Measured(arm="grey", accuracy={0: 80.0, 1: 81.0, 2: 80.5}, test_digest="grey", declares_data=True)
-    color = Measured(arm="color", accuracy={0: 85.0, 1: 86.0, 2: 85.6}, test_digest="color")
+    grey = ArmResults(arm="grey", accuracy={0: 80.0, 1: 81.0, 2: 80.5}, test_digest="grey", declares_data=True)
+    color = ArmResults(arm="color", accuracy={0: 85.0, 1: 86.0, 2: 85.6}, test_digest="color")
     found = judge([(grey, color)], 0.5)[0]
     assert found.label == "clearly worse"
     assert found.sentence.endswith("Each was tested on the images that its arm declares.")
 
 
 def test_a_missing_run_leaves_the_comparison_unjudged_and_named():
-    new = Measured(
+    new = ArmResults(
         arm="new",
         accuracy={0: 90.0},
         missing={1: "failed (out of memory)", 2: "failed (out of memory)"},
@@ -143,7 +143,7 @@ def test_a_missing_run_leaves_the_comparison_unjudged_and_named():
 
 
 def test_arms_tested_on_different_images_are_not_compared():
-    other = Measured(arm="old", accuracy={0: 90.0, 1: 90.0, 2: 90.0}, test_digest="different")
+    other = ArmResults(arm="old", accuracy={0: 90.0, 1: 90.0, 2: 90.0}, test_digest="different")
     found = judge([(arm("new", [91, 91, 91]), other)], 0.5)[0]
     assert found.sentence == "new and old are not judged: the two arms were tested on different images."
 
@@ -171,7 +171,7 @@ def test_many_comparisons_are_judged_more_strictly_together():
 
 def test_a_comparison_that_cannot_be_judged_costs_the_others_nothing():
     old = arm("old", [90.0, 90.0, 90.0])
-    pairs = [(arm("b", [91.0, 91.9, 90.5]), old), (Measured(arm="c", accuracy={}, missing={0: "missing"}), old)]
+    pairs = [(arm("b", [91.0, 91.9, 90.5]), old), (ArmResults(arm="c", accuracy={}, missing={0: "missing"}), old)]
     assert judge(pairs, 0.1)[0].interval.confidence == pytest.approx(0.95)
 
 

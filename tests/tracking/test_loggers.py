@@ -10,7 +10,7 @@ import pytest
 
 from striate.core.errors import ConfigError, MissingExtra
 from striate.runs import layout, read
-from striate.tracking import LOGGERS, About, LoggedRunWriter
+from striate.tracking import LOGGERS, LoggedRunWriter, RunInfo
 from striate.tracking.protocol import flat, numbers
 from tests.contracts.logger import ROWS, HarmlessContract, log_run
 from tests.contracts.planted_loggers import FAULTY, WORKING, Quiet, RaisesInStart, SleepsInStart
@@ -115,7 +115,7 @@ def test_a_logger_whose_process_is_killed_is_given_up(tmp_path, plant):
 
 def test_a_logger_that_hangs_alone_ends_too(tmp_path):
     """Its run's process was killed: nobody is there to give it up."""
-    about = {**vars(About(study="s", arm="a", seed=0, fingerprint="f", folder=str(tmp_path), home=str(tmp_path)))}
+    about = {**vars(RunInfo(study="s", arm="a", seed=0, fingerprint="f", folder=str(tmp_path), home=str(tmp_path)))}
     program = (
         "import sys, striate.tracking.child as child; child.ORPHAN_SECONDS = 0.1\n"
         "sys.argv[1:] = ['tests.contracts.planted_loggers:SleepsInStart']; child.main()"
@@ -160,5 +160,5 @@ def test_every_logger_has_its_extra():
 
 
 def test_a_run_is_named_by_its_arm_and_seed():
-    about = About(study="s", arm="wide", seed=2, fingerprint="f", folder="/r", home="/h")
+    about = RunInfo(study="s", arm="wide", seed=2, fingerprint="f", folder="/r", home="/h")
     assert about.name == "wide seed 2"

@@ -20,9 +20,11 @@ class Draws:
     levels: np.ndarray | None = None  # float32, N x 3: autocontrast (0 or 1), posterize (bits), solarize (from level)
     boxes: np.ndarray | None = None  # int64, N x K x 4: what is painted over
     fills: np.ndarray | None = None  # uint8, N x K x C: with which color
-    fades: np.ndarray | None = None  # float32, N: the weight of the image itself where its partner is not pasted in
+    mixup_lambda: np.ndarray | None = (
+        None  # float32, N: the weight of the image itself where its partner is not pasted in
+    )
     pasted: np.ndarray | None = None  # int64, N x 4: the box that is the partner's
-    shares: np.ndarray | None = None  # float32, N: how much of the mixed picture is the image itself
+    label_lambda: np.ndarray | None = None  # float32, N: how much of the mixed picture is the image itself
 
     def __len__(self) -> int:
         return len(self.flips)

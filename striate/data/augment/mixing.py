@@ -15,13 +15,13 @@ Shape = tuple[int, int, int]
 def draw(
     stream: Callable[[str], np.random.Generator], count: int, shape: Shape, mixup: float, cutmix: float
 ) -> dict[str, np.ndarray]:
-    """`fades`, `pasted` and `shares`; a kind with alpha 0 is off."""
-    fades, pasted = np.ones(count), np.zeros((count, 4), np.int64)
+    """`mixup_lambda`, `pasted` and `label_lambda`; a kind with alpha 0 is off."""
+    mixup_lambda, pasted = np.ones(count), np.zeros((count, 4), np.int64)
     fading = np.full(count, bool(mixup))
     if mixup and cutmix:
         fading = stream("mixup or cutmix").random(count) < 0.5
     if mixup:
-        fades = np.where(fading, stream("mixup").beta(mixup, mixup, count), 1.0)
+        mixup_lambda = np.where(fading, stream("mixup").beta(mixup, mixup, count), 1.0)
     if cutmix:
         # Beta draws again when it rejects, so the middles have a stream of their own.
         kept = stream("cutmix").beta(cutmix, cutmix, count)
@@ -31,7 +31,7 @@ def draw(
     top, bottom, left, right = pasted.T
     outside = 1 - (bottom - top) * (right - left) / (shape[0] * shape[1])
     return {
-        "fades": fades.astype(np.float32),
+        "mixup_lambda": mixup_lambda.astype(np.float32),
         "pasted": pasted,
-        "shares": (fades * outside).astype(np.float32),
+        "label_lambda": (mixup_lambda * outside).astype(np.float32),
     }

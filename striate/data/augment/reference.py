@@ -20,10 +20,10 @@ def apply(images: np.ndarray, draws: Draws) -> np.ndarray:
 
 def mix(images: np.ndarray, partners: np.ndarray, draws: Draws) -> np.ndarray:
     """Normalized images (N, H, W, C), each with its share of the partner at the same place; as they are without mixing."""
-    if draws.fades is None or draws.pasted is None:
+    if draws.mixup_lambda is None or draws.pasted is None:
         return images
     weights = np.empty(images.shape[:3], np.float32)
-    weights[...] = draws.fades[:, None, None]
+    weights[...] = draws.mixup_lambda[:, None, None]
     for weight, (top, bottom, left, right) in zip(weights, draws.pasted, strict=True):
         weight[top:bottom, left:right] = 0
     own = weights[..., None]

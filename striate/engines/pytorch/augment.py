@@ -22,10 +22,10 @@ def augment(images_NHWC: Tensor, draws: Draws) -> Tensor:
 
 def mix(images_NHWC: Tensor, partners_NHWC: Tensor, draws: Draws) -> Tensor:
     """Normalized images, each with its share of the partner at the same place."""
-    if draws.fades is None or draws.pasted is None:
+    if draws.mixup_lambda is None or draws.pasted is None:
         return images_NHWC
     _, H, W, _ = images_NHWC.shape
-    fades_N = on(images_NHWC, draws.fades)[:, None, None]
+    fades_N = on(images_NHWC, draws.mixup_lambda)[:, None, None]
     own_NHW = fades_N * ~_inside(on(images_NHWC, draws.pasted), H, W)
     own_NHW1 = own_NHW[..., None]
     return images_NHWC * own_NHW1 + partners_NHWC * (1 - own_NHW1)

@@ -52,7 +52,7 @@ def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> 
 
 
 def prepare(setup: Setup) -> None:
-    """Settings of the process that a run relies on."""
+    """RunOptions of the process that a run relies on."""
     torch.set_num_threads(setup.threads)
     if setup.device.type == "cuda":
         torch.backends.cudnn.benchmark = True

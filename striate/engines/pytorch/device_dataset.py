@@ -26,13 +26,13 @@ class Batch:
     images: Tensor  # normalized, N x C x H x W
     labels: Tensor  # N
     partners: Tensor | None = None  # N, the labels of the images that were mixed in
-    shares: Tensor | None = None  # float32, N: how much of a picture is its own image
+    label_lambda: Tensor | None = None  # float32, N: how much of a picture is its own image
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-class Feed:
+class DeviceDataset:
     """The images and labels of one split on the device."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, mean: np.ndarray, std: np.ndarray, setup: Setup) -> None:
@@ -58,7 +58,7 @@ class Feed:
     def batch(self, order: np.ndarray, draws: Draws | None = None, cut: slice = slice(None)) -> Batch:
         """The images at the places `cut` of an epoch's order, augmented by the draws of that epoch."""
         places = np.arange(*cut.indices(len(order)))
-        if draws is not None and draws.shares is not None:
+        if draws is not None and draws.label_lambda is not None:
             return self._mixed(order, draws, places)
         chosen = torch.from_numpy(order[places]).to(self.setup.device)
         # Not images[chosen], which took 16 times as long on a CPU.
@@ -82,10 +82,12 @@ class Feed:
         return images_NHWC.to(self.setup.dtype).permute(0, 3, 1, 2)
 
     def _mixed(self, order: np.ndarray, draws: Draws, places: np.ndarray) -> Batch:
-        assert draws.shares is not None
+        assert draws.label_lambda is not None
         with_next = np.append(places, (places[-1] + 1) % len(order))
         chosen = torch.from_numpy(order[with_next]).to(self.setup.device)
         images_NHWC = self._normalized(augment(self.images_NHWC.index_select(0, chosen), draws[with_next]))
         mixed_NHWC = mix(images_NHWC[:-1], images_NHWC[1:], draws[places])
         labels_N = self.labels_N[chosen]
-        return Batch(self._laid_out(mixed_NHWC), labels_N[:-1], labels_N[1:], on(mixed_NHWC, draws.shares[places]))
+        return Batch(
+            self._laid_out(mixed_NHWC), labels_N[:-1], labels_N[1:], on(mixed_NHWC, draws.label_lambda[places])
+        )

@@ -99,9 +99,9 @@ class _Probes:
         self.engine, self.should_stop = engine, should_stop
         # The plain cross-entropy, so that it can be held against guessing.
         self.recipe = engine.recipe.replace(label_smoothing=0.0)
-        self.cuts = batches.cuts(len(engine.train_feed), self.recipe.batch_size)
+        self.cuts = batches.batch_slices(len(engine.train_feed), self.recipe.batch_size)
         fewest, most = PROBE_STEPS
-        self.steps = min(max(engine.course.epoch * len(self.cuts) // 2, fewest), most)
+        self.steps = min(max(engine.train_state.epoch * len(self.cuts) // 2, fewest), most)
 
     def finding(self) -> str:
         """Whether it learns at another learning rate and not at this one."""
@@ -121,9 +121,9 @@ class _Probes:
     def loss(self, rate: float) -> float:
         """The mean over the last quarter of the steps at `rate`; infinite if it broke, or was asked to stop."""
         engine, losses = self.engine, list[float]()
-        learner = engine.fresh()
+        learner = engine.new_learner()
         learner.module.train()
-        order = batches.order(learner.seed, 0, len(engine.train_feed))
+        order = batches.epoch_order(learner.seed, 0, len(engine.train_feed))
         for cut in islice(cycle(self.cuts), self.steps):
             batch = engine.train_feed.batch(order, cut=cut)
             losses.append(float(step(learner, engine.train_feed, self.recipe, rate, batch)[0]) / len(batch))

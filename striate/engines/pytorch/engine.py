@@ -15,12 +15,12 @@ import torch
 from striate.core.seeds import stream
 from striate.data import Dataset, Part, batches
 from striate.engines.driver import drive
-from striate.engines.inputs import Setting, Settings
-from striate.engines.protocol import Course, Evaluation, Look
+from striate.engines.inputs import RunInputs, RunOptions
+from striate.engines.protocol import Evaluation, RunningStats, TrainState
 from striate.engines.pytorch import optimizers
 from striate.engines.pytorch.averaging import Average, measured_norms
 from striate.engines.pytorch.device import Setup, choose, describe, move, own_random_numbers, prepare
-from striate.engines.pytorch.device_dataset import Feed
+from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.engines.pytorch.diagnosis import diagnose
 from striate.engines.pytorch.evaluate import batch_size, evaluate
 from striate.engines.pytorch.learner import Learner
@@ -56,20 +56,20 @@ def begin(
 class TorchEngine:
     """One network in training with torch."""
 
-    def __init__(self, setting: Setting, setup: Setup) -> None:
+    def __init__(self, setting: RunInputs, setup: Setup) -> None:
         self.setting, self.setup, self.recipe = setting, setup, setting.job.recipe
         with enough_for(f"the network with all training images on {setup.device.type}", "take fewer or smaller images"):
             self.train_feed = self.feed(setting.splits.part("train"))
-            self.learner = self.fresh()
+            self.learner = self.new_learner()
 
-    def fresh(self) -> Learner:
+    def new_learner(self) -> Learner:
         """The learner at its first step."""
         job = self.setting.job
         return begin(job.network, job.recipe, self.setting.dataset, job.seed, self.setup, self.setting.whitened)
 
     @property
-    def course(self) -> Course:
-        return self.learner.course
+    def train_state(self) -> TrainState:
+        return self.learner.train_state
 
     @property
     def best(self) -> Mapping[str, np.ndarray]:
@@ -86,8 +86,8 @@ class TorchEngine:
     def environment(self) -> dict[str, Any]:
         return {**describe(self.setup), "fused_optimizer": bool(self.learner.optimizer.param_groups[0].get("fused"))}
 
-    def feed(self, part: Part) -> Feed:
-        return Feed(part.images, part.labels, self.setting.mean, self.setting.std, self.setup)
+    def feed(self, part: Part) -> DeviceDataset:
+        return DeviceDataset(part.images, part.labels, self.setting.mean, self.setting.std, self.setup)
 
     def begin_epoch(self) -> None:
         self.learner.begin_epoch()
@@ -96,11 +96,11 @@ class TorchEngine:
         with batch_that_fits(self):
             yield from run_epoch(self.learner, self.train_feed, self.recipe, scale, should_stop)
 
-    def look(self) -> Look:
+    def running_stats(self) -> RunningStats:
         return self.learner.looked  # the loop looked at the last step of the epoch
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
+    def eval_weights(self) -> Iterator[None]:
         with ExitStack() as stack:
             if self.learner.average:
                 stack.enter_context(self.learner.average.swapped())
@@ -109,7 +109,7 @@ class TorchEngine:
                 stack.enter_context(measured_norms(self.learner.module, sample, self.setup))
             yield
 
-    def evaluate(self, feed: Feed, test_time: str = "none") -> Evaluation:
+    def evaluate(self, feed: DeviceDataset, test_time: str = "none") -> Evaluation:
         with enough_for(f"an evaluation of {batch_size(feed)} images", "take a smaller network or smaller images"):
             return evaluate(self.learner.module, feed, test_time)
 
@@ -141,11 +141,11 @@ class TorchEngine:
     def _sample(self, count: int) -> Iterator[torch.Tensor]:
         """Training images for the statistics of norms, the same in every epoch."""
         rows = stream(self.setting.job.seed, "precise norm").permutation(len(self.train_feed))[:count]
-        for cut in batches.cuts(len(rows), batch_size(self.train_feed)):
+        for cut in batches.batch_slices(len(rows), batch_size(self.train_feed)):
             yield self.train_feed.batch(rows[cut]).images
 
 
-def train(job: Job, folder: Path, *, device: str = "auto", **settings: Unpack[Settings]) -> Summary | None:
+def train(job: Job, folder: Path, *, device: str = "auto", **settings: Unpack[RunOptions]) -> Summary | None:
     """Train `job` into `folder`, or go on with it, as `runs.driver.drive` promises.
 
     Raises:
@@ -153,7 +153,7 @@ def train(job: Job, folder: Path, *, device: str = "auto", **settings: Unpack[Se
         StriateError: whatever else is the user's to mend.
     """
 
-    def make(setting: Setting, threads: int | None) -> TorchEngine:
+    def make(setting: RunInputs, threads: int | None) -> TorchEngine:
         setup = choose(job.recipe, device, threads)
         prepare(setup)
         return TorchEngine(setting, setup)

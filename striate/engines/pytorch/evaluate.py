@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.engines.protocol import Evaluation
-from striate.engines.pytorch.device_dataset import Feed
+from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.recipes.evaluation import PIXELS_AT_ONCE, views
 
 # A unit that was silent on so many images is called dead.
@@ -18,7 +18,7 @@ CAN_DIE = (nn.ReLU, nn.ReLU6)
 
 
 @torch.inference_mode()
-def evaluate(module: nn.Module, feed: Feed, test_time: str = "none") -> Evaluation:
+def evaluate(module: nn.Module, feed: DeviceDataset, test_time: str = "none") -> Evaluation:
     """`module` on the whole of `feed`, in evaluation mode; the mode it was in comes back."""
     was_training = module.training
     module.eval()
@@ -34,7 +34,7 @@ def evaluate(module: nn.Module, feed: Feed, test_time: str = "none") -> Evaluati
     return Evaluation(torch.cat(logits).cpu().numpy(), feed.labels_N.cpu().numpy(), silent.count())
 
 
-def batch_size(feed: Feed) -> int:
+def batch_size(feed: DeviceDataset) -> int:
     """Images of an evaluated batch."""
     _, H, W, _ = feed.images_NHWC.shape
     return max(1, PIXELS_AT_ONCE // (H * W))

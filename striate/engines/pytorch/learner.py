@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.seeds import integer
-from striate.engines.protocol import Course, Look
+from striate.engines.protocol import RunningStats, TrainState
 from striate.engines.pytorch.averaging import Average
 
 # What is summed over the images, or steps, of an epoch.
@@ -28,27 +28,27 @@ class Learner:
     seed: int
     device: torch.device
     average: Average | None = None
-    course: Course = field(default_factory=Course)
+    train_state: TrainState = field(default_factory=TrainState)
     best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best epoch, on the CPU
     sums: Tensor = field(init=False)  # as named above, on the device
-    looked: Look = field(init=False)  # as of the last look
+    looked: RunningStats = field(init=False)  # as of the last look
 
     def __post_init__(self) -> None:
         self._set_sums([0.0] * 4)
-        self.look()
+        self.running_stats()
 
     def begin_epoch(self) -> None:
-        course = self.course
-        course.step = course.seen = 0
-        course.epoch_seconds = 0.0
+        train_state = self.train_state
+        train_state.step = train_state.seen = 0
+        train_state.epoch_seconds = 0.0
         self._set_sums([0.0] * 4)
-        torch.manual_seed(integer(self.seed, "dropout", course.epoch))
+        torch.manual_seed(integer(self.seed, "dropout", train_state.epoch))
 
-    def look(self) -> Look:
+    def running_stats(self) -> RunningStats:
         """Mean loss, share right and mean norm of the gradient over the epoch so far. Waits for the device."""
         loss, right, norm, norms = self.sums.tolist()
-        seen = max(self.course.seen, 1)
-        self.looked = Look(loss / seen, right / seen, norm / norms if norms else None)
+        seen = max(self.train_state.seen, 1)
+        self.looked = RunningStats(loss / seen, right / seen, norm / norms if norms else None)
         return self.looked
 
     def weights(self) -> dict[str, Tensor]:
@@ -60,7 +60,7 @@ class Learner:
             "module": self.module.state_dict(),
             "average": self.average.state() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
-            "course": vars(self.course),
+            "course": vars(self.train_state),
             "sums": self.sums.tolist(),
             "best": self.best,
             "random": {"cpu": torch.get_rng_state(), self.device.type: self._generator().get_rng_state()},
@@ -76,9 +76,9 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, here in zip(self.optimizer.param_groups, fused, strict=True):
             group["fused"] = here  # what this device can do, not what the last one could
-        self.course = Course(**state["course"])
+        self.train_state = TrainState(**state["course"])
         self._set_sums(state["sums"])
-        self.look()
+        self.running_stats()
         self.best = state["best"]
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type in state["random"]:
@@ -97,5 +97,11 @@ class Learner:
 def _from_first(state: dict[str, Any]) -> dict[str, Any]:
     """A state as the first version wrote it."""
     best = state["best"]
-    course = {**state["plain"], **{f"best_{key}": best[key] for key in ("epoch", "accuracy", "loss")}}
-    return {**state, "average": None, "course": course, "best": best["weights"], "sums": [*state["sums"], 0.0, 0.0]}
+    train_state = {**state["plain"], **{f"best_{key}": best[key] for key in ("epoch", "accuracy", "loss")}}
+    return {
+        **state,
+        "average": None,
+        "course": train_state,
+        "best": best["weights"],
+        "sums": [*state["sums"], 0.0, 0.0],
+    }

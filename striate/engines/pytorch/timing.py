@@ -7,7 +7,7 @@ import numpy as np
 from striate.data import Dataset
 from striate.data.augment import draw
 from striate.engines.pytorch.device import Setup, own_random_numbers, prepare
-from striate.engines.pytorch.device_dataset import Feed
+from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.engines.pytorch.engine import begin
 from striate.engines.pytorch.step import step
 from striate.nets import NetworkConfig
@@ -24,7 +24,7 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     size = min(recipe.batch_size, len(dataset.train))
     images, labels = dataset.train.images[:size], dataset.train.labels[:size]
     channels = dataset.channels
-    feed = Feed(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
+    feed = DeviceDataset(images, labels, np.full(channels, 0.5), np.full(channels, 0.25), setup)
     learner = begin(network, recipe, dataset, 0, setup)
     learner.module.train()
     order = np.arange(size)

@@ -21,14 +21,14 @@ from striate.nets.layers import (
     Flatten,
     GlobalPool,
     Normalize,
-    Pick,
     Pool,
     Residual,
     Shape,
+    Subsample,
     per_axis,
 )
-from striate.nets.resolve import place
-from striate.nets.resolved import Placed
+from striate.nets.resolve import resolve
+from striate.nets.resolved import ResolvedLayer
 
 # For these the maximum of a block can be taken first: f(max(x)) is max(f(x)), with a fourth of the work for f.
 RISING: frozenset[Activation] = frozenset({"relu", "leaky_relu", "elu", "softplus", "sigmoid", "tanh"})
@@ -67,7 +67,7 @@ def build(
         NetworkError: for a network that does not fit, or that only torch has.
     """  # fmt: skip
     check(network, xp.__name__)
-    placed = place(network, input_shape, classes)
+    placed = resolve(network, input_shape, classes)
     layers = _Builder(seed, xp, dtype, faster or {}).sequence(placed)
     if network.logit_scale != 1:
         layers.append(made.Scale("logit_scale", network.logit_scale))
@@ -86,7 +86,7 @@ def _stop_early(chain: made.Chain) -> None:
     """Nothing before the first layer that learns wants a gradient."""
     for layer in chain.layers:
         if any(inner.parameters and not inner.is_frozen for inner in layer.all()):
-            layer.wants_input = False
+            layer.needs_input_grad = False
             return
 
 
@@ -96,7 +96,7 @@ class _Builder:
     def __init__(self, seed: int, xp: Any, dtype: str, faster: Kinds) -> None:
         self.seed, self.xp, self.dtype, self.faster = seed, xp, dtype, faster
 
-    def sequence(self, placed: tuple[Placed, ...]) -> list[made.Layer]:
+    def sequence(self, placed: tuple[ResolvedLayer, ...]) -> list[made.Layer]:
         found: list[made.Layer] = []
         for one in placed:
             found += self._layers(one)
@@ -104,7 +104,7 @@ class _Builder:
                 found.append(made.Flatten("logits", None))
         return _pools_first(found)
 
-    def _layers(self, one: Placed) -> list[made.Layer]:
+    def _layers(self, one: ResolvedLayer) -> list[made.Layer]:
         """The layer and what follows it: norm and activation, in their order."""
         if isinstance(one.layer, Normalize):
             return self._norm(one, one.name)
@@ -116,11 +116,11 @@ class _Builder:
         ordered = after if one.norm_first else after[::-1]
         return [self._layer(one), *ordered[0], *ordered[1]]
 
-    def _residual(self, one: Placed) -> made.Layer:
+    def _residual(self, one: ResolvedLayer) -> made.Layer:
         body, shortcut = (made.Chain(one.name, self.sequence(part)) for part in (one.body, one.shortcut))
         return made.Residual(one.name, body, shortcut)
 
-    def _layer(self, one: Placed) -> made.Layer:
+    def _layer(self, one: ResolvedLayer) -> made.Layer:
         layer, name = one.layer, one.name
         match layer:
             case Conv():
@@ -132,8 +132,8 @@ class _Builder:
                 return self._made(made.AveragePool, name, _pool_window(layer))
             case Pool():
                 return self._made(made.MaxPool, name, _pool_window(layer))
-            case Pick():
-                return self._made(made.Pick, name, Window(_pair(layer.size), _pair(layer.size)))
+            case Subsample():
+                return self._made(made.Subsample, name, Window(_pair(layer.size), _pair(layer.size)))
             case GlobalPool():
                 return self._made(made.GlobalPool, name)
             case Flatten():
@@ -150,15 +150,15 @@ class _Builder:
     def _made(self, kind: type[made.Layer], *arguments: Any) -> made.Layer:
         return self.faster.get(kind, kind)(*arguments)
 
-    def _weighted(self, layer: made.Layer, one: Placed) -> made.Layer:
+    def _weighted(self, layer: made.Layer, one: ResolvedLayer) -> made.Layer:
         """With its initial weights, those that every engine starts from."""
         weight = init.weight(one.init, self.seed, one.name, one.weight_shape)
-        layer.parameters["weight"] = self._array(weight.transpose(np.argsort(layer.turned["weight"])))
+        layer.parameters["weight"] = self._array(weight.transpose(np.argsort(layer.torch_axes["weight"])))
         if one.bias:
             layer.parameters["bias"] = self._array(init.bias(one.zero_bias, self.seed, one.name, one.weight_shape))
         return layer
 
-    def _norm(self, one: Placed, name: str) -> list[made.Layer]:
+    def _norm(self, one: ResolvedLayer, name: str) -> list[made.Layer]:
         channels = one.output_shape[0]
         groups = {"layer": 1, "group": one.norm_groups, "instance": channels}
         if one.norm == "none":
@@ -172,7 +172,7 @@ class _Builder:
             layer.buffers["num_batches_tracked"] = self.xp.asarray(np.array(0, np.int64))
         return [layer]
 
-    def _activation(self, one: Placed, name: str) -> list[made.Layer]:
+    def _activation(self, one: ResolvedLayer, name: str) -> list[made.Layer]:
         return [] if one.activation == "none" else [self._made(made.Activate, name, one.activation)]
 
     def _array(self, values: np.ndarray) -> Any:

@@ -8,16 +8,16 @@ import numpy as np
 
 from striate.core.seeds import stream
 from striate.engines.scratch.library import Array
-from striate.engines.scratch.threads import Team
+from striate.engines.scratch.threads import ThreadTeam
 
 Draw = Callable[[str], np.random.Generator]
 
 
 @dataclass
-class Trip:
+class ForwardContext:
     """What layers leave here going forward they take going back; parameters' gradients are left for the optimizer."""
 
-    team: Team
+    team: ThreadTeam
     count: int  # images of the whole batch
     first: int = 0  # the place of the first of ours in it
     part: int = 0  # which worker
@@ -53,11 +53,11 @@ def drawn(seed: int, epoch: int, step: int) -> Draw:
     return lambda layer: stream(seed, "dropout", epoch, step, layer)
 
 
-def shares_drawn(trip: Trip, layer: str, shape: tuple[int, ...]) -> np.ndarray:
+def shares_drawn(context: ForwardContext, layer: str, shape: tuple[int, ...]) -> np.ndarray:
     """Uniform numbers for our images, out of those of the whole batch: the number of workers does not change them."""
-    if trip.draw is None:
-        raise ValueError("a trip with dropout needs random numbers")
-    generator = trip.draw(layer)
+    if context.draw is None:
+        raise ValueError("a context with dropout needs random numbers")
+    generator = context.draw(layer)
     # One 64-bit draw for each number, so those of the images before ours can be jumped over.
-    generator.bit_generator.advance(trip.first * int(np.prod(shape[1:])))  # type: ignore[attr-defined]
+    generator.bit_generator.advance(context.first * int(np.prod(shape[1:])))  # type: ignore[attr-defined]
     return generator.random(shape)

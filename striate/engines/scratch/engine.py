@@ -18,8 +18,8 @@ from striate.core.errors import RecipeError
 from striate.data import Part, augment, batches
 from striate.engines.driver import drive
 from striate.engines.environment import facts
-from striate.engines.inputs import Setting, Settings
-from striate.engines.protocol import Course, DivergedError, Evaluation, Look
+from striate.engines.inputs import RunInputs, RunOptions
+from striate.engines.protocol import DivergedError, Evaluation, RunningStats, TrainState
 from striate.engines.scratch import build, optimizers
 from striate.engines.scratch.learner import Learner, Mixed
 from striate.engines.scratch.library import device_of, library
@@ -57,7 +57,7 @@ def check(recipe: Recipe, network: NetworkConfig) -> None:
 class ScratchEngine:
     """One network in training by hand."""
 
-    def __init__(self, setting: Setting, threads: int) -> None:
+    def __init__(self, setting: RunInputs, threads: int) -> None:
         job, dataset = setting.job, setting.dataset
         self.setting, self.recipe, self.threads = setting, job.recipe, threads
         check(job.recipe, job.network)
@@ -76,7 +76,7 @@ class ScratchEngine:
         )
         if setting.whitened:
             self.learner.load({**self.learner.weights(), **setting.whitened})
-        self.course = Course()
+        self.train_state = TrainState()
         self.best: dict[str, np.ndarray] = {}
         self.rate = 0.0
         self._average = self.learner.weights() if job.recipe.ema else {}
@@ -106,44 +106,44 @@ class ScratchEngine:
         return part
 
     def begin_epoch(self) -> None:
-        self.course.step = self.course.seen = 0
-        self.course.epoch_seconds = 0.0
+        self.train_state.step = self.train_state.seen = 0
+        self.train_state.epoch_seconds = 0.0
         self._loss, self._right = 0.0, 0
-        self.learner.begin_epoch(self.course.epoch)
+        self.learner.begin_epoch(self.train_state.epoch)
 
     def steps(self, scale: float, should_stop: Callable[[], bool]) -> Iterator[None]:
-        seed, course, recipe, count = self.setting.job.seed, self.course, self.recipe, len(self.part)
+        seed, train_state, recipe, count = self.setting.job.seed, self.train_state, self.recipe, len(self.part)
         started = time.perf_counter()
-        order = batches.order(seed, course.epoch, count, shuffle=recipe.shuffle)
-        draws = augment.draw(seed, course.epoch, order, self.part.images.shape[1:], **recipe.augment.model_dump())
-        cuts = batches.cuts(count, recipe.batch_size)
+        order = batches.epoch_order(seed, train_state.epoch, count, shuffle=recipe.shuffle)
+        draws = augment.draw(seed, train_state.epoch, order, self.part.images.shape[1:], **recipe.augment.model_dump())
+        cuts = batches.batch_slices(count, recipe.batch_size)
         steps = recipe.epochs * len(cuts)
-        course.epoch_seconds += time.perf_counter() - started
-        for cut in cuts[course.step :]:
+        train_state.epoch_seconds += time.perf_counter() - started
+        for cut in cuts[train_state.step :]:
             if should_stop():
                 return
             started = time.perf_counter()
             self.rate = recipe.optimizer.lr * scale
-            self.rate *= factor(recipe.schedule, course.epoch * len(cuts) + course.step, steps, recipe.epochs)
+            self.rate *= factor(recipe.schedule, train_state.epoch * len(cuts) + train_state.step, steps, recipe.epochs)
             images, labels, mixed = self._batch(order, draws, cut)
             loss, right = self.learner.train_step(images, labels, self.rate, mixed)
             self._loss, self._right = self._loss + loss, self._right + right
             if recipe.ema:
                 self._follow(recipe.ema)
-            course.step += 1
-            course.seen += len(labels)
-            course.epoch_seconds += time.perf_counter() - started
+            train_state.step += 1
+            train_state.seen += len(labels)
+            train_state.epoch_seconds += time.perf_counter() - started
             if not math.isfinite(loss):
-                where = f"epoch {course.epoch + 1}, step {course.step} of {len(cuts)}"
+                where = f"epoch {train_state.epoch + 1}, step {train_state.step} of {len(cuts)}"
                 raise DivergedError(f"the loss stopped being a finite number in {where}")
             yield
 
-    def look(self) -> Look:
-        seen = max(self.course.seen, 1)
-        return Look(self._loss / seen, self._right / seen, None)
+    def running_stats(self) -> RunningStats:
+        seen = max(self.train_state.seen, 1)
+        return RunningStats(self._loss / seen, self._right / seen, None)
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
+    def eval_weights(self) -> Iterator[None]:
         if not self._average:
             yield
             return
@@ -182,7 +182,7 @@ class ScratchEngine:
     def save(self, path: Path) -> None:
         state = self.learner.state()
         plain = {
-            "course": vars(self.course),
+            "course": vars(self.train_state),
             "learner": state["plain"],
             "sums": [self._loss, self._right],
             "rate": self.rate,
@@ -205,7 +205,7 @@ class ScratchEngine:
             parameter, _, key = name.rpartition("/")
             kept.setdefault(parameter, {})[key] = array
         self.learner.restore({"weights": _below(arrays, "weights"), "kept": kept, "plain": plain["learner"]})
-        self.course = Course(**plain["course"])
+        self.train_state = TrainState(**plain["course"])
         self._loss, self._right = plain["sums"]
         self.rate = plain["rate"]
         self.best, self._average = _below(arrays, "best"), _below(arrays, "average")
@@ -215,7 +215,7 @@ class ScratchEngine:
     ) -> tuple[np.ndarray, np.ndarray, Mixed | None]:
         """Normalized images (N, H, W, C) and labels; with mixing, the next place of the order is the partner."""
         places = np.arange(len(order))[cut]
-        if draws.shares is None:
+        if draws.label_lambda is None:
             rows = order[places]
             return self._normalized(augment.apply(self.part.images[rows], draws[cut])), self.part.labels[rows], None
         with_next = np.append(places, (places[-1] + 1) % len(order))
@@ -225,7 +225,7 @@ class ScratchEngine:
             self.part.labels[rows],
         )
         mixed = augment.mix(images[:-1], images[1:], draws[places])
-        return mixed, labels[:-1], Mixed(labels[1:], draws.shares[places])
+        return mixed, labels[:-1], Mixed(labels[1:], draws.label_lambda[places])
 
     def _normalized(self, images: np.ndarray) -> np.ndarray:
         done = images.astype(np.float32)
@@ -255,14 +255,14 @@ def _view(images: np.ndarray, shift: int, is_mirrored: bool) -> np.ndarray:
     return images[:, :, ::-1] if is_mirrored else images
 
 
-def train(job: Job, folder: Path, **settings: Unpack[Settings]) -> Summary | None:
+def train(job: Job, folder: Path, **settings: Unpack[RunOptions]) -> Summary | None:
     """Train `job` into `folder`, or go on with it, as `runs.driver.drive` promises; `recipe.engine` says on which library.
 
     Raises:
         StriateError: whatever is the user's to mend.
     """
 
-    def make(setting: Setting, threads: int | None) -> ScratchEngine:
+    def make(setting: RunInputs, threads: int | None) -> ScratchEngine:
         return ScratchEngine(setting, threads or os.cpu_count() or 1)
 
     return drive(job, folder, make, **settings)

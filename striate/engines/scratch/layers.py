@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate.core.errors import TrainingError
-from striate.engines.scratch.context import Trip, shares_drawn
+from striate.engines.scratch.context import ForwardContext, shares_drawn
 from striate.engines.scratch.library import Array, namespace
 from striate.engines.scratch.ops import activations, convolution, dense, norms, pooling
 from striate.engines.scratch.ops.windows import Window
@@ -22,8 +22,8 @@ MOMENTUM = 0.1  # how far running statistics move towards those of a batch; torc
 class Layer:
     """The base: no parameters."""
 
-    turned: dict[str, tuple[int, ...]] = {}
-    wants_input = True  # whether anything before it learns
+    torch_axes: dict[str, tuple[int, ...]] = {}
+    needs_input_grad = True  # whether anything before it learns
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -31,51 +31,51 @@ class Layer:
         self.buffers: dict[str, Array] = {}
         self.is_frozen = False
 
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         raise NotImplementedError
 
-    def backward(self, g: Array, trip: Trip) -> Array:
+    def backward(self, g: Array, context: ForwardContext) -> Array:
         raise NotImplementedError
 
     def all(self) -> Iterator["Layer"]:
         """Itself and the layers inside it, in torch's order."""
         yield self
 
-    def give(self, trip: Trip, **gradients: Array) -> None:
+    def give(self, context: ForwardContext, **gradients: Array) -> None:
         """Leave the gradients of the parameters that there are and that learn."""
         if not self.is_frozen:
-            trip.gradients |= {f"{self.name}.{key}": g for key, g in gradients.items() if key in self.parameters}
+            context.gradients |= {f"{self.name}.{key}": g for key, g in gradients.items() if key in self.parameters}
 
 
 class Convolution(Layer):
-    turned = {"weight": (3, 2, 0, 1)}
+    torch_axes = {"weight": (3, 2, 0, 1)}
 
     def __init__(self, name: str, window: Window, groups: int) -> None:
         super().__init__(name)
         self.window, self.groups = window, groups
 
-    def forward(self, x: Array, trip: Trip) -> Array:
-        trip.keep(self.name, x)
+    def forward(self, x: Array, context: ForwardContext) -> Array:
+        context.keep(self.name, x)
         return convolution.conv2d(x, self.parameters["weight"], self.parameters.get("bias"), self.window, self.groups)
 
-    def backward(self, g: Array, trip: Trip) -> Array:
+    def backward(self, g: Array, context: ForwardContext) -> Array:
         gx, gw, gb = convolution.conv2d_backward(
-            g, trip.take(self.name), self.parameters["weight"], self.window, self.groups, self.wants_input
+            g, context.take(self.name), self.parameters["weight"], self.window, self.groups, self.needs_input_grad
         )
-        self.give(trip, weight=gw, bias=gb)
+        self.give(context, weight=gw, bias=gb)
         return gx
 
 
 class Dense(Layer):
-    turned = {"weight": (1, 0)}
+    torch_axes = {"weight": (1, 0)}
 
-    def forward(self, x: Array, trip: Trip) -> Array:
-        trip.keep(self.name, x)
+    def forward(self, x: Array, context: ForwardContext) -> Array:
+        context.keep(self.name, x)
         return dense.dense(x, self.parameters["weight"], self.parameters.get("bias"))
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        gx, gw, gb = dense.dense_backward(g, trip.take(self.name), self.parameters["weight"])
-        self.give(trip, weight=gw, bias=gb)
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        gx, gw, gb = dense.dense_backward(g, context.take(self.name), self.parameters["weight"])
+        self.give(context, weight=gw, bias=gb)
         return gx
 
 
@@ -88,41 +88,41 @@ class Windowed(Layer):
 
 
 class MaxPool(Windowed):
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         y = pooling.max_pool(x, self.window)
-        trip.keep(self.name, (x, y))
+        context.keep(self.name, (x, y))
         return y
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        x, y = trip.take(self.name)
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        x, y = context.take(self.name)
         return pooling.max_pool_backward(g, x, y, self.window)
 
 
 class AveragePool(Windowed):
-    def forward(self, x: Array, trip: Trip) -> Array:
-        trip.keep(self.name, x.shape[1:3])
+    def forward(self, x: Array, context: ForwardContext) -> Array:
+        context.keep(self.name, x.shape[1:3])
         return pooling.average_pool(x, self.window)
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        return pooling.average_pool_backward(g, trip.take(self.name), self.window)
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        return pooling.average_pool_backward(g, context.take(self.name), self.window)
 
 
-class Pick(Windowed):
-    def forward(self, x: Array, trip: Trip) -> Array:
-        trip.keep(self.name, x.shape[1:3])
+class Subsample(Windowed):
+    def forward(self, x: Array, context: ForwardContext) -> Array:
+        context.keep(self.name, x.shape[1:3])
         return pooling.pick(x, self.window)
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        return pooling.pick_backward(g, trip.take(self.name), self.window)
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        return pooling.pick_backward(g, context.take(self.name), self.window)
 
 
 class GlobalPool(Layer):
-    def forward(self, x: Array, trip: Trip) -> Array:
-        trip.keep(self.name, x.shape[1:3])
+    def forward(self, x: Array, context: ForwardContext) -> Array:
+        context.keep(self.name, x.shape[1:3])
         return pooling.global_pool(x)
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        return pooling.global_pool_backward(g, trip.take(self.name))
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        return pooling.global_pool_backward(g, context.take(self.name))
 
 
 class Flatten(Layer):
@@ -132,14 +132,14 @@ class Flatten(Layer):
         super().__init__(name)
         self.order = order
 
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         x = x if len(x.shape) == 4 else x[:, None, None, :]
-        trip.keep(self.name, x.shape[1:3])
+        context.keep(self.name, x.shape[1:3])
         return dense.flatten(x, None if self.order is None else namespace(x).asarray(self.order))
 
-    def backward(self, g: Array, trip: Trip) -> Array:
+    def backward(self, g: Array, context: ForwardContext) -> Array:
         back = None if self.order is None else namespace(g).asarray(np.argsort(self.order))
-        return dense.flatten_backward(g, trip.take(self.name), back)
+        return dense.flatten_backward(g, context.take(self.name), back)
 
 
 class Dropout(Layer):
@@ -147,17 +147,17 @@ class Dropout(Layer):
         super().__init__(name)
         self.share = share
 
-    def forward(self, x: Array, trip: Trip) -> Array:
-        if not trip.is_training:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
+        if not context.is_training:
             return x
-        kept = shares_drawn(trip, self.name, tuple(x.shape)) >= self.share
+        kept = shares_drawn(context, self.name, tuple(x.shape)) >= self.share
         kept_x = namespace(x).asarray(kept.astype(np.uint8))
         kept_x = namespace(x).astype(kept_x, x.dtype)
-        trip.keep(self.name, kept_x)
+        context.keep(self.name, kept_x)
         return dense.dropout(x, kept_x, self.share)
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        return dense.dropout(g, trip.take(self.name), self.share)
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        return dense.dropout(g, context.take(self.name), self.share)
 
 
 class Scale(Layer):
@@ -167,42 +167,42 @@ class Scale(Layer):
         super().__init__(name)
         self.factor = factor
 
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         return x * self.factor
 
-    def backward(self, g: Array, trip: Trip) -> Array:
+    def backward(self, g: Array, context: ForwardContext) -> Array:
         return g * self.factor
 
 
 class BatchNorm(Layer):
     """In training by the statistics of the batch, of which it keeps running means for evaluation."""
 
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         scale, shift = self.parameters["weight"], self.parameters["bias"]
-        if not trip.is_training or self.is_frozen:
+        if not context.is_training or self.is_frozen:
             known = self.buffers["running_mean"], self.buffers["running_var"]
             y, saved = norms.fixed_norm(x, scale, shift, *known)
         else:
-            values = trip.count
+            values = context.count
             for side in x.shape[1:-1]:
                 values *= side
             if values == 1:
                 raise TrainingError(
                     f"layer {self.name}: batch norm needs two values a channel; use a batch of 2 or more"
                 )
-            y, saved = norms.batch_norm(x, scale, shift, values, trip.add_up)
-            if trip.part == 0:
+            y, saved = norms.batch_norm(x, scale, shift, values, context.add_up)
+            if context.part == 0:
                 self._remember(saved)
-        trip.keep(self.name, saved)
+        context.keep(self.name, saved)
         return y
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        saved, scale = trip.take(self.name), self.parameters["weight"]
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        saved, scale = context.take(self.name), self.parameters["weight"]
         if self.is_frozen:
             gx, g_scale, g_shift = norms.fixed_norm_backward(g, saved, scale)
         else:
-            gx, g_scale, g_shift = norms.batch_norm_backward(g, saved, scale, trip.add_up)
-        self.give(trip, weight=g_scale, bias=g_shift)
+            gx, g_scale, g_shift = norms.batch_norm_backward(g, saved, scale, context.add_up)
+        self.give(context, weight=g_scale, bias=g_shift)
         return gx
 
     def _remember(self, saved: norms.Normalized) -> None:
@@ -219,16 +219,16 @@ class GroupNorm(Layer):
         super().__init__(name)
         self.groups = groups
 
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         y, saved = norms.group_norm(x, self.parameters["weight"], self.parameters["bias"], self.groups)
-        trip.keep(self.name, saved)
+        context.keep(self.name, saved)
         return y
 
-    def backward(self, g: Array, trip: Trip) -> Array:
+    def backward(self, g: Array, context: ForwardContext) -> Array:
         gx, g_scale, g_shift = norms.group_norm_backward(
-            g, trip.take(self.name), self.parameters["weight"], self.groups
+            g, context.take(self.name), self.parameters["weight"], self.groups
         )
-        self.give(trip, weight=g_scale, bias=g_shift)
+        self.give(context, weight=g_scale, bias=g_shift)
         return gx
 
 
@@ -237,13 +237,13 @@ class Activate(Layer):
         super().__init__(name)
         self.activation = activation
 
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         y = activations.activate(x, self.activation)
-        trip.keep(self.name, (x, y))
+        context.keep(self.name, (x, y))
         return y
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        x, y = trip.take(self.name)
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        x, y = context.take(self.name)
         return activations.activate_backward(g, x, y, self.activation)
 
 
@@ -254,15 +254,15 @@ class Chain(Layer):
         super().__init__(name)
         self.layers = tuple(layers)
 
-    def forward(self, x: Array, trip: Trip) -> Array:
+    def forward(self, x: Array, context: ForwardContext) -> Array:
         for layer in self.layers:
-            x = layer.forward(x, trip)
+            x = layer.forward(x, context)
         return x
 
-    def backward(self, g: Array, trip: Trip) -> Any:
+    def backward(self, g: Array, context: ForwardContext) -> Any:
         for layer in reversed(self.layers):
-            g = layer.backward(g, trip)
-            if not layer.wants_input:
+            g = layer.backward(g, context)
+            if not layer.needs_input_grad:
                 return None
         return g
 
@@ -278,11 +278,11 @@ class Residual(Layer):
         super().__init__(name)
         self.body, self.shortcut = body, shortcut
 
-    def forward(self, x: Array, trip: Trip) -> Array:
-        return self.body.forward(x, trip) + self.shortcut.forward(x, trip)
+    def forward(self, x: Array, context: ForwardContext) -> Array:
+        return self.body.forward(x, context) + self.shortcut.forward(x, context)
 
-    def backward(self, g: Array, trip: Trip) -> Array:
-        return self.body.backward(g, trip) + self.shortcut.backward(g, trip)
+    def backward(self, g: Array, context: ForwardContext) -> Array:
+        return self.body.backward(g, context) + self.shortcut.backward(g, context)
 
     def all(self) -> Iterator[Layer]:
         yield from self.body.all()

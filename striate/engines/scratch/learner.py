@@ -11,11 +11,11 @@ import numpy as np
 
 from striate.engines.scratch import optimizers
 from striate.engines.scratch.build import build
-from striate.engines.scratch.context import Trip, drawn
+from striate.engines.scratch.context import ForwardContext, drawn
 from striate.engines.scratch.library import Array, library, to_numpy
 from striate.engines.scratch.ops import loss
 from striate.engines.scratch.optimized.layers import FASTER
-from striate.engines.scratch.threads import OneThreadEach, Team, shares
+from striate.engines.scratch.threads import OneThreadEach, ThreadTeam, shares
 from striate.nets.config import NetworkConfig
 from striate.nets.layers import Shape
 from striate.recipes import OptimizerConfig
@@ -52,7 +52,7 @@ class Learner:
         self.network = build(network, input_shape, classes, seed, self.xp, dtype, FASTER if is_faster else None)
         self.seed, self.classes, self.label_smoothing = seed, classes, label_smoothing
         # Another library has its own threads, or a GPU.
-        self.team = Team(threads if engine == "numpy" else 1)
+        self.team = ThreadTeam(threads if engine == "numpy" else 1)
         self._one_thread_each = OneThreadEach()
         self.epoch = self.step = 0  # the epoch that runs, and the steps done in it: they decide what dropout draws
         self.updates = 0  # steps done in all
@@ -74,7 +74,7 @@ class Learner:
         parts = shares(len(labels), self.team.size)
         draw = drawn(self.seed, self.epoch, self.step)
         trips = [
-            Trip(self.team, len(labels), part.start, index, True, draw, buffers=self._buffers[index])
+            ForwardContext(self.team, len(labels), part.start, index, True, draw, buffers=self._buffers[index])
             for index, part in enumerate(parts)
         ]
         self.updates += 1
@@ -82,7 +82,7 @@ class Learner:
         @QUIET
         def work(index: int) -> tuple[float, int]:
             part = parts[index]
-            found = self._there_and_back(trips[index], images[part, ...], target[part, ...], known[part])
+            found = self._forward_backward(trips[index], images[part, ...], target[part, ...], known[part])
             self.team.wait()
             self._update(trips, index, rate)
             return found
@@ -99,8 +99,10 @@ class Learner:
 
         @QUIET
         def work(index: int) -> np.ndarray:
-            trip = Trip(self.team, images.shape[0], parts[index].start, index, buffers=self._buffers[index])
-            return to_numpy(self.network.forward(images[parts[index], ...], trip))
+            context = ForwardContext(
+                self.team, images.shape[0], parts[index].start, index, buffers=self._buffers[index]
+            )
+            return to_numpy(self.network.forward(images[parts[index], ...], context))
 
         with self._one_thread_each():
             return np.concatenate(self.team.run(work, len(parts)))
@@ -108,9 +110,11 @@ class Learner:
     def gradients(self, images_NHWC: Array, labels: Array) -> dict[str, np.ndarray]:
         """The gradient of the mean loss by each parameter, in torch's order of axes; nothing is changed but running statistics."""
         images, target, known = self._batch(images_NHWC, labels, None)
-        trip = Trip(Team(), len(labels), is_training=True, draw=drawn(self.seed, self.epoch, self.step))
-        self._there_and_back(trip, images, target, known)
-        return {name: self._turned(name, array) for name, array in trip.gradients.items()}
+        context = ForwardContext(
+            ThreadTeam(), len(labels), is_training=True, draw=drawn(self.seed, self.epoch, self.step)
+        )
+        self._forward_backward(context, images, target, known)
+        return {name: self._turned(name, array) for name, array in context.gradients.items()}
 
     def weights(self) -> dict[str, np.ndarray]:
         """Parameters and running statistics as torch's state_dict has them: its names, its order of axes."""
@@ -152,21 +156,23 @@ class Learner:
         others, share = xp.asarray(mixed.labels), xp.asarray(mixed.share)
         return images, loss.mixed_targets(known, others, share, *about), known
 
-    def _there_and_back(self, trip: Trip, images: Array, target: Array, known: Array) -> tuple[float, int]:
+    def _forward_backward(
+        self, context: ForwardContext, images: Array, target: Array, known: Array
+    ) -> tuple[float, int]:
         """Forward and backward of one part; the loss is the mean over the whole batch."""
         xp = self.xp
-        logits = self.network.forward(images, trip)
+        logits = self.network.forward(images, context)
         losses = loss.cross_entropy(logits, target)
         right = xp.argmax(logits, axis=1) == known
-        self.network.backward(loss.cross_entropy_backward(logits, target) / trip.count, trip)
+        self.network.backward(loss.cross_entropy_backward(logits, target) / context.count, context)
         return float(xp.sum(losses, dtype=xp.float64)), int(xp.sum(xp.astype(right, xp.int64)))
 
-    def _update(self, trips: list[Trip], index: int, rate: float) -> None:
+    def _update(self, trips: list[ForwardContext], index: int, rate: float) -> None:
         """The worker's share of every parameter moves by the sum of all workers' gradients."""
         parameters = self.parameters()
         for name in trips[0].gradients:
             p, kept = parameters[name], self.kept[name]
-            gradients = [trip.gradients[name] for trip in trips]
+            gradients = [context.gradients[name] for context in trips]
             if self.xp is not np:
                 self.optimizer.update(p, gradients[0], kept, rate, self.updates)
                 continue
@@ -191,7 +197,7 @@ class Learner:
 
     def _axes(self, name: str) -> tuple[int, ...] | None:
         where, _, key = name.rpartition(".")
-        return next(layer.turned.get(key) for layer in self.network.all() if layer.name == where)
+        return next(layer.torch_axes.get(key) for layer in self.network.all() if layer.name == where)
 
     def _turned(self, name: str, array: Array) -> np.ndarray:
         """Ours in torch's order of axes."""
@@ -200,5 +206,5 @@ class Learner:
 
     def _from_torch(self, name: str, array: np.ndarray, dtype: Any) -> Array:
         axes = self._axes(name)
-        turned = array if axes is None else np.ascontiguousarray(array.transpose(np.argsort(axes)))
-        return self.xp.asarray(np.array(turned), dtype=dtype)
+        torch_axes = array if axes is None else np.ascontiguousarray(array.transpose(np.argsort(axes)))
+        return self.xp.asarray(np.array(torch_axes), dtype=dtype)

@@ -17,7 +17,7 @@ from striate.engines.scratch.library import Array
 Result = TypeVar("Result")
 
 
-class Team:
+class ThreadTeam:
     """`size` workers, the caller's own thread among them."""
 
     def __init__(self, size: int = 1) -> None:

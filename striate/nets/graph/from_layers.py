@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from striate.nets.graph.graph import Graph, Node, Op
-from striate.nets.layers import Activate, Conv, Flatten, Normalize, Pick, Pool, Shape, per_axis
-from striate.nets.resolved import Placed
+from striate.nets.layers import Activate, Conv, Flatten, Normalize, Pool, Shape, Subsample, per_axis
+from striate.nets.resolved import ResolvedLayer
 
 _OPS: dict[str, Op] = {
     "conv": "conv",
@@ -20,14 +20,14 @@ _OPS: dict[str, Op] = {
 }
 
 
-def placed_graph(placed: Sequence[Placed], input_shape: Shape) -> Graph:
+def graph_from_layers(placed: Sequence[ResolvedLayer], input_shape: Shape) -> Graph:
     """The graph from the input to the logits."""
     nodes = [Node(name="input", op="input", output_shape=input_shape, layer="input")]
     _extend(nodes, placed, "input")
     return Graph(nodes=tuple(nodes), output=nodes[-1].name)
 
 
-def _extend(nodes: list[Node], placed: Sequence[Placed], before: str) -> str:
+def _extend(nodes: list[Node], placed: Sequence[ResolvedLayer], before: str) -> str:
     """Append the nodes of `placed`, which reads from `before`; the name of the last."""
     for one in placed:
         if isinstance(one.layer, Normalize | Activate):
@@ -46,14 +46,14 @@ def _extend(nodes: list[Node], placed: Sequence[Placed], before: str) -> str:
     return before
 
 
-def _alone(one: Placed, before: Node) -> Node:
+def _alone(one: ResolvedLayer, before: Node) -> Node:
     """A norm or an activation that is a layer. Its row is that of the layer it follows, as in a traced module."""
     op: Op = "norm" if one.norm != "none" else "activation"
     follows = before.op != "input" and (op == "activation" or before.op in {"conv", "fc", "activation"})
     return replace(_after(one, op, one.name, before.name), layer=before.layer if follows else one.name)
 
 
-def _follow(nodes: list[Node], one: Placed, prefix: str) -> None:
+def _follow(nodes: list[Node], one: ResolvedLayer, prefix: str) -> None:
     """Append the norm and the activation, in their order."""
     steps: list[tuple[Op, str]] = [("norm", one.norm), ("activation", one.activation)]
     for op, which in steps if one.norm_first else reversed(steps):
@@ -61,7 +61,7 @@ def _follow(nodes: list[Node], one: Placed, prefix: str) -> None:
             nodes.append(_after(one, op, f"{prefix}{op}", nodes[-1].name))
 
 
-def _after(one: Placed, op: Op, name: str, before: str) -> Node:
+def _after(one: ResolvedLayer, op: Op, name: str, before: str) -> Node:
     half = one.norm_parameters // 2 if op == "norm" else 0
     return Node(
         name=name,
@@ -77,7 +77,7 @@ def _after(one: Placed, op: Op, name: str, before: str) -> Node:
     )
 
 
-def _node(one: Placed, before: str) -> Node:
+def _node(one: ResolvedLayer, before: str) -> Node:
     """The layer itself."""
     return Node(
         name=one.name,
@@ -94,7 +94,7 @@ def _node(one: Placed, before: str) -> Node:
     )
 
 
-def _window(one: Placed) -> dict[str, Any]:
+def _window(one: ResolvedLayer) -> dict[str, Any]:
     """Kernel, stride, dilation and padding of what slides over a map."""
     layer, axes = one.layer, len(one.input_shape) - 1
     ones, none = (1,) * axes, ((0, 0),) * axes
@@ -107,6 +107,6 @@ def _window(one: Placed) -> dict[str, Any]:
             pads = tuple((pad, pad) for pad in per_axis(layer.padding, axes))
             kernel = per_axis(layer.kernel, axes)
             return {"kernel": kernel, "stride": layer.steps(axes), "dilation": ones, "padding": pads}
-        case Pick():
+        case Subsample():
             return {"kernel": ones, "stride": per_axis(layer.size, axes), "dilation": ones, "padding": none}
     return {}

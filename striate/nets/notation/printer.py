@@ -17,9 +17,9 @@ from striate.nets.layers import (
     GlobalPool,
     Layer,
     Normalize,
-    Pick,
     Pool,
     Residual,
+    Subsample,
 )
 from striate.nets.notation.vocabulary import ACTIVATIONS, write_words
 
@@ -69,7 +69,7 @@ def _word(layer: Layer) -> str:
             rest = ("" if layer.stride is None else f"s{_sizes(layer.stride)}") + _unless(0, "p", layer.padding)
             name = "avgpool" if isinstance(layer, AveragePool) else "pool"
             return name + (_sizes(layer.kernel) if rest or layer.kernel != 2 else "") + rest
-        case Pick():
+        case Subsample():
             return f"pick{_sizes(layer.size)}"
         case GlobalPool():
             return "gap"

@@ -24,11 +24,11 @@ from striate.nets.layers import (
     GlobalPool,
     Init,
     Layer,
+    LayerOverrides,
     Norm,
     Normalize,
-    Own,
-    Pick,
     Pool,
+    Subsample,
     per_axis,
 )
 from striate.nets.notation.cursor import Cursor
@@ -55,7 +55,7 @@ KINDS: dict[str, Kind] = {
     "avgpool": Kind(
         record=AveragePool, main="kernel", example="avgpool or avgpool3s2p1", options=("stride", "padding")
     ),
-    "pick": Kind(record=Pick, main="size", example="pick2"),
+    "pick": Kind(record=Subsample, main="size", example="pick2"),
     "gap": Kind(record=GlobalPool, example="gap"),
     "flatten": Kind(record=Flatten, main="permutation", example="flatten, or flatten~7 for the random order number 7"),
     "fc": Kind(record=Dense, main="units", needed=True, example="fc128", has_own=True),
@@ -223,14 +223,14 @@ ALONE = tuple(word for word in WORDS if read_alone(word))
 
 
 def read_word(word: str) -> dict[str, Any]:
-    """The fields of `Own` that `word` sets; KeyError for an unknown word. `group8` sets two."""
+    """The fields of `LayerOverrides` that `word` sets; KeyError for an unknown word. `group8` sets two."""
     if found := re.fullmatch(r"group(\d+)", word):
         return {"norm": "group", "norm_groups": int(found[1])}
     field, value = WORDS[word]
     return {field: value}
 
 
-def write_words(own: Own) -> list[str]:
+def write_words(own: LayerOverrides) -> list[str]:
     """The words of `own`, in the order of its fields."""
     spoken = {(field, value): word for word, (field, value) in WORDS.items()}
     said = {field: value for field in type(own).model_fields if (value := getattr(own, field)) is not None}

@@ -27,12 +27,12 @@ from striate.nets.layers import (
 )
 from striate.nets.layers import Flatten as FlattenLayer
 from striate.nets.layers import GlobalPool as GlobalPoolLayer
-from striate.nets.layers import Pick as PickLayer
+from striate.nets.layers import Subsample as SubsampleLayer
 from striate.nets.pytorch import pretrained
 from striate.nets.pytorch.freeze import freeze
-from striate.nets.pytorch.modules import Chain, Flatten, GlobalPool, Network, Permute, Pick, ResidualBlock, Scale
-from striate.nets.resolve import place
-from striate.nets.resolved import Placed
+from striate.nets.pytorch.modules import Chain, Flatten, GlobalPool, Network, Permute, ResidualBlock, Scale, Subsample
+from striate.nets.resolve import resolve
+from striate.nets.resolved import ResolvedLayer
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -63,7 +63,7 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     """
     if network.is_foreign:
         return pretrained.build(network, input_shape, classes, seed)
-    placed = place(network, input_shape, classes)
+    placed = resolve(network, input_shape, classes)
     modules = _modules(placed)
     if network.logit_scale != 1:
         modules["logit_scale"] = Scale(network.logit_scale)
@@ -73,7 +73,7 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     return module
 
 
-def initialize(module: nn.Module, placed: tuple[Placed, ...], seed: int) -> None:
+def initialize(module: nn.Module, placed: tuple[ResolvedLayer, ...], seed: int) -> None:
     """Draw the weights and biases of every conv and fc layer."""
     for one in placed:
         initialize(module, one.body, seed)
@@ -86,7 +86,7 @@ def initialize(module: nn.Module, placed: tuple[Placed, ...], seed: int) -> None
                     layer.bias.copy_(torch.from_numpy(init.bias(one.zero_bias, seed, one.name, one.weight_shape)))
 
 
-def _modules(placed: tuple[Placed, ...]) -> dict[str, nn.Module]:
+def _modules(placed: tuple[ResolvedLayer, ...]) -> dict[str, nn.Module]:
     """The modules of a sequence of layers, by the last part of their names."""
     made: dict[str, nn.Module] = {}
     for one in placed:
@@ -104,7 +104,7 @@ def _modules(placed: tuple[Placed, ...]) -> dict[str, nn.Module]:
     return made
 
 
-def _module(one: Placed) -> nn.Module:
+def _module(one: ResolvedLayer) -> nn.Module:
     layer, axes = one.layer, len(one.input_shape) - 1
     match layer:
         case Conv():
@@ -118,8 +118,8 @@ def _module(one: Placed) -> nn.Module:
             return _AVERAGE[axes](per_axis(layer.kernel, axes), layer.steps(axes))
         case Pool():
             return _MAX[axes](per_axis(layer.kernel, axes), layer.steps(axes), per_axis(layer.padding, axes))
-        case PickLayer():
-            return Pick(per_axis(layer.size, axes))
+        case SubsampleLayer():
+            return Subsample(per_axis(layer.size, axes))
         case GlobalPoolLayer():
             return GlobalPool()
         case FlattenLayer():
@@ -136,7 +136,7 @@ def _module(one: Placed) -> nn.Module:
             return ResidualBlock(_modules(one.body), Chain(OrderedDict(_modules(one.shortcut))), _activation(one))
 
 
-def _padding(one: Placed) -> nn.Module | None:
+def _padding(one: ResolvedLayer) -> nn.Module | None:
     """Zeros that torch's own layers do not add.
 
     Its convolutions pad both sides alike, and its AvgPool3d refuses a map that is smaller than the kernel before padding.
@@ -153,7 +153,7 @@ def _padding(one: Placed) -> nn.Module | None:
     return _ZEROS[axes](sides) if any(sides) else None
 
 
-def _norm(one: Placed) -> nn.Module | None:
+def _norm(one: ResolvedLayer) -> nn.Module | None:
     channels, axes = one.output_shape[0], len(one.output_shape) - 1
     match one.norm:
         case "batch":
@@ -168,5 +168,5 @@ def _norm(one: Placed) -> nn.Module | None:
     return None
 
 
-def _activation(one: Placed) -> nn.Module | None:
+def _activation(one: ResolvedLayer) -> nn.Module | None:
     return None if one.activation == "none" else ACTIVATIONS[one.activation]()

@@ -90,7 +90,7 @@ class ResidualBlock(nn.Module):
         return self.activation(run((getattr(self, name) for name in self._body), x) + self.shortcut(x))
 
 
-class Pick(nn.Module):
+class Subsample(nn.Module):
     """The first pixel of each whole block."""
 
     def __init__(self, size: tuple[int, ...]) -> None:

@@ -28,7 +28,7 @@ class LocalScheduler:
     """Up to `at_once` runs at a time, each with `threads` threads, on `device`; by the workers of `crew`, if there is one."""
 
     def __init__(
-        self, at_once: int = 1, threads: int | None = None, device: str = "auto", crew: "Crew | None" = None
+        self, at_once: int = 1, threads: int | None = None, device: str = "auto", crew: "WorkerPool | None" = None
     ) -> None:
         self.at_once, self.threads, self.device = at_once, threads, device
         self._crew = crew
@@ -38,7 +38,7 @@ class LocalScheduler:
     ) -> Generator[Event, None, None]:
         """Train the tasks; yields what happens. Closing the iterator stops the runs after saving them."""
         waiting = deque(tasks)
-        with self._crew or Crew(0) as crew:
+        with self._crew or WorkerPool(0) as crew:
             crew.resize(min(self.at_once, len(tasks)))
             for number in range(len(crew.workers)):
                 if not should_stop():
@@ -64,7 +64,7 @@ class LocalScheduler:
                     yield able.give(waiting.popleft(), self)
 
 
-class Crew:
+class WorkerPool:
     """Worker processes, which save and end with the context. Each imports its engine at its first question or task."""
 
     def __init__(self, size: int) -> None:

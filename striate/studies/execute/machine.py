@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from striate.core.errors import StudyError
-from striate.studies.execute.local import Crew, LocalScheduler
+from striate.studies.execute.local import LocalScheduler, WorkerPool
 from striate.studies.plan import Plan
 
 
@@ -26,7 +26,7 @@ def local_scheduler(
     most, _ = shares(plan, jobs, {"cpu"})
     # A GPU does one run at a time, and each process that looks at it takes memory there.
     begun = 1 if device != "cpu" and _may_have_gpu() else most
-    with Crew(min(begun, len(plan.missing))) as crew:
+    with WorkerPool(min(begun, len(plan.missing))) as crew:
         kinds = set()
         for arm in plan.arms if plan.missing else ():
             with arm.named():

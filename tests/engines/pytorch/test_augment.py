@@ -157,11 +157,11 @@ def test_turns_and_scales_are_torchvision_s(size):
         )
         for plane, angle, scale in zip(planes, degrees, scales, strict=True)
     ]
-    turned = functional.rotate(planes[0], float(degrees[0]), interpolation=InterpolationMode.BILINEAR)
+    torch_axes = functional.rotate(planes[0], float(degrees[0]), interpolation=InterpolationMode.BILINEAR)
     expected = torch.stack(theirs).permute(0, 2, 3, 1).numpy()
     assert np.abs(apply(images, draws) - expected).max() < 0.6
     only = draw(5, 0, np.arange(1), (*size, 3), rotate=60.0)
-    assert np.abs(apply(images[:1], only)[0] - turned.permute(1, 2, 0).numpy()).max() < 0.6
+    assert np.abs(apply(images[:1], only)[0] - torch_axes.permute(1, 2, 0).numpy()).max() < 0.6
 
 
 @pytest.mark.parametrize("operation", ["rotate", "shear-x", "shear-y", "move-x", "move-y"])
@@ -232,11 +232,11 @@ def test_mixing_is_that_of_a_loop_over_pixels(kinds):
     expected = own.copy()
     for n, row, column in np.ndindex(40, 6, 7):
         top, bottom, left, right = draws.pasted[n]
-        weight = 0 if top <= row < bottom and left <= column < right else draws.fades[n]
+        weight = 0 if top <= row < bottom and left <= column < right else draws.mixup_lambda[n]
         expected[n, row, column] = own[n, row, column] * weight + partners[n, row, column] * (1 - weight)
     assert np.array_equal(mix(own, partners, draws), expected)
     done = device.mix(torch.from_numpy(own), torch.from_numpy(partners), draws)
     assert np.array_equal(done.numpy(), expected)
     # Of pictures that are 1 everywhere, mixed with 0, the mean is the share.
     shares = mix(np.ones_like(own), np.zeros_like(own), draws).mean((1, 2, 3))
-    assert np.abs(shares - draws.shares).max() < 1e-5
+    assert np.abs(shares - draws.label_lambda).max() < 1e-5

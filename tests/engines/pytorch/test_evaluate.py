@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from striate.engines.pytorch.device import choose
-from striate.engines.pytorch.device_dataset import Feed
+from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.engines.pytorch.evaluate import evaluate, silent_units
 from striate.recipes import Recipe
 from striate.recipes.evaluation import views
@@ -15,7 +15,7 @@ from striate.recipes.evaluation import views
 def feed_of(images):
     setup = choose(Recipe(precision="float32"), "cpu", 1)
     channels = images.shape[-1]
-    return Feed(images, np.zeros(len(images), np.int64), np.zeros(channels), np.ones(channels), setup)
+    return DeviceDataset(images, np.zeros(len(images), np.int64), np.zeros(channels), np.ones(channels), setup)
 
 
 class Corner(nn.Module):

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from striate.data import augment
-from striate.data.batches import cuts
+from striate.data.batches import batch_slices
 from striate.engines.pytorch.device import choose
-from striate.engines.pytorch.device_dataset import Feed
+from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.recipes import Recipe
 
 
@@ -15,7 +15,7 @@ def make_feed(precision: str, channels: int = 3):
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 5, channels), np.uint8)
     mean, std = np.linspace(0.3, 0.5, channels), np.linspace(0.2, 0.3, channels)
     setup = choose(Recipe(precision=precision), "cpu", 1)
-    return images, mean, std, Feed(images, np.arange(6), mean, std, setup)
+    return images, mean, std, DeviceDataset(images, np.arange(6), mean, std, setup)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -51,7 +51,7 @@ def test_the_split_in_order_is_the_split():
 def test_a_read_only_array_is_taken():
     images = np.zeros((2, 4, 4, 1), np.uint8)
     images.setflags(write=False)
-    Feed(images, np.zeros(2), np.zeros(1), np.ones(1), choose(Recipe(), "cpu", 1)).batch(np.arange(2))
+    DeviceDataset(images, np.zeros(2), np.zeros(1), np.ones(1), choose(Recipe(), "cpu", 1)).batch(np.arange(2))
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_what_comes_out_does_not_depend_on_where_the_batches_are_cut(kinds, size
     order = np.array([3, 1, 5, 0, 4, 2])
     draws = augment.draw(0, 0, order, feed.shape, **kinds)
     whole = feed.batch(order, draws)
-    parts = [feed.batch(order, draws, cut) for cut in cuts(6, size)]
-    for name in ("images", "labels", "partners", "shares"):
+    parts = [feed.batch(order, draws, cut) for cut in batch_slices(6, size)]
+    for name in ("images", "labels", "partners", "label_lambda"):
         if getattr(whole, name) is not None:
             assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
-    assert (whole.partners is None) == (whole.shares is None) == ("cutmix" not in kinds)
+    assert (whole.partners is None) == (whole.label_lambda is None) == ("cutmix" not in kinds)
 
 
 def test_the_partner_is_the_next_in_the_order_as_it_is_augmented():
@@ -82,5 +82,5 @@ def test_the_partner_is_the_next_in_the_order_as_it_is_augmented():
     assert np.abs(batch.images.permute(0, 2, 3, 1).numpy() - expected).max() < 1e-5
     assert batch.labels.tolist() == [5, 0, 4, 2]
     assert batch.partners.tolist() == [0, 4, 2, 3]  # the last one's is the first
-    assert batch.shares.tolist() == draws.shares[2:].tolist()
+    assert batch.label_lambda.tolist() == draws.label_lambda[2:].tolist()
     assert batch.images.is_contiguous(memory_format=torch.channels_last)

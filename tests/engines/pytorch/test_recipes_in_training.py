@@ -216,7 +216,7 @@ def test_when_a_run_is_saved_does_not_decide_how_it_ends(tmp_path, dataset, monk
 
     def breaking(learner, *rest):
         sums = real(learner, *rest)
-        if learner.course.step == 2:
+        if learner.train_state.step == 2:
             learner.module.get_submodule("conv1_norm").running_var.fill_(float("inf"))
         return sums
 
@@ -250,11 +250,11 @@ def test_a_state_of_the_first_version_is_taken_up(tmp_path, job, dataset):
     train(job, tmp_path / "old", dataset=dataset, threads=1, should_stop=lambda: next(left, True))
     path = tmp_path / "old" / "last.pt"
     state = torch.load(path, weights_only=True)
-    course = state.pop("course")
-    state["best"] = {key: course.pop(f"best_{key}") for key in ("epoch", "accuracy", "loss")} | {
+    train_state = state.pop("course")
+    state["best"] = {key: train_state.pop(f"best_{key}") for key in ("epoch", "accuracy", "loss")} | {
         "weights": state["best"]
     }
-    state["plain"], state["sums"] = course, state["sums"][:2]
+    state["plain"], state["sums"] = train_state, state["sums"][:2]
     del state["average"]
     torch.save(state, path)
     train(job, tmp_path / "old", dataset=dataset)

@@ -293,7 +293,7 @@ def test_a_stop_that_is_taken_back_ends_no_epoch_early(tmp_path, job, dataset):
 
 def test_images_of_any_size_are_evaluated_in_memory_s_measure(dataset):
     from striate.engines.pytorch.device import choose
-    from striate.engines.pytorch.device_dataset import Feed
+    from striate.engines.pytorch.device_dataset import DeviceDataset
     from striate.engines.pytorch.evaluate import evaluate
 
     asked = []
@@ -305,6 +305,6 @@ def test_images_of_any_size_are_evaluated_in_memory_s_measure(dataset):
 
     for side in (8, 2048):
         images = np.zeros((3, side, side, 1), np.uint8)
-        feed = Feed(images, np.zeros(3), np.zeros(1), np.ones(1), choose(make_job(dataset).recipe, "cpu", 1))
+        feed = DeviceDataset(images, np.zeros(3), np.zeros(1), np.ones(1), choose(make_job(dataset).recipe, "cpu", 1))
         assert len(evaluate(Spy(), feed).logits) == 3
     assert asked == [3, 1, 1, 1]

@@ -1,6 +1,6 @@
 """Every operation with its gradient, on inputs of a random shape, and torch's own for the same.
 
-A case is drawn from hypothesis' or NumPy's numbers; arrays are NHWC here and turned for torch, which shares no code with us.
+A case is drawn from hypothesis' or NumPy's numbers; arrays are NHWC here and torch_axes for torch, which shares no code with us.
 """
 
 from dataclasses import dataclass

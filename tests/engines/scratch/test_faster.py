@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from striate.engines.scratch import layers
-from striate.engines.scratch.context import Trip
+from striate.engines.scratch.context import ForwardContext
 from striate.engines.scratch.ops.windows import Window
 from striate.engines.scratch.optimized import convolution, winograd
 from striate.engines.scratch.optimized.layers import FASTER
-from striate.engines.scratch.threads import Team
+from striate.engines.scratch.threads import ThreadTeam
 from tests.engines.scratch.operations import apart, whole, window
 
 
@@ -16,10 +16,10 @@ def through(layer, x, g):
     """The result, the gradient of the map and those of the parameters; the second of two trips, into used arrays."""
     buffers = {}
     for turn in (1, 2):
-        trip = Trip(Team(), len(x), is_training=True, buffers=buffers)
-        y = layer.forward(x * turn, trip)
-        gx = layer.backward(g(y.shape), trip)
-    return [np.array(one) for one in (y, gx, *trip.gradients.values())]
+        context = ForwardContext(ThreadTeam(), len(x), is_training=True, buffers=buffers)
+        y = layer.forward(x * turn, context)
+        gx = layer.backward(g(y.shape), context)
+    return [np.array(one) for one in (y, gx, *context.gradients.values())]
 
 
 def assert_equal(kind, faster, arguments, parameters, x, tolerance):
@@ -69,8 +69,8 @@ def test_a_batch_is_cut_into_blocks_that_cover_it_once():
 def test_a_tile_s_wrong_number_is_found(monkeypatch):
     right = winograd.results
 
-    def wrong(m, at, y, trip):
-        right(m, at, y, trip)
+    def wrong(m, at, y, context):
+        right(m, at, y, context)
         y[0, 0, 0, 0] += 1e-3
 
     monkeypatch.setattr(winograd, "results", wrong)

@@ -36,8 +36,8 @@ def test_unfold_and_fold_are_torch_s(seed, xp):
     theirs = functional.unfold(torch.from_numpy(x).permute(0, 3, 1, 2), **said)
     ours = to_numpy(unfold(xp.asarray(x), at))
     # Theirs is (N, C R S, P Q).
-    turned = ours.transpose(0, 5, 3, 4, 1, 2).reshape(theirs.shape)
-    np.testing.assert_array_equal(turned, theirs.numpy())
+    torch_axes = ours.transpose(0, 5, 3, 4, 1, 2).reshape(theirs.shape)
+    np.testing.assert_array_equal(torch_axes, theirs.numpy())
     back = functional.fold(theirs, (7, 7), **said).permute(0, 2, 3, 1)
     np.testing.assert_allclose(to_numpy(fold(xp.asarray(ours), at, (7, 7))), back.numpy(), atol=1e-12)
 

@@ -5,7 +5,7 @@ import pytest
 
 from striate.core.errors import NetworkError, RecipeError
 from striate.engines.scratch.learner import Learner, Mixed
-from striate.engines.scratch.threads import Team, shares
+from striate.engines.scratch.threads import ThreadTeam, shares
 from striate.nets import NetworkConfig
 from striate.recipes import OptimizerConfig
 
@@ -75,7 +75,7 @@ def test_it_learns():
 
 
 def test_a_fault_of_one_worker_is_raised_and_the_team_goes_on():
-    team = Team(3)
+    team = ThreadTeam(3)
 
     def work(part):
         if part == 1:

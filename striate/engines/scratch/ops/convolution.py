@@ -45,7 +45,7 @@ def conv2d(x_NHWC: Array, w_RSCK: Array, b_K: Array | None, window: Window, grou
 
 
 def conv2d_backward(
-    g_NPQK: Array, x_NHWC: Array, w_RSCK: Array, window: Window, groups: int = 1, wants_input: bool = True
+    g_NPQK: Array, x_NHWC: Array, w_RSCK: Array, window: Window, groups: int = 1, needs_input_grad: bool = True
 ) -> tuple[Array | None, Array, Array]:
     """The gradients of the map (None where nobody wants it), of the filters and of the bias."""
     xp = namespace(g_NPQK)
@@ -55,7 +55,7 @@ def conv2d_backward(
     gw = xp.matmul(_turned(_rows(unfold(x_NHWC, window), groups)), g)
     gw_RSCK = xp.reshape(_together(gw), w_RSCK.shape)
     gb_K = xp.sum(g_NPQK, axis=(0, 1, 2))
-    if not wants_input:
+    if not needs_input_grad:
         return None, gw_RSCK, gb_K
     gx = xp.matmul(g, _turned(_filters(w_RSCK, groups)))
     patches = xp.reshape(gx, (groups, N, P, Q, *window.kernel, C // groups))

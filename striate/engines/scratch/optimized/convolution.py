@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from striate.engines.scratch import layers
-from striate.engines.scratch.context import Trip
+from striate.engines.scratch.context import ForwardContext
 from striate.engines.scratch.ops.windows import Window, crop, pad
 from striate.engines.scratch.optimized import winograd
 
@@ -28,95 +28,99 @@ def blocks(count: int, rows: int, width: int) -> Iterator[slice]:
 class Convolution(layers.Convolution):
     """By Winograd's way where it pays, else by patches."""
 
-    def forward(self, x: np.ndarray, trip: Trip) -> np.ndarray:
-        trip.keep(self.name, x)
+    def forward(self, x: np.ndarray, context: ForwardContext) -> np.ndarray:
+        context.keep(self.name, x)
         _, _, C, K = self.parameters["weight"].shape
-        y = trip.buffer((self.name, "y"), (x.shape[0], *self.window.outputs(x.shape[1:3]), K), x.dtype)
+        y = context.buffer((self.name, "y"), (x.shape[0], *self.window.outputs(x.shape[1:3]), K), x.dtype)
         if winograd.fits(self.window, C, K, self.groups):
-            self._by_tiles(x, y, trip)
+            self._by_tiles(x, y, context)
         elif self.groups == 1:
-            self._by_patches(x, y, trip)
+            self._by_patches(x, y, context)
         else:
-            return super().forward(x, trip)
+            return super().forward(x, context)
         return y
 
-    def backward(self, g: np.ndarray, trip: Trip) -> np.ndarray:
+    def backward(self, g: np.ndarray, context: ForwardContext) -> np.ndarray:
         _, _, C, K = self.parameters["weight"].shape
         if self.groups != 1:
-            return super().backward(g, trip)
-        x = trip.take(self.name)
-        gx = trip.buffer((self.name, "gx"), x.shape, x.dtype) if self.wants_input else None
+            return super().backward(g, context)
+        x = context.take(self.name)
+        gx = context.buffer((self.name, "gx"), x.shape, x.dtype) if self.needs_input_grad else None
         is_tiled = winograd.fits(self.window, C, K, self.groups)
-        gw = self._by_tiles_backward(g, x, gx, trip) if is_tiled else self._by_patches_backward(g, x, gx, trip)
+        gw = self._by_tiles_backward(g, x, gx, context) if is_tiled else self._by_patches_backward(g, x, gx, context)
         ones = np.ones((1, g.size // K), g.dtype)
-        self.give(trip, weight=gw, bias=(ones @ g.reshape(-1, K))[0])
+        self.give(context, weight=gw, bias=(ones @ g.reshape(-1, K))[0])
         return gx  # type: ignore[return-value]
 
     # By patches
 
-    def _by_patches(self, x: np.ndarray, y: np.ndarray, trip: Trip) -> None:
+    def _by_patches(self, x: np.ndarray, y: np.ndarray, context: ForwardContext) -> None:
         w, b = self.parameters["weight"], self.parameters.get("bias")
         matrix = w.reshape(-1, w.shape[3])
         for part in blocks(len(x), y.shape[1] * y.shape[2], matrix.shape[0]):
-            rows = patches(x[part], self.window, trip)
+            rows = patches(x[part], self.window, context)
             out = y[part].reshape(-1, y.shape[3])
             np.matmul(rows, matrix, out=out)
             if b is not None:
                 out += b
 
-    def _by_patches_backward(self, g: np.ndarray, x: np.ndarray, gx: np.ndarray | None, trip: Trip) -> np.ndarray:
+    def _by_patches_backward(
+        self, g: np.ndarray, x: np.ndarray, gx: np.ndarray | None, context: ForwardContext
+    ) -> np.ndarray:
         w = self.parameters["weight"]
         matrix = w.reshape(-1, w.shape[3])
-        gw, more = (trip.buffer((self.name, key), matrix.shape, g.dtype) for key in ("gw", "more"))
+        gw, more = (context.buffer((self.name, key), matrix.shape, g.dtype) for key in ("gw", "more"))
         gw[...] = 0
         for part in blocks(len(x), g.shape[1] * g.shape[2], matrix.shape[0]):
             g_rows = g[part].reshape(-1, g.shape[3])
-            gw += np.matmul(patches(x[part], self.window, trip).T, g_rows, out=more)
+            gw += np.matmul(patches(x[part], self.window, context).T, g_rows, out=more)
             if gx is not None:
-                back = trip.buffer(("gpatches",), (len(g_rows), matrix.shape[0]), g.dtype)
+                back = context.buffer(("gpatches",), (len(g_rows), matrix.shape[0]), g.dtype)
                 np.matmul(g_rows, matrix.T, out=back)
                 _fold(back.reshape(*g[part].shape[:3], *w.shape[:3]), self.window, gx[part])
         return gw.reshape(w.shape)
 
     # By tiles
 
-    def _by_tiles(self, x: np.ndarray, y: np.ndarray, trip: Trip) -> None:
+    def _by_tiles(self, x: np.ndarray, y: np.ndarray, context: ForwardContext) -> None:
         at, b = winograd.tiling(x, self.window), self.parameters.get("bias")
         C, K = x.shape[3], y.shape[3]
-        u = self._filters(trip)
+        u = self._filters(context)
         for part in blocks(len(x), at.T * at.U, 16 * max(C, K)):
-            v = winograd.tiles(x[part], at, trip)
-            m = trip.buffer(("m",), (*v.shape[:5], K), x.dtype)
+            v = winograd.tiles(x[part], at, context)
+            m = context.buffer(("m",), (*v.shape[:5], K), x.dtype)
             np.matmul(v.reshape(16, -1, C), u, out=m.reshape(16, -1, K))
             if b is not None:
                 m[1, 1] += b  # the one place that both rows and both columns of a tile add once
-            winograd.results(m, at, y[part], trip)
+            winograd.results(m, at, y[part], context)
 
-    def _by_tiles_backward(self, g: np.ndarray, x: np.ndarray, gx: np.ndarray | None, trip: Trip) -> np.ndarray:
+    def _by_tiles_backward(
+        self, g: np.ndarray, x: np.ndarray, gx: np.ndarray | None, context: ForwardContext
+    ) -> np.ndarray:
         at = winograd.tiling(x, self.window)
         C, K = x.shape[3], g.shape[3]
-        u = trip.buffers[self.name, "u"].reshape(16, C, K)
-        gu, more = (trip.buffer((key,), (16, C, K), g.dtype) for key in ("gu", "more"))
+        u = context.buffers[self.name, "u"].reshape(16, C, K)
+        gu, more = (context.buffer((key,), (16, C, K), g.dtype) for key in ("gu", "more"))
         for part in blocks(len(x), at.T * at.U, 16 * max(C, K)):
-            gm = winograd.results_backward(g[part], at, trip).reshape(16, -1, K)
-            v = winograd.tiles(x[part], at, trip).reshape(16, -1, C)
+            gm = winograd.results_backward(g[part], at, context).reshape(16, -1, K)
+            v = winograd.tiles(x[part], at, context).reshape(16, -1, C)
             np.matmul(v.transpose(0, 2, 1), gm, out=more if part.start else gu)
             if part.start:
                 gu += more
             if gx is not None:
                 np.matmul(gm, u.transpose(0, 2, 1), out=v)
                 gv = v.reshape(4, 4, -1, at.T, at.U, C)
-                winograd.tiles_backward(gv, at, gx[part], trip)
+                winograd.tiles_backward(gv, at, gx[part], context)
         return np.ascontiguousarray(winograd.filters_backward(gu.reshape(4, 4, C, K)))
 
-    def _filters(self, trip: Trip) -> np.ndarray:
+    def _filters(self, context: ForwardContext) -> np.ndarray:
         w = self.parameters["weight"]
-        u = trip.buffer((self.name, "u"), (4, 4, *w.shape[2:]), w.dtype)
+        u = context.buffer((self.name, "u"), (4, 4, *w.shape[2:]), w.dtype)
         winograd.filters(w, u)
         return u.reshape(16, *w.shape[2:])
 
 
-def patches(x_NHWC: np.ndarray, window: Window, trip: Trip) -> np.ndarray:
+def patches(x_NHWC: np.ndarray, window: Window, context: ForwardContext) -> np.ndarray:
     """`unfold` as rows of a matrix, by one copy out of a view in which pixels repeat."""
     N, H, W, C = x_NHWC.shape
     P, Q = window.outputs((H, W))
@@ -124,7 +128,7 @@ def patches(x_NHWC: np.ndarray, window: Window, trip: Trip) -> np.ndarray:
     n, h, w, c = padded.strides
     (R, S), (down, right), (far, wide) = window.kernel, window.stride, window.dilation
     view = as_strided(padded, (N, P, Q, R, S, C), (n, h * down, w * right, h * far, w * wide, c), writeable=False)
-    found = trip.buffer(("patches",), (N, P, Q, R, S, C), x_NHWC.dtype)
+    found = context.buffer(("patches",), (N, P, Q, R, S, C), x_NHWC.dtype)
     np.copyto(found, view)
     return found.reshape(N * P * Q, R * S * C)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.engines.scratch import layers
-from striate.engines.scratch.context import Trip
+from striate.engines.scratch.context import ForwardContext
 from striate.engines.scratch.ops.windows import Window
 from striate.engines.scratch.optimized import convolution
 
@@ -26,11 +26,11 @@ def few(x_NHWC: np.ndarray) -> Iterator[slice]:
 class MaxPool(layers.MaxPool):
     """Faster where blocks neither overlap nor are padded: each pixel belongs to one block at most."""
 
-    def forward(self, x: np.ndarray, trip: Trip) -> np.ndarray:
+    def forward(self, x: np.ndarray, context: ForwardContext) -> np.ndarray:
         if not _is_a_partition(self.window):
-            return super().forward(x, trip)
+            return super().forward(x, context)
         P, Q = self.window.outputs(x.shape[1:3])
-        y = trip.buffer((self.name, "y"), (x.shape[0], P, Q, x.shape[3]), x.dtype)
+        y = context.buffer((self.name, "y"), (x.shape[0], P, Q, x.shape[3]), x.dtype)
         for part in few(x):
             first, *others = self._seen(x[part], (P, Q))
             if others:
@@ -39,15 +39,15 @@ class MaxPool(layers.MaxPool):
                 np.copyto(y[part], first)
             for other in others[1:]:
                 np.maximum(y[part], other, out=y[part])
-        trip.keep(self.name, (x, y))
+        context.keep(self.name, (x, y))
         return y
 
-    def backward(self, g: np.ndarray, trip: Trip) -> np.ndarray:
+    def backward(self, g: np.ndarray, context: ForwardContext) -> np.ndarray:
         if not _is_a_partition(self.window):
-            return super().backward(g, trip)
-        x, y = trip.take(self.name)
+            return super().backward(g, context)
+        x, y = context.take(self.name)
         P, Q = y.shape[1:3]
-        gx = trip.buffer((self.name, "gx"), x.shape, x.dtype)
+        gx = context.buffer((self.name, "gx"), x.shape, x.dtype)
         down, right = self.window.kernel
         gx[:, P * down :], gx[:, :, Q * right :] = 0, 0
         for part in few(x):
@@ -72,38 +72,42 @@ def _is_a_partition(window: Window) -> bool:
 class Activate(layers.Activate):
     """Relu without intermediate results; the others as they are."""
 
-    def forward(self, x: np.ndarray, trip: Trip) -> np.ndarray:
+    def forward(self, x: np.ndarray, context: ForwardContext) -> np.ndarray:
         if self.activation != "relu":
-            return super().forward(x, trip)
-        y = trip.buffer((self.name, "y"), x.shape, x.dtype)
+            return super().forward(x, context)
+        y = context.buffer((self.name, "y"), x.shape, x.dtype)
         np.maximum(x, 0, out=y)
-        trip.keep(self.name, (None, y))
+        context.keep(self.name, (None, y))
         return y
 
-    def backward(self, g: np.ndarray, trip: Trip) -> np.ndarray:
+    def backward(self, g: np.ndarray, context: ForwardContext) -> np.ndarray:
         if self.activation != "relu":
-            return super().backward(g, trip)
-        _, y = trip.take(self.name)
-        gx = trip.buffer((self.name, "gx"), y.shape, y.dtype)
+            return super().backward(g, context)
+        _, y = context.take(self.name)
+        gx = context.buffer((self.name, "gx"), y.shape, y.dtype)
         return np.multiply(g, y > 0, out=gx)
 
 
 class Dense(layers.Dense):
     """Products into arrays that are there already."""
 
-    def forward(self, x: np.ndarray, trip: Trip) -> np.ndarray:
-        trip.keep(self.name, x)
+    def forward(self, x: np.ndarray, context: ForwardContext) -> np.ndarray:
+        context.keep(self.name, x)
         w = self.parameters["weight"]
-        y = np.matmul(x, w, out=trip.buffer((self.name, "y"), (x.shape[0], w.shape[1]), x.dtype))
+        y = np.matmul(x, w, out=context.buffer((self.name, "y"), (x.shape[0], w.shape[1]), x.dtype))
         if "bias" in self.parameters:
             y += self.parameters["bias"]
         return y
 
-    def backward(self, g: np.ndarray, trip: Trip) -> Any:
-        x, w = trip.take(self.name), self.parameters["weight"]
-        gw = np.matmul(x.T, g, out=trip.buffer((self.name, "gw"), w.shape, w.dtype))
-        self.give(trip, weight=gw, bias=g.sum(axis=0))
-        return np.matmul(g, w.T, out=trip.buffer((self.name, "gx"), x.shape, x.dtype)) if self.wants_input else None
+    def backward(self, g: np.ndarray, context: ForwardContext) -> Any:
+        x, w = context.take(self.name), self.parameters["weight"]
+        gw = np.matmul(x.T, g, out=context.buffer((self.name, "gw"), w.shape, w.dtype))
+        self.give(context, weight=gw, bias=g.sum(axis=0))
+        return (
+            np.matmul(g, w.T, out=context.buffer((self.name, "gx"), x.shape, x.dtype))
+            if self.needs_input_grad
+            else None
+        )
 
 
 FASTER: dict[type[layers.Layer], type[layers.Layer]] = {

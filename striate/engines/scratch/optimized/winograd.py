@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from striate.engines.scratch.context import Trip
+from striate.engines.scratch.context import ForwardContext
 from striate.engines.scratch.ops.windows import Window
 
 
@@ -72,15 +72,15 @@ def _four_to_three(u: np.ndarray) -> np.ndarray:
     return np.stack([u[0] + half_sum, half_difference, half_sum + u[3]])
 
 
-def tiles(x_NHWC: np.ndarray, at: Tiling, trip: Trip) -> np.ndarray:
+def tiles(x_NHWC: np.ndarray, at: Tiling, context: ForwardContext) -> np.ndarray:
     """v = D d D^T as (4, 4, N, T, U, C)."""
     N, _H, _W, C = x_NHWC.shape
     T, U = at.T, at.U
-    padded = trip.buffer(("padded",), (N, 2 * T + 2, 2 * U + 2, C), x_NHWC.dtype)
+    padded = context.buffer(("padded",), (N, 2 * T + 2, 2 * U + 2, C), x_NHWC.dtype)
     _surround(padded, x_NHWC, at)
-    rows = trip.buffer(("rows",), (4, N, T, 2 * U + 2, C), x_NHWC.dtype)
+    rows = context.buffer(("rows",), (4, N, T, 2 * U + 2, C), x_NHWC.dtype)
     _differences([padded[:, i : i + 2 * T - 1 : 2] for i in range(4)], list(rows))
-    v = trip.buffer(("v",), (4, 4, N, T, U, C), x_NHWC.dtype)
+    v = context.buffer(("v",), (4, 4, N, T, U, C), x_NHWC.dtype)
     _differences([rows[:, :, :, j : j + 2 * U - 1 : 2] for j in range(4)], [v[:, j] for j in range(4)])
     return v
 
@@ -104,7 +104,7 @@ def _differences(d: list[np.ndarray], out: list[np.ndarray]) -> None:
     np.subtract(d[1], d[3], out=out[3])
 
 
-def results(m_IJNTUK: np.ndarray, at: Tiling, y_NPQK: np.ndarray, trip: Trip) -> None:
+def results(m_IJNTUK: np.ndarray, at: Tiling, y_NPQK: np.ndarray, context: ForwardContext) -> None:
     """y = E m E^T into `y_NPQK`. Changes m."""
     m = m_IJNTUK
     # Along the rows in place: m[0] becomes m0 + m1 + m2, m[1] becomes m1 - m2 - m3.
@@ -122,17 +122,17 @@ def results(m_IJNTUK: np.ndarray, at: Tiling, y_NPQK: np.ndarray, trip: Trip) ->
         np.subtract(z[1][:, :T, :U], z[3][:, :T, :U], out=y_NPQK[:, row::2, 1::2])
 
 
-def results_backward(g_NPQK: np.ndarray, at: Tiling, trip: Trip) -> np.ndarray:
+def results_backward(g_NPQK: np.ndarray, at: Tiling, context: ForwardContext) -> np.ndarray:
     """gm = E^T gy E as (4, 4, N, T, U, K)."""
     N, P, Q, K = g_NPQK.shape
     g = g_NPQK
     if P % 2 or Q % 2:  # the last tiles reach beyond the result, where no gradient comes from
-        g = trip.buffer(("even",), (N, 2 * at.T, 2 * at.U, K), g.dtype)
+        g = context.buffer(("even",), (N, 2 * at.T, 2 * at.U, K), g.dtype)
         g[:, P:], g[:, :, Q:] = 0, 0
         g[:, :P, :Q] = g_NPQK
-    rows = trip.buffer(("grows",), (4, N, at.T, 2 * at.U, K), g.dtype)
+    rows = context.buffer(("grows",), (4, N, at.T, 2 * at.U, K), g.dtype)
     _spread(g[:, 0::2], g[:, 1::2], list(rows))
-    gm = trip.buffer(("gm",), (4, 4, N, at.T, at.U, K), g.dtype)
+    gm = context.buffer(("gm",), (4, 4, N, at.T, at.U, K), g.dtype)
     _spread(rows[:, :, :, 0::2], rows[:, :, :, 1::2], [gm[:, j] for j in range(4)])
     return gm
 
@@ -145,12 +145,12 @@ def _spread(even: np.ndarray, odd: np.ndarray, out: list[np.ndarray]) -> None:
     np.negative(odd, out=out[3])
 
 
-def tiles_backward(gv: np.ndarray, at: Tiling, gx_NHWC: np.ndarray, trip: Trip) -> None:
+def tiles_backward(gv: np.ndarray, at: Tiling, gx_NHWC: np.ndarray, context: ForwardContext) -> None:
     """gx = D^T gv D, each pixel the sum over the tiles that saw it, into `gx_NHWC`. Changes gv."""
     _, _, N, T, U, C = gv.shape
-    rows = trip.buffer(("rows",), (4, N, T, 2 * U + 2, C), gv.dtype)
+    rows = context.buffer(("rows",), (4, N, T, 2 * U + 2, C), gv.dtype)
     _gather([gv[:, j] for j in range(4)], rows[:, :, :, 0::2], rows[:, :, :, 1::2], axis=3)
-    padded = trip.buffer(("padded",), (N, 2 * T + 2, 2 * U + 2, C), gv.dtype)
+    padded = context.buffer(("padded",), (N, 2 * T + 2, 2 * U + 2, C), gv.dtype)
     _gather(list(rows), padded[:, 0::2], padded[:, 1::2], axis=1)
     _, H, W, _ = gx_NHWC.shape
     bottom, right = min(H, padded.shape[1] - at.top), min(W, padded.shape[2] - at.left)

@@ -2,17 +2,16 @@
 
 import platform
 import subprocess
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-
-import striate
 
 
 def facts() -> dict[str, Any]:
     """Versions, machine, commit of the study. No user name, no host name, no path."""
     found = {
-        "striate": striate.__version__,
+        "striate": version("striate"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",

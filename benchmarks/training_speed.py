@@ -42,10 +42,11 @@ def _same_network(name: str) -> None:
     """The network is one, however many times it is written."""
     from networks import torch_module
 
-    from striate.nets import NetworkConfig, parameters
+    from striate.nets import NetworkConfig
+    from striate.nets.summary.summarize import count_parameters
 
     case = CASES[name]
-    ours = parameters(NetworkConfig(**case.striate), (case.channels, 32, 32), 10)
+    ours = count_parameters(NetworkConfig(**case.striate), (case.channels, 32, 32), 10)
     theirs = sum(weight.numel() for weight in torch_module(case.steps, case.channels).parameters())
     if ours != theirs:
         raise RuntimeError(f"{name}: {ours:,} parameters here and {theirs:,} as torch layers")

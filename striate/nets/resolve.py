@@ -10,7 +10,7 @@ Networks made wider or narrower by a factor.
 
 import math
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from striate.core.errors import NetworkError
@@ -33,7 +33,7 @@ from striate.nets.layers import (
     output_shape,
     text,
 )
-from striate.nets.resolved import ResolvedLayer
+from striate.nets.resolved import ResolvedLayer, all_layers
 
 
 def resolve(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[ResolvedLayer, ...]:
@@ -43,7 +43,7 @@ def resolve(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[R
         NetworkError: naming the first layer that does not fit, the size that it met and what would fit.
     """
     if network.is_foreign:
-        raise NetworkError(f"{network.title} is a torch module: its layers are known by running it once (nets.traced)")
+        raise NetworkError(f"{network.title} is a torch module: its layers are known only after it has run")
     heads: dict[str, tuple[Layer, ...]] = {"none": (), "gap": (GlobalPool(),), "classifier": ()}
     classifier = (Dense(units=classes, own=LayerOverrides(bias=True)),) if network.head != "none" else ()
     layers: tuple[Layer, ...] = (*widened(network.parsed, network), *heads[network.head], *classifier)
@@ -201,7 +201,7 @@ def _check_norm(placed: ResolvedLayer, norm: Norm, groups: int) -> None:
 def check_whitening(placed: Sequence[ResolvedLayer]) -> None:
     """Refuse `whiten` where it cannot be: it is made of the image's patches, two filters for each of their axes."""
     first, *others = placed
-    for one in _with_inner([*others, *first.body, *first.shortcut]):
+    for one in all_layers([*others, *first.body, *first.shortcut]):
         if one.weight_shape and one.init == "whiten":
             raise NetworkError(
                 f"layer {one.name}: init whiten is for the first layer, which sees the image; say it there (conv24k2p0:whiten)"
@@ -221,12 +221,6 @@ def check_whitening(placed: Sequence[ResolvedLayer]) -> None:
             f"layer {first.name}: init whiten makes two filters for each axis of a {text(first.weight_shape[1:])} patch, so an"
             f" even number up to {2 * axes}; got {layer.filters}"
         )
-
-
-def _with_inner(placed: Sequence[ResolvedLayer]) -> Iterator[ResolvedLayer]:
-    for one in placed:
-        yield one
-        yield from _with_inner([*one.body, *one.shortcut])
 
 
 def keep_linear(norm: Norm, activation: Activation, network: NetworkConfig) -> tuple[Norm, Activation, tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """One layer in its place: its name, its shapes, and all that it and the network say of it. Data only."""
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from striate.nets.layers import Activation, Conv, Dense, Init, Layer, Norm, Shape
@@ -47,3 +48,16 @@ class ResolvedLayer:
     def norm_parameters(self) -> int:
         """Scale and shift for each channel."""
         return 0 if self.norm == "none" else 2 * self.output_shape[0]
+
+    @property
+    def parameters(self) -> int:
+        """Of this layer itself, without those inside a block."""
+        return self.weights + self.biases + self.norm_parameters
+
+
+def all_layers(layers: Iterable[ResolvedLayer]) -> Iterator[ResolvedLayer]:
+    """Every layer, in order: before a residual block the layers of its body, then those of its shortcut."""
+    for layer in layers:
+        yield from all_layers(layer.body)
+        yield from all_layers(layer.shortcut)
+        yield layer

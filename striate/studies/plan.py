@@ -12,7 +12,7 @@ from striate.core import config
 from striate.core.errors import ConfigError, StriateError, StudyError
 from striate.core.records import fingerprint
 from striate.data import Dataset, augment, load, split
-from striate.nets import parameters
+from striate.nets.summary.summarize import count_parameters
 from striate.runs import Job, layout, read
 from striate.studies.study import Arm, Study, read_study
 
@@ -107,7 +107,7 @@ def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
     """The parameters of the arm's network on these images."""
     shape = (dataset.channels, dataset.height, dataset.width)
     try:
-        count = parameters(arm.network, shape, len(dataset.classes))
+        count = count_parameters(arm.network, shape, len(dataset.classes))
         for seed in study.seeds:
             split(dataset, arm.data.validation, seed)
         augment.check((*shape[1:], shape[0]), **arm.recipe.augment.model_dump())

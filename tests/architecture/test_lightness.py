@@ -20,7 +20,7 @@ def loaded(code: str) -> set[str]:
     [
         "import striate",
         "import striate.cli.app",
-        "import striate.nets.shapes, striate.nets.notation",
+        "import striate.nets.summary.summarize, striate.nets.notation",
         "import striate.recipes",
         "from striate.studies.loaded import load; load('quickstart')",
         "import striate.studies.verdict, striate.studies.statistics",

@@ -108,11 +108,12 @@ def test_a_contender_is_timed(bench, contender, tmp_path):
 
 @pytest.mark.parametrize("network", ["A1", "D1"])
 def test_the_engines_are_timed_on_one_network(bench, network):
-    from striate.nets import NetworkConfig, parameters
+    from striate.nets import NetworkConfig
+    from striate.nets.summary.summarize import count_parameters
 
     module, said = bench["engine_speed"].torch_module(network), bench["engine_speed"].NETWORKS[network]
     theirs = sum(parameter.numel() for parameter in module.parameters())
-    assert theirs == parameters(NetworkConfig(layers=said["layers"]), said["shape"], 10)
+    assert theirs == count_parameters(NetworkConfig(layers=said["layers"]), said["shape"], 10)
 
 
 def test_an_engine_that_is_not_there_is_a_row_with_its_reason(bench):

@@ -1,6 +1,6 @@
 """An independent reading of a network: torch walks over the layer records and counts what it makes.
 
-It shares no code with `placing`, `shapes` or `torch_build`: channels come from the tensor at hand, sizes from torch.
+It shares no code with `resolve` or `build`: channels come from the tensor at hand, sizes from torch.
 """
 
 import math

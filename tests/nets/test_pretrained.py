@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from striate.core.errors import NetworkError
-from striate.nets import NetworkConfig, parameters
+from striate.nets import NetworkConfig
 from striate.nets.pytorch import pretrained, weights
 from striate.nets.pytorch import pretrained as published
 from striate.nets.pytorch.build import build
 from striate.nets.pytorch.freeze import learning
+from striate.nets.summary.summarize import count_parameters
 
 # The smallest of torchvision, and the only one that these tests need to fill.
 NAME, IMAGE = "squeezenet1_1", (3, 32, 32)
@@ -156,7 +157,7 @@ def test_the_address_and_the_folder_are_torchvisions(name, monkeypatch, tmp_path
     ],
 )
 def test_parameters_are_counted_without_making_them(name, count):
-    assert parameters(NetworkConfig(torchvision=name), (3, 224, 224), 1000) == count
+    assert count_parameters(NetworkConfig(torchvision=name), (3, 224, 224), 1000) == count
 
 
 def test_the_head_is_replaced_whatever_it_is_called():
@@ -211,7 +212,7 @@ def user_module(tmp_path, monkeypatch):
 def test_a_module_of_the_users_own(user_module, tmp_path):
     said = NetworkConfig.model_validate({"import": "mine:small", "args": {"hidden": 5}, "freeze": "all-but-head"})
     module = build(said, IMAGE, 7, seed=0)
-    assert parameters(said, IMAGE, 7) == 3072 * 5 + 5 + 10 + 5 * 7 + 7
+    assert count_parameters(said, IMAGE, 7) == 3072 * 5 + 5 + 10 + 5 * 7 + 7
     assert {name for name, p in module.named_parameters() if p.requires_grad} == {"4.weight", "4.bias"}
     weights.save(module, tmp_path / "w.safetensors")
     other = build(said.replace(pretrained=str(tmp_path / "w.safetensors")), IMAGE, 7, seed=1)

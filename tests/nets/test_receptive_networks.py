@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from striate.core.errors import NetworkError
-from striate.nets import NETWORKS, NetworkConfig, shapes
+from striate.nets import NETWORKS, NetworkConfig, network_graph
 from striate.nets.graph.receptive_field import ReceptiveFields
 from striate.nets.pytorch.build import build
 from tests.nets.random_networks import networks
@@ -46,7 +46,7 @@ class Within(ReceptiveFields):
 
 
 def check_network(network, shape, classes, draw, hides=False):
-    graph = shapes.network_graph(network, shape, classes)
+    graph = network_graph(network, shape, classes)
     module = build(network, shape, classes, seed=0).double().eval()
     parts = dict(module.named_modules())
     # An activation runs after the pool that follows it, where the two may change places.

@@ -8,11 +8,10 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 
 from striate.core.errors import NetworkError
-from striate.nets import NETWORKS, NetworkConfig, parameters, rows, shapes
-from striate.nets import resolve as placing
+from striate.nets import NETWORKS, NetworkConfig, all_layers, network_graph, resolve
 from striate.nets.pytorch.build import build
 from striate.nets.resolved import ResolvedLayer
-from striate.nets.shapes import network_graph
+from striate.nets.summary.summarize import count_parameters
 from tests.nets.random_networks import networks
 from tests.nets.reference import Walk
 
@@ -22,10 +21,15 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding=.same.")
 D1 = NetworkConfig(layers="conv64 pool conv128 pool conv256 conv256 pool fc1024 fc1024")
 
 
+def rows(network, input_shape, classes):
+    """Every layer, those inside a block before it."""
+    return tuple(all_layers(resolve.resolve(network, input_shape, classes)))
+
+
 def counted(name, **changes):
     named = NETWORKS[name]
     network = NetworkConfig.model_validate({"layers": name, **changes})
-    return parameters(network, named.input_shape, named.classes)
+    return count_parameters(network, named.input_shape, named.classes)
 
 
 def test_the_networks_of_the_reports_have_the_parameters_that_the_reports_count():
@@ -95,7 +99,7 @@ def test_names_inside_a_block():
 def agree(network, image_shape=(4, 8, 8), classes=4):
     """Rows, graph and torch say the same of `network`."""
     walked = Walk(network, image_shape, classes)
-    table = shapes.rows(network, image_shape, classes)
+    table = rows(network, image_shape, classes)
     assert [row.output_shape for row in table] == walked.shapes
     assert sum(row.parameters for row in table) == walked.parameters
     nodes = network_graph(network, image_shape, classes)
@@ -146,19 +150,19 @@ def test_what_does_not_fit_does_not_fit_torch_either(network):
 
 
 def test_a_planted_off_by_one_in_a_size_is_found(monkeypatch):
-    real = placing.output_shape
+    real = resolve.output_shape
 
     def wrong(layer, shape):
         right = real(layer, shape)
         return (*right[:-1], right[-1] + 1) if len(right) > 1 else right
 
-    monkeypatch.setattr(placing, "output_shape", wrong)
+    monkeypatch.setattr(resolve, "output_shape", wrong)
     with pytest.raises(AssertionError):
         agree(NetworkConfig(layers="conv8 pool"))
 
 
 def test_a_planted_off_by_one_in_a_count_is_found(monkeypatch):
-    monkeypatch.setattr(ResolvedLayer, "biases", property(lambda placed: placed.output_shape[0] - 1))
+    monkeypatch.setattr(ResolvedLayer, "biases", property(lambda layer: layer.output_shape[0] - 1))
     with pytest.raises(AssertionError):
         agree(NetworkConfig(layers="conv8 pool"))
 
@@ -193,7 +197,9 @@ def test_without_a_classifier_the_last_layer_gives_the_logits():
         rows(NetworkConfig(layers="conv8", head="none"), (3, 32, 32), 10)
 
 
-@pytest.mark.parametrize("module", ["striate.nets", "striate.nets.shapes", "striate.nets.zoo", "striate.nets.init"])
+@pytest.mark.parametrize(
+    "module", ["striate.nets", "striate.nets.graph.from_layers", "striate.nets.zoo", "striate.nets.init"]
+)
 def test_needs_no_torch(module):
     code = f"import {module}, sys; print({{'torch', 'torchvision', 'safetensors'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,11 +7,20 @@ import pytest
 from striate.core import config
 from striate.core.errors import ConfigError, NetworkError
 from striate.core.records import fingerprint
-from striate.nets import NETWORKS, NetworkConfig, parameters, removed_by_linear, rows
+from striate.nets import NETWORKS, NetworkConfig, all_layers
+from striate.nets.resolve import resolve
+from striate.nets.summary.summarize import count_parameters
 from striate.nets.zoo import FAMILIES
 from striate.studies.study import Study, read_study
 
 IMAGE = (3, 32, 32)
+
+
+def removed_by_linear(network):
+    """What `linear: true` took out of `network`: (layer, part), in order."""
+    return tuple(
+        (layer.name, part) for layer in all_layers(resolve(network, IMAGE, 10)) for part in layer.removed_by_linear
+    )
 
 
 def network(**said):
@@ -60,12 +69,12 @@ def test_a_family_is_written_out(said, layers):
 def test_a_family_and_its_layers_written_out_are_the_same_run(family):
     made = network(family=family, norm="batch")
     assert fingerprint(made) == fingerprint(network(layers=made.title, norm="batch"))
-    assert parameters(made, IMAGE, 10) == parameters(network(layers=made.title, norm="batch"), IMAGE, 10)
+    assert count_parameters(made, IMAGE, 10) == count_parameters(network(layers=made.title, norm="batch"), IMAGE, 10)
 
 
 def test_the_head_of_a_shallow_network():
-    assert parameters(network(family="shallow", filters=6, head="fc"), IMAGE, 10) == 168 + 6 * 32 * 32 * 10 + 10
-    assert parameters(network(family="shallow", filters=16, head="gap"), IMAGE, 10) == 448 + 16 * 10 + 10
+    assert count_parameters(network(family="shallow", filters=6, head="fc"), IMAGE, 10) == 168 + 6 * 32 * 32 * 10 + 10
+    assert count_parameters(network(family="shallow", filters=16, head="gap"), IMAGE, 10) == 448 + 16 * 10 + 10
 
 
 def test_a_grid_crosses_the_numbers_of_a_family():
@@ -120,18 +129,18 @@ def test_a_wrong_key_is_named_with_its_line(said, message):
 
 def test_width_multiplies_filters_and_units_but_not_the_logits():
     wide = network(layers="conv8 res(conv8 conv8 | conv8k1) conv9g3 fc10", width=1.5)
-    table = {row.name: row.output_shape[0] for row in rows(wide, (3, 4, 4), 7)}
+    table = {row.name: row.output_shape[0] for row in all_layers(resolve(wide, (3, 4, 4), 7))}
     assert table == {
         "conv1": 12, "res1.conv1": 12, "res1.conv2": 12, "res1.shortcut.conv1": 12, "res1": 12,
         "conv2": 12, "flatten1": 192, "fc1": 15, "fc2": 7,
     }  # fmt: skip
-    assert rows(network(layers="conv8 gap fc7", head="none", width=3), (3, 4, 4), 7)[-1].output_shape == (7,)
-    assert rows(network(layers="conv8", width=0.01), (3, 4, 4), 7)[0].output_shape[0] == 1
+    assert resolve(network(layers="conv8 gap fc7", head="none", width=3), (3, 4, 4), 7)[-1].output_shape == (7,)
+    assert resolve(network(layers="conv8", width=0.01), (3, 4, 4), 7)[0].output_shape[0] == 1
 
 
 def test_linear_says_what_it_takes_out():
     said = network(layers="conv8 pool res(conv8:tanh conv8) conv8:layer pool avgpool fc8:noact", linear=True)
-    assert removed_by_linear(said, IMAGE, 10) == (
+    assert removed_by_linear(said) == (
         ("conv1", "relu"),
         ("pool1", "max pool, now average pool"),
         ("res1.conv1", "tanh"),
@@ -140,11 +149,11 @@ def test_linear_says_what_it_takes_out():
         ("conv2", "relu"),
         ("pool2", "max pool, now average pool"),
     )
-    assert removed_by_linear(said.replace(linear=False), IMAGE, 10) == ()
+    assert removed_by_linear(said.replace(linear=False)) == ()
 
 
 def test_batch_norm_stays_in_a_linear_network():
-    assert removed_by_linear(network(layers="conv8", norm="batch", activation="none", linear=True), IMAGE, 10) == ()
+    assert removed_by_linear(network(layers="conv8", norm="batch", activation="none", linear=True)) == ()
 
 
 def test_defaults_leave_the_fingerprint_of_a_plain_network_alone():
@@ -167,4 +176,4 @@ def test_where_a_file_of_weights_is_does_not_count_but_what_is_in_it(tmp_path):
 
 def test_the_layers_of_a_foreign_module_are_for_torch_to_say():
     with pytest.raises(NetworkError, match="alexnet of torchvision is a torch module"):
-        rows(network(torchvision="alexnet"), IMAGE, 10)
+        resolve(network(torchvision="alexnet"), IMAGE, 10)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from striate.core.errors import NetworkError
-from striate.nets import NETWORKS, NetworkConfig, shapes
+from striate.nets import NETWORKS, NetworkConfig, network_graph
 from striate.nets.graph.graph import Graph, Node
 from striate.nets.pytorch.build import build
 from striate.nets.pytorch.trace import tracer as traced
@@ -130,7 +130,7 @@ def with_layers_of(said, seen):
 def check_either_source(network, image=(4, 8, 8), classes=4):
     """The notation's table, torch's counts of the built module, and the table of tracing it say the same."""
     try:
-        graph = shapes.network_graph(network, image, classes)
+        graph = network_graph(network, image, classes)
     except NetworkError:
         assume(False)
     module = build(network, image, classes, seed=0)

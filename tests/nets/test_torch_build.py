@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn import functional
 
 from striate.core.errors import NetworkError
-from striate.nets import NETWORKS, NetworkConfig, init, rows
+from striate.nets import NETWORKS, NetworkConfig, all_layers, init, network_graph
 from striate.nets.pytorch import weights
 from striate.nets.pytorch.build import ACTIVATIONS, build
 from striate.nets.pytorch.freeze import learning
 from striate.nets.pytorch.modules import run
-from striate.nets.shapes import network_graph
+from striate.nets.resolve import resolve
 
 OURS = [name for name in NETWORKS if "torchvision" not in NETWORKS[name].config]
 # At its own size one image makes 200 MB of activations.
@@ -221,7 +221,7 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path):
 def test_rows_and_modules_have_the_same_parameters_layer_by_layer():
     network = NetworkConfig(layers="conv8 res(conv8s2 conv16) fc8", norm="group", bias=False)
     module = build(network, (3, 8, 8), 10, 0)
-    for row in rows(network, (3, 8, 8), 10):
+    for row in all_layers(resolve(network, (3, 8, 8), 10)):
         if row.layer.kind in {"conv", "fc"}:
             shape = module.get_submodule(row.name).weight.shape
             assert row.weights == math.prod(shape)

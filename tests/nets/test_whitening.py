@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from striate.core.errors import NetworkError
-from striate.nets import NetworkConfig, parameters
+from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
+from striate.nets.summary.summarize import count_parameters
 from striate.nets.whitening import whitened
 
 SHAPE = (3, 12, 10)
@@ -121,5 +122,5 @@ def test_a_wider_network_has_the_same_first_layer(width):
 )
 def test_what_cannot_whiten_is_refused(said, error):
     with pytest.raises(NetworkError) as caught:
-        parameters(NetworkConfig.model_validate(said), SHAPE, 10)
+        count_parameters(NetworkConfig.model_validate(said), SHAPE, 10)
     assert error in str(caught.value)

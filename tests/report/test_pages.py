@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from striate.core import config
-from striate.nets import NetworkConfig, parameters
+from striate.nets import NetworkConfig
+from striate.nets.summary.summarize import count_parameters
 from striate.report import build, pages, svg, write
 from striate.report.layers import layer_tables
 from striate.report.study_facts import study_yaml
@@ -200,7 +201,7 @@ def test_each_network_has_its_layer_table_and_every_column_its_meaning(two, two_
     for arm, (_, made) in zip(two.arms, found, strict=True):
         data = two.of(arm.name)[0].summary["data"]
         total = sum(int(row[made.head.index("parameters")].replace(",", "") or 0) for row in made.rows)
-        assert total == parameters(arm.network, tuple(data["shape"]), len(data["classes"]))
+        assert total == count_parameters(arm.network, tuple(data["shape"]), len(data["classes"]))
         assert f"Layers of {arm.name}" in two_page
     assert all(f"<dt>{heading}</dt>" in two_page for heading in ("field", "status", "multiply-adds"))
 

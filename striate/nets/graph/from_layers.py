@@ -1,11 +1,13 @@
-"""Layers in place as a graph of operations: each norm, activation and sum is a node, named as the torch module is."""
+"""A network as a graph of operations, without torch: each norm, activation and sum is a node, named as the torch module is."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from striate.nets.config import NetworkConfig
 from striate.nets.graph.graph import Graph, Node, Op
 from striate.nets.layers import Activate, Conv, Flatten, Normalize, Pool, Shape, Subsample, per_axis
+from striate.nets.resolve import resolve, volume
 from striate.nets.resolved import ResolvedLayer
 
 _OPS: dict[str, Op] = {
@@ -20,10 +22,14 @@ _OPS: dict[str, Op] = {
 }
 
 
-def graph_from_layers(placed: Sequence[ResolvedLayer], input_shape: Shape) -> Graph:
-    """The graph from the input to the logits."""
-    nodes = [Node(name="input", op="input", output_shape=input_shape, layer="input")]
-    _extend(nodes, placed, "input")
+def network_graph(network: NetworkConfig, input_shape: Shape, classes: int) -> Graph:
+    """The operations of `network` on images of (channels, height, width), from the input to the logits.
+
+    Raises:
+        NetworkError: for a network that does not fit these images, or a module that somebody else has written.
+    """
+    nodes = [Node(name="input", op="input", output_shape=volume(network, input_shape), layer="input")]
+    _extend(nodes, resolve(network, input_shape, classes), "input")
     return Graph(nodes=tuple(nodes), output=nodes[-1].name)
 
 

@@ -1,11 +1,14 @@
-"""The table of a network as data: without torch for what we build, by running it once for what somebody else has built."""
+"""The layer table of a network and its number of parameters.
 
-import importlib
-from typing import Any
+A network of the notation needs no torch. A module that somebody else has written is built, and for the table run once.
+"""
 
 from striate.nets.config import NetworkConfig
-from striate.nets.graph.graph import Graph, Shape
-from striate.nets.shapes import network_graph
+from striate.nets.graph.from_layers import network_graph
+from striate.nets.graph.graph import Graph
+from striate.nets.layers import Shape
+from striate.nets.resolve import resolve
+from striate.nets.resolved import all_layers
 from striate.nets.summary.table import Table, table
 
 
@@ -20,9 +23,23 @@ def summarize(network: NetworkConfig, input_shape: Shape, classes: int) -> Table
     )
 
 
+def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -> int:
+    """All weights, biases, scales and shifts of `network`.
+
+    Raises:
+        NetworkError: for a network that does not fit images of (channels, height, width).
+    """
+    if network.is_foreign:
+        from striate.nets.pytorch import pretrained
+
+        return pretrained.parameters(network, input_shape, classes)
+    return sum(layer.parameters for layer in all_layers(resolve(network, input_shape, classes)))
+
+
 def _traced(network: NetworkConfig, input_shape: Shape, classes: int) -> Graph:
-    # By name: whoever imports this file must not need torch. Nothing in the table depends on the weights.
+    """The graph of a module that somebody else has written; its weights do not matter."""
+    from striate.nets.pytorch import pretrained
+    from striate.nets.pytorch.trace import tracer
+
     bare = network.replace(pretrained=False, freeze="none")
-    module: Any = importlib.import_module("striate.nets.pytorch.pretrained").build(bare, input_shape, classes, seed=0)
-    found: Graph = importlib.import_module("striate.nets.pytorch.trace.tracer").graph(module, input_shape)
-    return found
+    return tracer.graph(pretrained.build(bare, input_shape, classes, seed=0), input_shape)

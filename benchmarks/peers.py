@@ -245,7 +245,7 @@ def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         train(job, Path(folder), dataset=dataset, report=clock.hear, should_stop=lambda: clock.has_enough)
         run = read(Path(folder))
-    return {"version": run.environment.get("precision", "")}
+    return {"version": run.environment.precision if run.environment else ""}
 
 
 def _training_images(dataset: Any, data: Any, seed: int) -> int:

@@ -59,11 +59,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     assert summary is not None
     return {
         "state": summary.state,
-        "by_epoch": [100 * (row.get("test_accuracy") or 0.0) for row in rows],
-        "seconds": [row["seconds"] for row in rows],
+        "by_epoch": [100 * (row.test_accuracy or 0.0) for row in rows],
+        "seconds": [row.seconds for row in rows],
         "wall": time.perf_counter() - began,
         "final": 100 * (summary.test_accuracy or 0.0),
-        "images_per_second": statistics.median(row["images_per_second"] for row in rows),
+        "images_per_second": statistics.median(row.images_per_second or 0.0 for row in rows),
     }
 
 

@@ -100,7 +100,7 @@ def _answer(results: Results, page: Path, failed: dict[str, str]) -> None:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")
     # A full disk may keep even the reason out of the folder, so what was heard counts too.
-    named = {f"{row.arm} seed {row.seed}": f"{row.state}: {row.summary.get('reason', '')}" for row in results.failures}
+    named = {f"{row.arm} seed {row.seed}": f"{row.state}: {row.reason}" for row in results.failures}
     for label, what in {**{label: f"failed: {reason}" for label, reason in failed.items()}, **named}.items():
         out(f"  {label} {what}")
     out(f"\nReport: {page}")
@@ -115,6 +115,6 @@ def arm_line(results: Results, arm: str) -> str:
         return f"{arm}: no finished run"
     spread = f", standard deviation {deviation(found):.1f}" if len(found) > 1 else ""
     diverged = sum(row.state == "diverged" for row in results.of(arm))
-    stuck = sum(bool(row.summary.get("at_chance")) for row in results.of(arm))
+    stuck = sum(row.is_at_chance for row in results.of(arm))
     spread += f", {diverged} diverged and counted as chance" * bool(diverged) + f", {stuck} at chance" * bool(stuck)
     return f"{arm}: {sum(found) / len(found):.1f} % test accuracy ({len(found)} seed{'s' if len(found) > 1 else ''}{spread})"

@@ -76,7 +76,7 @@ def _status(results: Results) -> None:
     for arm in results.arms if not results.verdicts else ():
         out(f"  {arm_line(results, arm.name)}")
     for row in results.failures:
-        out(f"  {row.arm} seed {row.seed} {row.state}: {row.summary.get('reason', '')}")
+        out(f"  {row.arm} seed {row.seed} {row.state}: {row.reason}")
 
 
 def report(folder: Path) -> None:

@@ -25,7 +25,7 @@ from striate.engines.protocol import DivergedError, Engine, Evaluation
 from striate.recipes import plateau, reason_to_stop
 from striate.runs import layout
 from striate.runs.reader import read
-from striate.runs.records import Job, Summary
+from striate.runs.records import DataFacts, EpochRow, Job, RunEnvironment, Summary
 from striate.runs.writer import RunWriter
 from striate.tracking.fanout import LoggedRunWriter, say
 
@@ -65,7 +65,7 @@ def drive(
         if before.is_result:
             if before.state == "finished":
                 writer.path(layout.CHECKPOINT).unlink(missing_ok=True)  # a kill may have come between the two
-            return Summary.model_validate(before.summary)
+            return before.summary
         try:
             dataset = dataset or load(job.data)
             if dataset.digest != job.digest:
@@ -78,10 +78,11 @@ def drive(
                 )
             splits = split(dataset, job.data.validation, job.seed)
             setting = RunInputs(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
-            engine = make_engine(setting, before.environment.get("threads") or threads)
+            engine = make_engine(setting, (before.environment and before.environment.threads) or threads)
+            environment = RunEnvironment.model_validate({**engine.environment(), **facts})
             if writer.path(layout.CHECKPOINT).exists():
-                _check_same(before.environment, engine.environment(), folder)
-            writer.environment({**engine.environment(), **facts})
+                _check_same(before.environment, environment, folder)
+            writer.environment(environment)
             return Driver(setting, writer, engine).run(report, should_stop)
         except Exception as error:
             # Out of memory is an exception too; whatever it was, the folder says so and the next attempt starts from the last save.
@@ -105,7 +106,7 @@ class Driver:
             self.feeds["train_eval"] = engine.train_feed
         if job.watch_test:
             self.feeds["test"] = engine.feed(dataset.open_test(WATCHED))
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[EpochRow] = []
         self.stopped = ""
         self._saved = time.monotonic()
 
@@ -118,7 +119,9 @@ class Driver:
             while not self._is_over():
                 if train_state.step == 0:
                     self.engine.begin_epoch()
-                scale = plateau(self.recipe.schedule, [row["validation_loss"] for row in self.rows])
+                scale = plateau(
+                    self.recipe.schedule, [row.validation_loss for row in self.rows if row.validation_loss is not None]
+                )
                 for _ in self.engine.steps(scale, should_stop):
                     reporter.step()
                     if time.monotonic() - self._saved > WITHIN_EPOCH_SECONDS:
@@ -157,28 +160,30 @@ class Driver:
         if time.monotonic() - self._saved > AFTER_EPOCH_SECONDS:
             self._save()
 
-    def _row(self, epoch: int, seen: Mapping[str, Evaluation]) -> dict[str, Any]:
+    def _row(self, epoch: int, seen: Mapping[str, Evaluation]) -> EpochRow:
         """The numbers of an epoch; `seen` is empty for the epoch that a run diverged in, which has no end."""
         train_state, look, validation = self.engine.train_state, self.engine.running_stats(), seen.get("validation")
-        watched = {name: found for name, found in seen.items() if name != "validation"}
-        return {
-            "epoch": epoch,
-            "train_loss": _finite(look.loss),
-            "train_accuracy": look.accuracy if seen else None,
-            "validation_loss": _finite(validation.loss) if validation else None,
-            "validation_accuracy": validation.accuracy if validation else None,
-            **{f"{name}_loss": _finite(found.loss) for name, found in watched.items()},
-            **{f"{name}_accuracy": found.accuracy for name, found in watched.items()},
-            "learning_rate": self.engine.rate,
-            "gradient_norm": None if look.gradient_norm is None else _finite(look.gradient_norm),
-            "dead_units": validation.dead_units if validation else None,
-            "images_per_second": round(train_state.seen / train_state.epoch_seconds, 1)
+        train_eval, test = seen.get("train_eval"), seen.get("test")
+        return EpochRow(
+            epoch=epoch,
+            train_loss=_finite(look.loss),
+            train_accuracy=look.accuracy if seen else None,
+            validation_loss=_finite(validation.loss) if validation else None,
+            validation_accuracy=validation.accuracy if validation else None,
+            train_eval_loss=_finite(train_eval.loss) if train_eval else None,
+            test_loss=_finite(test.loss) if test else None,
+            train_eval_accuracy=train_eval.accuracy if train_eval else None,
+            test_accuracy=test.accuracy if test else None,
+            learning_rate=self.engine.rate,
+            gradient_norm=None if look.gradient_norm is None else _finite(look.gradient_norm),
+            dead_units=validation.dead_units if validation else None,
+            images_per_second=round(train_state.seen / train_state.epoch_seconds, 1)
             if train_state.epoch_seconds
             else None,
-            "seconds": round(train_state.seconds, 3),
-        }
+            seconds=round(train_state.seconds, 3),
+        )
 
-    def _append(self, row: dict[str, Any]) -> None:
+    def _append(self, row: EpochRow) -> None:
         self.rows.append(row)
         self.writer.append(row)
 
@@ -198,10 +203,8 @@ class Driver:
         cause = self._diagnose(should_stop) if at_chance else ""
         if at_chance and should_stop():
             return None  # what was found may be cut short; the run goes on from its last save
-        facts = self._facts()
-        facts["data"]["test_digest"] = _digest(part)
         summary = Summary(
-            **facts,
+            **self._facts(test_digest=_digest(part)),
             state="finished",
             reason=cause,
             stopped=self.stopped,
@@ -244,25 +247,26 @@ class Driver:
         self.writer.finish(summary)
         return summary
 
-    def _facts(self) -> dict[str, Any]:
+    def _facts(self, **of_test: str) -> dict[str, Any]:
         dataset = self.dataset
         return {
             "epochs": self.engine.train_state.epoch,
             "seconds": round(self.engine.train_state.seconds, 3),
             "parameters": self.engine.parameters,
             "classes": len(dataset.classes),
-            "data": {
-                "name": dataset.name,
-                "classes": list(dataset.classes),
+            "data": DataFacts(
+                name=dataset.name,
+                classes=tuple(dataset.classes),
                 **self.sizes,
-                "test": dataset.test_size,
-                "shape": [dataset.channels, dataset.height, dataset.width],
-                "mean": self.setting.mean.tolist(),
-                "std": self.setting.std.tolist(),
-                "notes": list(dataset.notes),
-                "digest": dataset.digest,
-                "chance": self.chance,
-            },
+                test=dataset.test_size,
+                shape=(dataset.channels, dataset.height, dataset.width),
+                mean=tuple(self.setting.mean.tolist()),
+                std=tuple(self.setting.std.tolist()),
+                notes=tuple(dataset.notes),
+                digest=dataset.digest,
+                chance=self.chance,
+                **of_test,
+            ),
         }
 
     def _resume(self) -> None:
@@ -280,7 +284,7 @@ class Driver:
             except Exception as error:
                 raise RunError(f"{path}: cannot be read ({error}); remove the run's folder to train it anew") from error
         metrics = read(self.writer.folder).metrics
-        self.rows = [row for row in metrics if row["epoch"] <= self.engine.train_state.epoch]
+        self.rows = [row for row in metrics if row.epoch <= self.engine.train_state.epoch]
         if len(self.rows) < self.engine.train_state.epoch:  # stopping and the learning rate may follow from them
             raise RunError(
                 f"{self.writer.path(layout.METRICS)}: has {len(self.rows)} of the {self.engine.train_state.epoch} epochs that "
@@ -322,15 +326,15 @@ class _Reporter:
                 share=(train_state.epoch + train_state.seen / images) / epochs,
                 loss=_finite(driver.engine.running_stats().loss),
                 images_per_second=train_state.seen / train_state.epoch_seconds,
-                validation_accuracy=driver.rows[-1]["validation_accuracy"] if driver.rows else None,
+                validation_accuracy=driver.rows[-1].validation_accuracy if driver.rows else None,
             )
         )
 
 
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+def _check_same(before: RunEnvironment | None, now: RunEnvironment, folder: Path) -> None:
     """Half a run in bf16 and half in float32 would be neither."""
-    keys = ("device", "precision")
-    then, here = ([facts[key] for key in keys] for facts in ({**now, **before}, now))
+    here = (now.device, now.precision)
+    then = (before.device or now.device, before.precision or now.precision) if before else here
     if then != here:
         cure = "go on where it was begun" if then[0] == here[0] else "choose that --device, go on where it was begun"
         raise TrainingError(
@@ -343,11 +347,7 @@ def _note_failure(writer: RunWriter, error: Exception) -> None:
     """Leave the reason in the folder. A full disk may refuse that too, and must not hide the error itself."""
     with contextlib.suppress(StriateError, OSError):
         writer.log("".join(traceback.format_exception(error)))
-        writer.finish(
-            Summary(
-                state="failed", reason=str(error) or type(error).__name__, epochs=0, seconds=0, parameters=0, classes=0
-            )
-        )
+        writer.finish(Summary.failed(str(error) or type(error).__name__))
 
 
 def _digest(part: Part) -> str:

@@ -3,16 +3,16 @@
 Everything here follows from predictions.npz, so that it can be computed again without the network.
 """
 
-from typing import Any
-
 import numpy as np
+
+from striate.runs.records import SplitScores
 
 TOP = 5
 BINS = 15  # of the calibration error: Guo et al., arXiv 1706.04599
 MOST_CLASSES = 200  # a larger confusion matrix would outweigh the rest of the summary
 
 
-def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def scores(logits: np.ndarray, labels: np.ndarray) -> SplitScores:
     """Accuracy per class, confusion, top-5 and calibration of logits (N, K) against labels (N,).
 
     Shares are 0 to 1. `per_class` has None for a class without images; `confusion[i][j]` counts images of class i that
@@ -21,15 +21,15 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """
     classes = logits.shape[1]
     said = logits.argmax(1)
-    found: dict[str, Any] = {
+    scored = {
         "per_class": _per_class(said, labels, classes),
         "calibration_error": calibration_error(logits, labels) if np.isfinite(logits).all() else None,
     }
     if classes > TOP:
-        found["top5"] = top_k(logits, labels, TOP)
+        scored["top5"] = top_k(logits, labels, TOP)
     if classes <= MOST_CLASSES:
-        found["confusion"] = confusion(said, labels, classes).tolist()
-    return found
+        scored["confusion"] = confusion(said, labels, classes).tolist()
+    return SplitScores.model_validate(scored)
 
 
 def confusion(said: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from striate.core.errors import StriateError
 from striate.data import Part
+from striate.runs.records import EpochRow
 
 
 class DivergedError(StriateError):
@@ -141,7 +142,7 @@ class Engine(Protocol):
         """Whether every weight is a finite number."""
         ...
 
-    def diagnose(self, rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
+    def diagnose(self, rows: Sequence[EpochRow], should_stop: Callable[[], bool]) -> str:
         """Why the network learned nothing, found by looking; empty if nothing was found, or it was asked to stop."""
         ...
 

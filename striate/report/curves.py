@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.report.wording import Table, count, listed, plain
+from striate.runs import EpochRow
 from striate.studies.results import Results, RunRow
 from striate.studies.statistics import interval
 
@@ -112,7 +113,7 @@ def _curve(arm: str, rows: tuple[RunRow, ...], key: str, factor: float) -> ArmCu
 
 
 def _is_there(results: Results, key: str) -> bool:
-    return any(row.get(key) is not None for one in results.rows if one.run for row in one.run.metrics)
+    return any(getattr(row, key) is not None for one in results.rows if one.run for row in one.run.metrics)
 
 
 def averaged_seeds(rows: Iterable[RunRow]) -> set[int]:
@@ -129,8 +130,8 @@ def _is_early(rows: tuple[RunRow, ...]) -> bool:
     return "finished" not in states and bool(states & {"unfinished", "failed"})
 
 
-def _line(row: RunRow, metrics: Iterable[dict[str, Any]], key: str, factor: float) -> Line:
-    points = tuple((int(m["epoch"]), factor * m[key]) for m in metrics if m.get(key) is not None)
+def _line(row: RunRow, metrics: Iterable[EpochRow], key: str, factor: float) -> Line:
+    points = tuple((m.epoch, factor * value) for m in metrics if (value := getattr(m, key)) is not None)
     return Line(seed=row.seed, points=points, diverged=row.state == "diverged")
 
 

@@ -26,10 +26,10 @@ def _tables(results: Results) -> Iterator[tuple[str, Table]]:
     arms: dict[str, list[str]] = {}
     first: dict[str, tuple[NetworkConfig, tuple[int, ...], int]] = {}
     for arm in results.arms:
-        data = next((row.summary["data"] for row in results.of(arm.name) if row.summary.get("data")), None)
-        if data is None or "shape" not in data:
+        data = next((row.data for row in results.of(arm.name) if row.data), None)
+        if data is None or data.shape is None:
             continue
-        shape, classes = tuple(data["shape"]), len(data["classes"])
+        shape, classes = data.shape, len(data.classes)
         key = fingerprint(arm.network, shape, classes)
         arms.setdefault(key, []).append(arm.name)
         first[key] = (arm.network, shape, classes)

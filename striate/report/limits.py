@@ -59,7 +59,7 @@ def _comparing(matters: float) -> Words:
 
 
 def _data(results: Results) -> str:
-    digests = {str(d.get("digest", "")) for row in results.rows if (d := row.summary.get("data"))}
+    digests = {row.data.digest for row in results.rows if row.data}
     what = "one data set" if len(digests) <= 1 else f"{len(digests)} variants of its data"
     return f"It saw {what}. Other images may order the arms differently."
 
@@ -71,7 +71,7 @@ def _seeds(results: Results) -> str:
 
 
 def _test_images(results: Results) -> list[str]:
-    images = sorted({n for row in results.rows if (n := row.summary.get("test_images"))})
+    images = sorted({n for row in results.rows if row.summary and (n := row.summary.test_images)})
     found = [mean for arm in results.arms if (mean := arm_accuracy(results, arm.name).mean) is not None]
     if not images or not found:
         return []

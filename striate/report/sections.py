@@ -12,6 +12,7 @@ from typing import Any
 from striate.report import wording
 from striate.report.figures import ArmAccuracy, arm_accuracy, mean_difference
 from striate.report.wording import NONE, Table, count, pair, percent, plain, shortened, signed
+from striate.runs import Summary
 from striate.studies.results import Results, RunRow
 from striate.studies.verdict import Label, Verdict
 
@@ -140,12 +141,12 @@ def _card(verdict: Verdict) -> Card:
 
 
 def _trouble(row: RunRow) -> str:
-    reason = shortened(str(row.summary.get("reason", "")))
+    reason = shortened(row.reason)
     said = {"finished": "", "diverged": "diverged, counts as chance"}.get(row.state, row.state)
     said = f"{said} ({reason})" if said and reason else said
     if row.state == "unfinished":
         said = f"unfinished after {count(row.epochs_done, 'epoch')}"
-    return said or ((reason or "stayed at chance") if row.summary.get("at_chance") else "")
+    return said or ((reason or "stayed at chance") if row.is_at_chance else "")
 
 
 def _mean(arm: ArmAccuracy) -> str:
@@ -174,26 +175,25 @@ def _difference(verdict: Verdict) -> tuple[str, ...]:
 
 def _run(row: RunRow) -> tuple[str, ...]:
     summary = row.summary
-    state = f"{row.state}, at chance" if summary.get("at_chance") else row.state
-    speeds = _present(m.get("images_per_second") for m in row.run.metrics) if row.run else []
+    state = f"{row.state}, at chance" if row.is_at_chance else row.state
+    speeds = _present(m.images_per_second for m in row.run.metrics) if row.run else []
     return (
         row.arm,
         str(row.seed),
         state,
         percent(row.test_accuracy, 2) + " (chance)" * (row.state == "diverged"),
         percent(row.validation_accuracy, 2),
-        plain(summary.get("best_epoch"), 0),
+        plain(summary.best_epoch if summary else None, 0),
         str(row.epochs_done),
-        wording.duration(summary.get("seconds")),
+        wording.duration(summary.seconds if summary else None),
         wording.whole(sorted(speeds)[len(speeds) // 2] if speeds else None),
-        shortened(_ending(summary)) or NONE,
+        (shortened(_ending(summary)) if summary else "") or NONE,
     )
 
 
-def _ending(summary: dict[str, Any]) -> str:
+def _ending(summary: Summary) -> str:
     """What is worth a word: a failure, a likely cause, an early end."""
-    stopped = str(summary.get("stopped") or "")
-    return str(summary.get("reason") or "") or ("" if stopped.startswith("all ") else stopped)
+    return summary.reason or ("" if summary.stopped.startswith("all ") else summary.stopped)
 
 
 def _present(values: Iterable[Any]) -> list[Any]:

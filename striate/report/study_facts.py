@@ -12,6 +12,7 @@ from striate.core import config
 from striate.core.records import Record
 from striate.recipes import AugmentConfig, Recipe, StopConfig
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
+from striate.runs import DataFacts
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study
 
@@ -47,7 +48,7 @@ def arms_table(results: Results) -> Table:
     differing = [key for key in keys if len({repr(settings.get(key)) for settings in flat.values()}) > 1]
     rows = []
     for arm, settings in flat.items():
-        counts = sorted({row.summary["parameters"] for row in results.of(arm) if row.summary.get("parameters")})
+        counts = sorted({n for row in results.of(arm) if row.summary and (n := row.summary.parameters)})
         rows.append(
             (
                 arm,
@@ -64,8 +65,8 @@ def data_facts(results: Results) -> Facts:
     # diverged has not opened its test part, without being about other images.
     met: dict[str, list[str]] = {}
     for row in results.rows:
-        if data := row.summary.get("data"):
-            arms = met.setdefault(_data(data), [])
+        if row.data:
+            arms = met.setdefault(_data(row.data), [])
             arms += [row.arm] * (row.arm not in arms)
     if not met:
         return (("Data", f"{_short('source', results.study.data.source)} (no run has recorded its sizes yet)"),)
@@ -181,7 +182,8 @@ def environments(results: Results) -> Table | None:
     met: dict[str, int] = {}
     for row in results.rows:
         if row.run and row.run.environment:
-            key = json.dumps({k: row.run.environment[k] for k in _ENVIRONMENT if k in row.run.environment})
+            environment = row.run.environment.model_dump(mode="json")
+            key = json.dumps({k: environment[k] for k in _ENVIRONMENT if k in environment})
             met[key] = met.get(key, 0) + 1
     if not met:
         return None
@@ -199,24 +201,25 @@ def environments(results: Results) -> Table | None:
     return Table(head=("", *(count(n, "run") for n in met.values())), rows=tuple(rows), note=note)
 
 
-def _data(data: Mapping[str, Any]) -> str:
-    classes = list(data.get("classes", []))
-    named = listed(map(str, classes)) if 0 < len(classes) <= 12 else ""
-    said = f"{shortened(str(data.get('name', '')))}: {len(classes)} classes" + (f" ({named})" if named else "")
-    train, validation, test = (whole(data.get(part)) for part in ("train", "validation", "test"))
-    if shape := data.get("shape"):
-        said += f"; {shape[1]} x {shape[2]} pixels, {count(shape[0], 'channel')}"
+def _data(data: DataFacts) -> str:
+    classes = data.classes
+    named = listed(classes) if 0 < len(classes) <= 12 else ""
+    said = f"{shortened(data.name)}: {len(classes)} classes" + (f" ({named})" if named else "")
+    train, validation, test = (whole(images) for images in (data.train, data.validation, data.test))
+    if data.shape:
+        channels, height, width = data.shape
+        said += f"; {height} x {width} pixels, {count(channels, 'channel')}"
     said += f"; {train} images to train on, {validation} for validation, {test} for the test"
-    said += "".join(f"; {shortened(str(note))}" for note in data.get("notes", ()))
-    digest = str(data.get("digest", ""))[:12]
+    said += "".join(f"; {shortened(note)}" for note in data.notes)
+    digest = data.digest[:12]
     return said + (f"; digest {digest}." if digest else ".")
 
 
 def _test_set(results: Results) -> str:
-    reasons = list(dict.fromkeys(str(r) for row in results.rows if (r := row.summary.get("test_opened_because"))))
+    reasons = list(dict.fromkeys(r for row in results.rows if row.summary and (r := row.summary.test_opened_because)))
     if not reasons:
         return "Not opened yet."
-    images = sorted({n for row in results.rows if (n := row.summary.get("test_images"))})
+    images = sorted({n for row in results.rows if row.summary and (n := row.summary.test_images)})
     size = f" ({listed(map(whole, images))} images)" if images else ""
     when = "Looked at in every epoch" if results.study.watch_test else "Opened once a run, at its end"
     return f"{when}{size}. Recorded reason: {'; '.join(map(shortened, reasons))}."

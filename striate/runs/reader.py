@@ -3,45 +3,58 @@
 Nothing is unpickled here; a folder may come from anyone.
 """
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from pydantic import ValidationError
 
 from striate.core.errors import RunError
 from striate.runs import layout
-from striate.runs.records import Summary
+from striate.runs.records import EpochRow, Job, RunEnvironment, Summary
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder as it was when read. What is missing is empty: a run may be young or broken."""
+    """A run folder as it was when read. A file that is missing is None or empty: the run may be young."""
 
     folder: Path
-    job: dict[str, Any]  # run.yaml as it stands
-    summary: dict[str, Any]  # how it ended; empty while it has not
-    environment: dict[str, Any]
-    metrics: tuple[dict[str, Any], ...]  # a row an epoch
+    description: Mapping[str, Any]  # run.yaml, whose job this version may be unable to read
+    fingerprint: str
+    seed: int
+    summary: Summary | None  # None: unfinished
+    environment: RunEnvironment | None
+    metrics: tuple[EpochRow, ...]
+
+    @cached_property
+    def job(self) -> Job:
+        """What decides the run.
+
+        Raises:
+            RunError: when another version wrote settings that this one does not know.
+        """
+        try:
+            return Job.model_validate(
+                {key: value for key, value in self.description.items() if key not in {"format", "fingerprint"}}
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"]))
+            raise RunError(
+                f"{self.folder / layout.RUN}: {key}: is not read by this version of striate ({first['msg']}); "
+                "use the version that wrote it (striate in env.json)"
+            ) from error
 
     @property
-    def fingerprint(self) -> str:
-        return str(self.job["fingerprint"])
-
-    @property
-    def seed(self) -> int:
-        return int(self.job["seed"])
-
-    @property
-    def state(self) -> str:
-        """finished, diverged, failed or unfinished."""
-        return str(self.summary.get("state", "unfinished"))
+    def state(self) -> Literal["finished", "diverged", "failed", "unfinished"]:
+        return self.summary.state if self.summary else "unfinished"
 
     @property
     def is_result(self) -> bool:
-        """Whether it is done: a run that diverged is, a run that failed is tried again."""
+        """Whether it is done. A run that diverged is; a run that failed is tried again."""
         return self.state in {"finished", "diverged"}
 
 
@@ -53,56 +66,64 @@ def read(folder: Path) -> Run:
     """
     path = folder / layout.RUN
     try:
-        job = yaml.safe_load(path.read_text(encoding="utf-8"))
+        description = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{folder}: holds no run (no {layout.RUN})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: is not readable YAML") from error
-    if not isinstance(job, dict) or not isinstance(job.get("format"), int) or not {"fingerprint", "seed"} <= job.keys():
+    if not _is_description(description):
         raise RunError(f"{path}: is not the description of a run (format, fingerprint, seed)")
-    if job["format"] > layout.FORMAT:
+    if description["format"] > layout.FORMAT:
         raise RunError(
-            f"{path}: has format {job['format']}, newer than this program reads ({layout.FORMAT}); upgrade striate"
+            f"{path}: has format {description['format']}, newer than this program reads ({layout.FORMAT}); "
+            "upgrade striate"
         )
     return Run(
         folder=folder,
-        job=job,
+        description=description,
+        fingerprint=str(description["fingerprint"]),
+        seed=description["seed"],
         summary=_summary(folder / layout.SUMMARY),
         environment=_environment(folder / layout.ENVIRONMENT),
         metrics=tuple(_rows(folder / layout.METRICS)),
     )
 
 
-def _summary(path: Path) -> dict[str, Any]:
+def _is_description(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and isinstance(content.get("format"), int)
+        and isinstance(content.get("seed"), int)
+        and "fingerprint" in content
+    )
+
+
+def _summary(path: Path) -> Summary | None:
     if not path.exists():
-        return {}
+        return None
     try:
-        return Summary.model_validate_json(path.read_bytes()).model_dump(mode="json")
+        return Summary.model_validate_json(path.read_bytes())
     except ValueError as error:
         raise RunError(f"{path}: is not the summary of a run; remove the file to train this run again") from error
 
 
-def _environment(path: Path) -> dict[str, Any]:
+def _environment(path: Path) -> RunEnvironment | None:
     """It decides nothing, so a broken one is as good as none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        return RunEnvironment.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path) -> Iterator[EpochRow]:
     if not path.exists():
         return
     # Only a whole line counts: half a number is still valid JSON.
-    *whole, _ = path.read_bytes().split(b"\n")
-    for number, line in enumerate(whole, 1):
+    *lines, _ = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
+            yield EpochRow.model_validate_json(line)
+        except ValueError as error:
             raise RunError(
                 f"{path}, line {number}: is not an epoch's numbers; remove the run's folder to train it again"
-            )
-        yield row
+            ) from error

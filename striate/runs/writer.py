@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import filelock
 import yaml
@@ -18,7 +18,7 @@ from striate.core.errors import RunError
 from striate.runs import layout
 from striate.runs.files import disk_errors, sweep, write_atomic, write_json, write_text
 from striate.runs.reader import read
-from striate.runs.records import Job, Summary
+from striate.runs.records import EpochRow, Job, RunEnvironment, Summary
 
 
 class RunWriter:
@@ -56,21 +56,20 @@ class RunWriter:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def environment(self, facts: dict[str, Any]) -> None:
-        write_json(self.path(layout.ENVIRONMENT), facts)
+    def environment(self, facts: RunEnvironment) -> None:
+        write_json(self.path(layout.ENVIRONMENT), facts.model_dump(mode="json"))
 
-    def append(self, row: dict[str, Any]) -> None:
+    def append(self, row: EpochRow) -> None:
         """One epoch's numbers."""
         path = self.path(layout.METRICS)
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, allow_nan=False) + "\n")
+            file.write(_line(row))
             file.flush()
             os.fsync(file.fileno())  # a checkpoint that is saved after it must not outlive it
 
-    def rewind(self, rows: Iterable[dict[str, Any]]) -> None:
+    def rewind(self, rows: Iterable[EpochRow]) -> None:
         """Keep these rows only: those of the epochs that the checkpoint has seen."""
-        kept = list(rows)
-        write_text(self.path(layout.METRICS), "".join(json.dumps(row, allow_nan=False) + "\n" for row in kept))
+        write_text(self.path(layout.METRICS), "".join(map(_line, rows)))
 
     def save(self, name: str, write: Callable[[Path], None]) -> None:
         """A file made by `write(path)`, atomically."""
@@ -113,3 +112,7 @@ class RunWriter:
             **self.job.model_dump(mode="json", exclude_defaults=True),
         }
         write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _line(row: EpochRow) -> str:
+    return json.dumps(row.to_json(), allow_nan=False) + "\n"

@@ -137,7 +137,7 @@ def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) 
         return PlannedRun(arm.name, seed, job, place, "new")
     there = read(place)
     if there.fingerprint != job.fingerprint:
-        if there.job.get("digest") != job.digest:
+        if there.description.get("digest") != job.digest:
             raise StudyError(
                 f"{place}: was trained on other images than '{dataset.name}' has now; "
                 "bring back the images, choose another --out, or remove that folder"

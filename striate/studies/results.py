@@ -9,7 +9,7 @@ from typing import Any
 
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
-from striate.runs import Run, layout, read
+from striate.runs import DataFacts, Run, Summary, layout, read
 from striate.studies.study import Arm, Study, read_study
 from striate.studies.verdict import ArmResults, Verdict, judge
 
@@ -28,8 +28,23 @@ class RunRow:
         return self.run.state if self.run else "missing"
 
     @property
-    def summary(self) -> dict[str, Any]:
-        return self.run.summary if self.run else {}
+    def summary(self) -> Summary | None:
+        """How the run ended; None while it has not."""
+        return self.run.summary if self.run else None
+
+    @property
+    def data(self) -> DataFacts | None:
+        """The images that the run used; None where it did not come so far."""
+        return self.summary.data if self.summary else None
+
+    @property
+    def reason(self) -> str:
+        """Why the run failed or diverged, or why it may have stayed at chance."""
+        return self.summary.reason if self.summary else ""
+
+    @property
+    def is_at_chance(self) -> bool:
+        return self.summary is not None and self.summary.at_chance
 
     @property
     def epochs_done(self) -> int:
@@ -38,15 +53,18 @@ class RunRow:
     @property
     def test_accuracy(self) -> float | None:
         """In percent. A network that diverged is no network: it counts as chance, the share of the commonest class."""
+        if self.summary is None:
+            return None
+        share = self.summary.test_accuracy
         if self.state == "diverged":
-            return 100 * float(self.summary.get("data", {}).get("chance", 1 / int(self.summary["classes"])))
-        share = self.summary.get("test_accuracy")
+            data = self.summary.data
+            share = 1 / self.summary.classes if data is None or data.chance is None else data.chance
         return None if share is None else 100 * share
 
     @property
     def validation_accuracy(self) -> float | None:
         """In percent, at the best epoch by validation."""
-        share = self.summary.get("validation_accuracy")
+        share = self.summary.validation_accuracy if self.summary else None
         return None if share is None else 100 * share
 
 
@@ -104,12 +122,12 @@ class Results:
                 "state": row.state,
                 "test_accuracy": row.test_accuracy,
                 "validation_accuracy": row.validation_accuracy,
-                "best_epoch": row.summary.get("best_epoch"),
+                "best_epoch": row.summary.best_epoch if row.summary else None,
                 "epochs": row.epochs_done,
-                "parameters": row.summary.get("parameters"),
-                "seconds": row.summary.get("seconds"),
-                "reason": row.summary.get("reason", ""),
-                "stopped": row.summary.get("stopped", ""),
+                "parameters": row.summary.parameters if row.summary else None,
+                "seconds": row.summary.seconds if row.summary else None,
+                "reason": row.reason,
+                "stopped": row.summary.stopped if row.summary else "",
             }
             for row in self.rows
         ]
@@ -124,11 +142,13 @@ class Results:
             accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
             missing={row.seed: row.state for row in rows if row.test_accuracy is None},
             diverged=sum(row.state == "diverged" for row in rows),
-            at_chance=sum(bool(row.summary.get("at_chance")) for row in rows),
-            test_images=min((row.summary["test_images"] for row in rows if row.state == "finished"), default=0),
+            at_chance=sum(row.is_at_chance for row in rows),
+            test_images=min(
+                (row.summary.test_images for row in rows if row.summary and row.state == "finished"), default=0
+            ),
             declares_data=any(key.split(".")[0] == "data" for key in self._arm(arm).changes),
             test_digest=" ".join(
-                sorted({row.summary["data"]["test_digest"] for row in rows if row.state == "finished"})
+                sorted({row.data.test_digest for row in rows if row.data and row.state == "finished"})
             ),
         )
 

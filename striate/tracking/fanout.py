@@ -11,7 +11,7 @@ from typing import Any
 
 from striate.core.errors import StriateError
 from striate.runs import layout
-from striate.runs.records import Job, Summary
+from striate.runs.records import EpochRow, Job, Summary
 from striate.runs.writer import RunWriter
 from striate.tracking.logger_process import LoggerProcess
 from striate.tracking.protocol import RunInfo
@@ -48,11 +48,11 @@ class LoggedRunWriter(RunWriter):
         finally:
             super().__exit__(kind, error, trace)
 
-    def append(self, row: dict[str, Any]) -> None:
+    def append(self, row: EpochRow) -> None:
         super().append(row)
         self._begun_loggers().row(row)
 
-    def rewind(self, rows: Iterable[dict[str, Any]]) -> None:
+    def rewind(self, rows: Iterable[EpochRow]) -> None:
         kept = list(rows)
         super().rewind(kept)
         self._begun_loggers().rows(kept)  # each takes those that it has not had
@@ -91,12 +91,12 @@ class Loggers:
             except OSError as error:  # no process to be had
                 self._tell(name, f"{type(error).__name__}: {error}")
 
-    def row(self, row: dict[str, Any]) -> None:
+    def row(self, row: EpochRow) -> None:
         for logger in self._all:
             logger.row(row)
         self._look()
 
-    def rows(self, rows: Iterable[dict[str, Any]]) -> None:
+    def rows(self, rows: Iterable[EpochRow]) -> None:
         for row in rows:
             self.row(row)
 

@@ -19,6 +19,7 @@ from striate.core import processes as children
 from striate.core.errors import StriateError
 from striate.runs import layout
 from striate.runs.files import write_json
+from striate.runs.records import EpochRow
 from striate.tracking.protocol import RunInfo
 
 # A first contact with a server can take a while; a row an epoch never does.
@@ -42,10 +43,10 @@ class LoggerProcess:
         self._carrier = threading.Thread(target=self._carry, daemon=True)
         self._carrier.start()
 
-    def row(self, row: dict[str, Any]) -> None:
+    def row(self, row: EpochRow) -> None:
         """Hand over an epoch's numbers; those that the logger took before the run was taken up again are left out."""
-        if row["epoch"] > self._about.logged:
-            self._put({"row": row})
+        if row.epoch > self._about.logged:
+            self._put({"row": row.to_json()})
         asked_at = self._asked_at
         if asked_at is not None and time.monotonic() - asked_at > PATIENCE_SECONDS:
             self._give_up(f"did not answer for {PATIENCE_SECONDS:.0f} seconds")

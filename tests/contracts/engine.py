@@ -58,8 +58,8 @@ class EngineContract:
         assert {path.name for path in tmp_path.iterdir()} - {".lock"} == FILES
         assert (summary.state, summary.stopped) == ("finished", "all 12 epochs were done")
         assert summary.test_accuracy > 0.9
-        assert read(tmp_path).environment["engine"] == self.engine
-        assert read(tmp_path).environment["threads"] == 1
+        assert read(tmp_path).environment.engine == self.engine
+        assert read(tmp_path).environment.threads == 1
 
     def test_a_first_layer_that_whitens_is_the_same_for_every_engine(self, train, tmp_path, dataset):
         network = NetworkConfig(layers="conv8k2p0:whiten pool fc8", freeze="up-to conv1")
@@ -168,7 +168,7 @@ class EngineContract:
         summary = train(job, tmp_path, dataset=dataset, threads=1)
         assert summary.epochs < 30
         assert summary.test_watched
-        assert {"test_loss", "train_eval_accuracy"} <= read(tmp_path).metrics[0].keys()
+        assert {"test_loss", "train_eval_accuracy"} <= read(tmp_path).metrics[0].to_json().keys()
 
     def test_the_averages_are_what_is_kept(self, train, tmp_path, dataset):
         for name, ema in (("plain", None), ("averaged", 0.9)):

@@ -2,12 +2,12 @@
 
 import pytest
 
-from striate.runs import Summary, read
+from striate.runs import EpochRow, Summary, read
 from striate.tracking import LoggedRunWriter
 from tests.runs.test_runs import finished, make_job
 
 ROWS = [
-    {"epoch": epoch, "train_loss": 1.0 / epoch, "validation_accuracy": 0.5 + epoch / 100, "seconds": 2.0 * epoch}
+    EpochRow(epoch=epoch, train_loss=1.0 / epoch, validation_accuracy=0.5 + epoch / 100, seconds=2.0 * epoch)
     for epoch in range(1, 6)
 ]
 RESULT = finished(epochs=5, test_accuracy=0.75)
@@ -60,15 +60,13 @@ class LoggerContract(HarmlessContract):
         assert log_run(tmp_path / "run", name, ROWS) == []
         log = read_back(tmp_path / "run")
         for key in ("train_loss", "validation_accuracy"):
-            assert log[key] == [(row["epoch"], pytest.approx(row[key])) for row in ROWS]
+            assert log[key] == [(row.epoch, pytest.approx(getattr(row, key))) for row in ROWS]
 
     def test_a_run_taken_up_again_has_each_row_once(self, tmp_path, name, read_back):
         """Stopped after four epochs and taken up after the second: three and four are trained, not logged, again."""
         assert log_run(tmp_path / "run", name, ROWS[:4], summary=None) == []
         assert log_run(tmp_path / "run", name, ROWS[2:], kept=ROWS[:2]) == []
-        assert read_back(tmp_path / "run")["train_loss"] == [
-            (row["epoch"], pytest.approx(row["train_loss"])) for row in ROWS
-        ]
+        assert read_back(tmp_path / "run")["train_loss"] == [(row.epoch, pytest.approx(row.train_loss)) for row in ROWS]
 
     def test_a_logger_chosen_late_gets_what_it_missed(self, tmp_path, name, read_back):
         assert log_run(tmp_path / "run", name, ROWS[3:], kept=ROWS[:3]) == []
@@ -76,6 +74,6 @@ class LoggerContract(HarmlessContract):
 
     def test_a_number_that_is_missing_is_no_fault(self, tmp_path, name, read_back):
         """As in the epoch that a run diverged in."""
-        rows = [*ROWS[:2], {**ROWS[2], "train_loss": None, "validation_accuracy": None}]
+        rows = [*ROWS[:2], ROWS[2].replace(train_loss=None, validation_accuracy=None)]
         assert log_run(tmp_path / "run", name, rows, finished(state="diverged", test_accuracy=None)) == []
         assert [epoch for epoch, _ in read_back(tmp_path / "run")["train_loss"]] == [1, 2]

@@ -1,5 +1,7 @@
 """What ends a training early, from the rows of its epochs alone."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from striate.core import config
@@ -10,7 +12,7 @@ from striate.recipes import RECIPES, Recipe, StopConfig, reason_to_stop
 def rows(losses, accuracies=None, train=1.0, seconds=10.0):
     accuracies = accuracies or [0.5] * len(losses)
     return [
-        {"train_loss": train, "validation_loss": loss, "validation_accuracy": accuracy, "seconds": seconds * (i + 1)}
+        SimpleNamespace(train_loss=train, validation_loss=loss, validation_accuracy=accuracy, seconds=seconds * (i + 1))
         for i, (loss, accuracy) in enumerate(zip(losses, accuracies, strict=True))
     ]
 

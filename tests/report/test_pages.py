@@ -199,9 +199,9 @@ def test_each_network_has_its_layer_table_and_every_column_its_meaning(two, two_
     found = layer_tables(two)
     assert [whose for whose, _ in found] == [arm.name for arm in two.arms]
     for arm, (_, made) in zip(two.arms, found, strict=True):
-        data = two.of(arm.name)[0].summary["data"]
+        data = two.of(arm.name)[0].data
         total = sum(int(row[made.head.index("parameters")].replace(",", "") or 0) for row in made.rows)
-        assert total == count_parameters(arm.network, tuple(data["shape"]), len(data["classes"]))
+        assert total == count_parameters(arm.network, data.shape, len(data.classes))
         assert f"Layers of {arm.name}" in two_page
     assert all(f"<dt>{heading}</dt>" in two_page for heading in ("field", "status", "multiply-adds"))
 
@@ -215,7 +215,7 @@ def test_networks_alike_share_a_table_and_a_page_has_room_for_four(many):
 def test_a_network_of_somebody_else_has_its_table_too_unless_it_is_not_here(two):
     """A module that gives 64 values where there are fewer classes does not fit, and costs the page only its table."""
 
-    classes = len(two.rows[0].summary["data"]["classes"])
+    classes = len(two.rows[0].data.classes)
 
     def tables(network):
         arms = tuple(arm.replace(network=NetworkConfig.model_validate(network)) for arm in two.arms)

@@ -12,7 +12,7 @@ from striate.core.errors import RunError
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
-from striate.runs import Job, RunWriter, Summary, layout, read
+from striate.runs import DataFacts, EpochRow, Job, RunEnvironment, RunWriter, Summary, layout, read
 from striate.runs.files import write_atomic, write_text
 
 
@@ -67,15 +67,15 @@ def test_a_run_written_by_the_first_release_is_still_the_same_run():
 
 def test_what_is_written_is_read(tmp_path):
     with RunWriter(tmp_path, make_job()) as writer:
-        writer.append({"epoch": 1, "train_loss": 0.5})
-        writer.append({"epoch": 2, "train_loss": None})
-        writer.environment({"threads": 2})
+        writer.append(EpochRow(epoch=1, train_loss=0.5))
+        writer.append(EpochRow(epoch=2))
+        writer.environment(RunEnvironment(threads=2, torch="2"))
         assert read(tmp_path).state == "unfinished"
         writer.finish(finished())
     run = read(tmp_path)
     assert (run.state, run.seed, run.fingerprint) == ("finished", 0, make_job().fingerprint)
-    assert [row["train_loss"] for row in run.metrics] == [0.5, None]
-    assert run.environment == {"threads": 2}
+    assert [row.train_loss for row in run.metrics] == [0.5, None]
+    assert run.environment == RunEnvironment(threads=2, torch="2")
     assert run.is_result
 
 
@@ -91,10 +91,10 @@ def test_run_yaml_says_what_decides_the_run(tmp_path):
 @pytest.mark.parametrize("torn", ['{"epoch": 2, "lo', '{"epoch": 2, "loss": 1'])
 def test_a_torn_last_line_is_dropped(tmp_path, torn):
     with RunWriter(tmp_path, make_job()) as writer:
-        writer.append({"epoch": 1})
+        writer.append(EpochRow(epoch=1))
     with (tmp_path / layout.METRICS).open("a") as file:
         file.write(torn)
-    assert [row["epoch"] for row in read(tmp_path).metrics] == [1]
+    assert [row.epoch for row in read(tmp_path).metrics] == [1]
 
 
 def test_a_finished_run_keeps_its_marker_when_opened_again(tmp_path):
@@ -157,15 +157,15 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_a_full_disk_leaves_the_run_resumable(tmp_path):
     """/dev/full refuses each write as a full disk does."""
     with RunWriter(tmp_path, make_job()) as writer:
-        writer.append({"epoch": 1})
+        writer.append(EpochRow(epoch=1))
         (tmp_path / layout.METRICS).rename(tmp_path / "kept")
         (tmp_path / layout.METRICS).symlink_to("/dev/full")
         with pytest.raises(RunError, match="no space left on the disk"):
-            writer.append({"epoch": 2})
+            writer.append(EpochRow(epoch=2))
     (tmp_path / layout.METRICS).unlink()
     (tmp_path / "kept").rename(tmp_path / layout.METRICS)
     assert read(tmp_path).state == "unfinished"
-    assert [row["epoch"] for row in read(tmp_path).metrics] == [1]
+    assert [row.epoch for row in read(tmp_path).metrics] == [1]
 
 
 def test_what_a_killed_write_left_is_swept_when_the_run_is_taken_up(tmp_path):
@@ -185,7 +185,7 @@ def test_a_result_is_not_undone_by_a_later_failure(tmp_path):
 
 def test_a_broken_line_in_the_middle_of_the_metrics_is_named(tmp_path):
     with RunWriter(tmp_path, make_job()) as writer:
-        writer.append({"epoch": 1})
+        writer.append(EpochRow(epoch=1))
     (tmp_path / layout.METRICS).write_text('{"epoch": 1}\nrubbish\n{"epoch": 3}\n')
     with pytest.raises(RunError, match=r"metrics\.jsonl, line 2: is not an epoch's numbers"):
         read(tmp_path)
@@ -251,7 +251,7 @@ def test_a_broken_environment_decides_nothing(tmp_path):
     with RunWriter(tmp_path, make_job()):
         pass
     (tmp_path / layout.ENVIRONMENT).write_text("{")
-    assert read(tmp_path).environment == {}
+    assert read(tmp_path).environment is None
 
 
 @pytest.mark.parametrize("name", [layout.SUMMARY, layout.METRICS, layout.CHECKPOINT])
@@ -272,8 +272,10 @@ def test_an_out_that_is_a_file_is_named(tmp_path):
 
 def test_json_that_other_programs_cannot_read_is_never_written(tmp_path):
     with RunWriter(tmp_path, make_job()) as writer, pytest.raises(ValueError, match="not JSON compliant"):
-        writer.append({"loss": float("nan")})
+        writer.append(EpochRow(epoch=1).model_copy(update={"train_loss": float("nan")}))
     assert not (tmp_path / layout.METRICS).read_text()
+    with pytest.raises(ValueError, match="finite number"):
+        EpochRow(epoch=1, train_loss=float("nan"))
 
 
 @pytest.mark.parametrize(
@@ -300,7 +302,51 @@ def test_a_long_name_is_cut_and_still_tells_two_apart():
 
 def test_the_summary_comes_back(tmp_path):
     with RunWriter(tmp_path, make_job()) as writer:
-        writer.finish(finished(data={"classes": ["a", "b"]}))
+        writer.finish(finished(data=DataFacts(classes=("a", "b"))))
     assert Summary.model_validate(json.loads((tmp_path / layout.SUMMARY).read_text())) == finished(
-        data={"classes": ["a", "b"]}
+        data=DataFacts(classes=("a", "b"))
     )
+
+
+FORMAT_1 = Path(__file__).parent.parent / "golden" / "format-1"
+
+
+@pytest.mark.parametrize("folder", [path.parent for path in sorted(FORMAT_1.glob("**/run.yaml"))], ids=str)
+def test_the_records_write_the_files_that_they_were_read_from(folder):
+    """Run folders of version 0.1.0: no key is lost, added or moved, no number changed."""
+    run = read(folder)
+    assert run.job.fingerprint == run.fingerprint
+    if run.summary:
+        text = json.dumps(run.summary.model_dump(mode="json"), indent=1) + "\n"
+        assert text == (folder / layout.SUMMARY).read_text()
+    if run.metrics:
+        lines = "".join(json.dumps(row.to_json()) + "\n" for row in run.metrics)
+        assert lines == (folder / layout.METRICS).read_text()
+    if run.environment:
+        assert run.environment.model_dump(mode="json") == json.loads((folder / layout.ENVIRONMENT).read_text())
+
+
+def test_keys_that_a_newer_version_added_are_kept(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.append(EpochRow(epoch=1, some_norm=0.5))
+        writer.finish(finished(data=DataFacts(classes=("a",), license="CC0")))
+    run = read(tmp_path)
+    assert run.metrics[0].to_json()["some_norm"] == 0.5
+    assert run.summary.model_dump()["data"] == {"classes": ("a",), "license": "CC0"}
+
+
+def test_a_run_whose_settings_this_version_does_not_know_still_says_how_it_ended(tmp_path):
+    with RunWriter(tmp_path, make_job()) as writer:
+        writer.finish(finished())
+    path = tmp_path / layout.RUN
+    path.write_text(path.read_text().replace("layers: conv8", "layers: conv8\n  gone: 1"))
+    run = read(tmp_path)
+    assert (run.state, run.seed, run.fingerprint) == ("finished", 0, make_job().fingerprint)
+    with pytest.raises(RunError, match=r"run\.yaml: network\.gone: is not read by this version of striate"):
+        _ = run.job
+
+
+def test_a_seed_that_is_no_number_is_named(tmp_path):
+    (tmp_path / layout.RUN).write_text("format: 1\nfingerprint: a\nseed: x")
+    with pytest.raises(RunError, match="is not the description of a run"):
+        read(tmp_path)

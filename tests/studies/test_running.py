@@ -69,7 +69,7 @@ def test_arms_of_one_seed_share_weights_batches_and_augmentation(tmp_path):
         "lr: 0.01}", "lr: 0.01}\n  augment: {flip: true, crop: 1}"
     )
     results = load(write_study(tmp_path, text), out=tmp_path / "runs").run(scheduler=InlineScheduler())
-    losses = {(row.arm, row.seed): row.run.metrics[0]["train_loss"] for row in results.rows}
+    losses = {(row.arm, row.seed): row.run.metrics[0].train_loss for row in results.rows}
     assert losses["plain", 0] == losses["normalized", 0]
     assert losses["plain", 1] == losses["normalized", 1]
     assert losses["plain", 0] != losses["plain", 1]
@@ -213,7 +213,7 @@ def test_a_diverged_run_is_an_outcome(tmp_path):
     assert results.verdicts[0].label != "not comparable"
     assert "Diverged, and counted as chance: 3 runs of normalized." in results.verdicts[0].sentence
     assert results.is_complete
-    assert read(results.of("normalized")[0].run.folder).summary["test_accuracy"] is None
+    assert read(results.of("normalized")[0].run.folder).summary.test_accuracy is None
 
 
 def test_a_plan_changed_after_the_results_is_kept_and_said(tmp_path):

@@ -4,7 +4,7 @@ Each finding is a measurement; where nothing is found, nothing is said.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from striate.data import batches
 from striate.engines.pytorch.evaluate import batch_size, silent_units
 from striate.engines.pytorch.step import step
+from striate.runs import EpochRow
 
 if TYPE_CHECKING:
     from striate.engines.pytorch.engine import TorchEngine
@@ -30,7 +31,7 @@ AT_LIMIT = 0.01  # of the range of a sigmoid or tanh
 MEMORIZED = 0.5  # of the way from chance to all training images right
 
 
-def diagnose(engine: "TorchEngine", rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
+def diagnose(engine: "TorchEngine", rows: Sequence[EpochRow], should_stop: Callable[[], bool]) -> str:
     """The likely reason, in a sentence; empty where looking found none, or was asked to stop."""
     rate = _Probes(engine, should_stop)
     found = _images(engine) or _labels(engine, rows) or "; ".join(filter(None, (_units(engine), rate.finding())))
@@ -44,11 +45,11 @@ def _images(engine: "TorchEngine") -> str:
     return "all training images are alike" if all(bool((block == images[:1]).all()) for block in blocks) else ""
 
 
-def _labels(engine: "TorchEngine", rows: Sequence[Mapping[str, Any]]) -> str:
+def _labels(engine: "TorchEngine", rows: Sequence[EpochRow]) -> str:
     """What was learned by heart and holds for no other image was no rule."""
     chance = 1 / len(engine.setting.dataset.classes)
-    right = rows[-1]["train_accuracy"] if rows else 0.0
-    if right < chance + MEMORIZED * (1 - chance):
+    right = rows[-1].train_accuracy if rows else None
+    if right is None or right < chance + MEMORIZED * (1 - chance):
         return ""
     return (
         f"{100 * right:.0f} % of the training images are right and no more validation images than by guessing, "

@@ -31,7 +31,7 @@ from striate.nets.pytorch.build import build
 from striate.nets.pytorch.freeze import learning
 from striate.nets.pytorch.weights import put
 from striate.recipes import Recipe
-from striate.runs import Job, Summary
+from striate.runs import EpochRow, Job, Summary
 
 
 def begin(
@@ -125,7 +125,7 @@ class TorchEngine:
     def is_sound(self) -> bool:
         return all(bool(torch.isfinite(tensor).all()) for tensor in self.learner.module.state_dict().values())
 
-    def diagnose(self, rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
+    def diagnose(self, rows: Sequence[EpochRow], should_stop: Callable[[], bool]) -> str:
         return diagnose(self, rows, should_stop)
 
     def save(self, path: Path) -> None:

@@ -26,7 +26,7 @@ from striate.engines.scratch.library import device_of, library
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe, factor
 from striate.recipes.evaluation import PIXELS_AT_ONCE, ema_decay, views
-from striate.runs import Job, Summary
+from striate.runs import EpochRow, Job, Summary
 
 # What only the torch engine has, with the value that leaves it off.
 TORCH_ONLY = {"optimizer.clip": None, "optimizer.decays": "all", "precise_norm": None}
@@ -176,7 +176,7 @@ class ScratchEngine:
     def is_sound(self) -> bool:
         return all(bool(np.isfinite(array).all()) for array in self.learner.weights().values())
 
-    def diagnose(self, rows: Sequence[Mapping[str, Any]], should_stop: Callable[[], bool]) -> str:
+    def diagnose(self, rows: Sequence[EpochRow], should_stop: Callable[[], bool]) -> str:
         return ""  # the torch engine looks for reasons; this one is for reading
 
     def save(self, path: Path) -> None:

@@ -169,9 +169,10 @@ class _Worker:
         reason = f"the {self.how_it_went()}"
         try:
             with RunWriter(task.folder, task.job) as writer:
-                writer.finish(Summary(state="failed", reason=reason, epochs=0, seconds=0, parameters=0, classes=0))
-            if (there := read(task.folder)).is_result:
-                return Event(task, "finished", there.summary)
+                writer.finish(Summary.failed(reason))
+            run = read(task.folder)
+            if run.summary and run.is_result:
+                return Event(task, "finished", run.summary.model_dump(mode="json"))
         except StriateError as error:
             reason = f"{reason}; and {error}"
         return Event(task, "failed", {"reason": reason})

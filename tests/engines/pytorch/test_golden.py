@@ -22,7 +22,7 @@ def test_the_losses_of_a_tiny_run_are_those_that_were_kept(tmp_path):
                    augment={"flip": True, "crop": 2, "hue": 0.1, "mixup": 0.5},
                    optimizer={"name": "SGD", "lr": 0.05, "momentum": 0.9, "nesterov": True})  # fmt: skip
     train(job, tmp_path, dataset=dataset, device="cpu", threads=1)
-    found = [{key: row[key] for key in KEYS} for row in read(tmp_path).metrics]
+    found = [{key: getattr(row, key) for key in KEYS} for row in read(tmp_path).metrics]
     if not GOLDEN.exists():
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(json.dumps(found, indent=1) + "\n")

@@ -31,7 +31,7 @@ def test_a_run_ends_the_same_with_and_without(tmp_path, job, dataset, logged, lo
     assert files(tmp_path / "with") == files(tmp_path / "without")
     assert read(tmp_path / "with").state == "finished"
     assert [FAULTY[logger] in note for note in notes] == ([True] if logger in FAULTY else [])
-    assert "logger" not in read(tmp_path / "with").job
+    assert "logger" not in read(tmp_path / "with").description
 
 
 def test_a_stopped_run_goes_on_with_its_logger(tmp_path, logged):

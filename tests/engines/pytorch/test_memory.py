@@ -49,7 +49,7 @@ def test_the_batch_that_fits_is_named_and_does(tmp_path):
     assert found, message
     assert 8 <= int(found[1]) <= 1500
     run = read(tmp_path / "large")
-    assert (run.state, run.summary["reason"]) == ("failed", message)
+    assert (run.state, run.summary.reason) == ("failed", message)
     assert "Traceback" in (tmp_path / "large" / "log.txt").read_text()
 
 

@@ -48,7 +48,7 @@ def test_every_optimizer_s_state_is_taken_up(tmp_path, dataset, name):
 def test_early_stopping_ends_the_run_and_the_summary_says_why(tmp_path, dataset):
     job = make_job(dataset, epochs=40, stop={"patience": 2, "watch": "validation_accuracy"})
     summary = train(job, tmp_path, dataset=dataset, threads=1)
-    accuracies = [row["validation_accuracy"] for row in read(tmp_path).metrics]
+    accuracies = [row.validation_accuracy for row in read(tmp_path).metrics]
     assert summary.epochs == len(accuracies) == accuracies.index(max(accuracies)) + 3 < 40
     assert summary.stopped == "the validation accuracy had not improved for 2 epochs"
 
@@ -82,9 +82,9 @@ def test_watching_the_test_part_is_said_and_chooses_nothing(tmp_path, dataset):
         tmp_path / "watched" / "final.safetensors"
     ).read_bytes()
     rows = read(tmp_path / "watched").metrics
-    assert summary.test_accuracy == rows[summary.best_epoch - 1]["test_accuracy"]
-    assert all(row["train_eval_loss"] > 0 for row in rows)
-    assert "test_loss" not in read(tmp_path / "plain").metrics[0]
+    assert summary.test_accuracy == rows[summary.best_epoch - 1].test_accuracy
+    assert all(row.train_eval_loss > 0 for row in rows)
+    assert "test_loss" not in read(tmp_path / "plain").metrics[0].to_json()
 
 
 def test_the_averaged_weights_are_those_that_are_kept(tmp_path, dataset):
@@ -129,7 +129,7 @@ def test_a_clipped_gradient_moves_the_weights_by_no_more(tmp_path, dataset):
         after, before = load_file(tmp_path / str(clip) / "final.safetensors"), initial(job, dataset)
         moved[clip] = np.sqrt(sum(((after[name] - before[name]) ** 2).sum() for name in after))
         # What is noted is the norm before clipping, so both runs note the same.
-        assert read(tmp_path / str(clip)).metrics[0]["gradient_norm"] == pytest.approx(moved[None], rel=1e-3)
+        assert read(tmp_path / str(clip)).metrics[0].gradient_norm == pytest.approx(moved[None], rel=1e-3)
     assert moved[None] > 0.1
     assert moved[0.01] == pytest.approx(0.01, rel=1e-3)
 
@@ -198,10 +198,10 @@ def test_the_summary_scores_the_predictions(tmp_path, job, dataset):
     summary = train(job, tmp_path, dataset=dataset, threads=1)
     said = np.load(tmp_path / "predictions.npz")
     right = said["test_logits"].argmax(1) == said["test_labels"]
-    assert summary.test["per_class"] == [pytest.approx(right[said["test_labels"] == k].mean()) for k in range(3)]
-    assert np.trace(summary.test["confusion"]) == right.sum()
-    assert 0 <= summary.validation["calibration_error"] <= 1
-    assert json.loads((tmp_path / "summary.json").read_text())["test"] == summary.test
+    assert summary.test.per_class == pytest.approx([right[said["test_labels"] == k].mean() for k in range(3)])
+    assert np.trace(summary.test.confusion) == right.sum()
+    assert 0 <= summary.validation.calibration_error <= 1
+    assert json.loads((tmp_path / "summary.json").read_text())["test"] == summary.test.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("often", [True, False])

@@ -34,9 +34,9 @@ def test_a_finished_run_holds_all_that_the_manual_names(tmp_path, job, dataset):
     }
     run = read(tmp_path)
     assert run.fingerprint == job.fingerprint
-    assert [row["epoch"] for row in run.metrics] == [1, 2, 3]
-    assert run.environment["threads"] == 1
-    assert run.summary["test_opened_because"]
+    assert [row.epoch for row in run.metrics] == [1, 2, 3]
+    assert run.environment.threads == 1
+    assert run.summary.test_opened_because
 
 
 def test_the_summary_s_numbers_follow_from_the_files(tmp_path, job, dataset):
@@ -51,9 +51,9 @@ def test_the_summary_s_numbers_follow_from_the_files(tmp_path, job, dataset):
         assert getattr(summary, f"{part}_loss") == pytest.approx(
             -log_probabilities[np.arange(len(labels)), labels].mean()
         )
-    best = max(read(tmp_path).metrics, key=lambda row: (row["validation_accuracy"], -row["validation_loss"]))
-    assert summary.best_epoch == best["epoch"]
-    assert summary.validation_accuracy == best["validation_accuracy"]
+    best = max(read(tmp_path).metrics, key=lambda row: (row.validation_accuracy, -row.validation_loss))
+    assert summary.best_epoch == best.epoch
+    assert summary.validation_accuracy == best.validation_accuracy
     assert np.array_equal(said["test_labels"], dataset.open_test("a test").labels)
 
 
@@ -146,7 +146,7 @@ def test_a_killed_run_goes_on_from_its_last_save(tmp_path, job, dataset, monkeyp
         train(job, tmp_path / "killed", dataset=dataset, threads=1, report=die)
     with (tmp_path / "killed" / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 3, "train_lo')
-    assert [row["epoch"] for row in read(tmp_path / "killed").metrics] == [1, 2]
+    assert [row.epoch for row in read(tmp_path / "killed").metrics] == [1, 2]
     train(job, tmp_path / "killed", dataset=dataset)
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
@@ -159,7 +159,7 @@ def test_a_run_that_diverges_is_named_and_kept(tmp_path, dataset):
     assert Summary.model_validate(json.loads((tmp_path / "summary.json").read_text())) == summary
     assert train(wild, tmp_path, dataset=dataset) == summary
     (row,) = read(tmp_path).metrics
-    assert (row["epoch"], row["train_loss"], row["validation_accuracy"]) == (1, None, None)
+    assert (row.epoch, row.train_loss, row.validation_accuracy) == (1, None, None)
 
 
 def test_weights_that_break_in_the_last_step_are_a_divergence_too(tmp_path, dataset):
@@ -194,7 +194,7 @@ def test_always_the_commonest_class_is_chance(tmp_path, dataset):
     summary = train(make_job(lopsided, network=dull, epochs=30), tmp_path, dataset=lopsided, threads=1)
     assert summary.test_accuracy == pytest.approx(0.9)
     assert summary.at_chance
-    assert summary.data["chance"] == 10 / 12  # of the twelve validation images
+    assert summary.data.chance == 10 / 12  # of the twelve validation images
 
 
 def test_images_that_changed_since_the_plan_are_refused(tmp_path, dataset):
@@ -208,7 +208,7 @@ def test_a_failure_leaves_its_reason_and_is_tried_again(tmp_path, job, dataset, 
     monkeypatch.setattr("striate.engines.pytorch.engine.evaluate", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(job, tmp_path, dataset=dataset)
-    assert read(tmp_path).summary["reason"] == "division by zero"
+    assert read(tmp_path).summary.reason == "division by zero"
     assert "ZeroDivisionError" in (tmp_path / "log.txt").read_text()
     monkeypatch.undo()
     assert train(job, tmp_path, dataset=dataset).state == "finished"
@@ -270,7 +270,7 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, job, dataset):
     steps = iter([False] * 9)
     assert train(job, tmp_path / "stopped", dataset=dataset, threads=1, should_stop=lambda: next(steps, True)) is None
     train(job, tmp_path / "stopped", dataset=dataset, threads=2)
-    assert read(tmp_path / "stopped").environment["threads"] == 1
+    assert read(tmp_path / "stopped").environment.threads == 1
     assert files(tmp_path / "stopped") == files(tmp_path / "whole")
 
 
@@ -288,7 +288,7 @@ def test_sums_that_are_looked_at_seldom_are_saved_whole(tmp_path, job, dataset, 
 def test_a_stop_that_is_taken_back_ends_no_epoch_early(tmp_path, job, dataset):
     steps = iter([False] * 9 + [True])
     assert train(job, tmp_path / "stopped", dataset=dataset, threads=1, should_stop=lambda: next(steps, False)) is None
-    assert [row["epoch"] for row in read(tmp_path / "stopped").metrics] == [1]
+    assert [row.epoch for row in read(tmp_path / "stopped").metrics] == [1]
 
 
 def test_images_of_any_size_are_evaluated_in_memory_s_measure(dataset):

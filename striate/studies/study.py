@@ -1,10 +1,11 @@
-"""The study file as a record: one question, what is varied, what is compared.
+"""A study file as records: one question, what is varied, and what is compared.
 
-Everything an arm changes is written as in the file's own base: `network.norm: batch`. `read_study` gives each
-arm as a whole (data, network, recipe), checked as if it stood alone, with errors at the arm's own line.
+An arm changes keys of the study's base (`network.norm: batch`). `read_study` returns each arm complete (data, network,
+recipe), checked as if it stood alone. An error names the line of the arm.
 """
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError
-from striate.core.records import Flag, Number, Record, Whole, location_field
+from striate.core.records import Flag, Number, Record, Whole, fingerprint, location_field
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
@@ -24,12 +25,16 @@ from striate.runs import layout
 from striate.runs.layout import slug
 from striate.tracking import check_names
 
-# What an arm may change.
-VARIED = ("data", "network", "recipe")
+# The parts of a study that an arm may change.
+PARTS = ("data", "network", "recipe")
+
+MOST_ARMS = 1000
+MOST_SEEDS = 1000
+LARGEST_SEED = 2**32 - 1
 
 
 class Claim(Record):
-    """What someone says; the report puts the measurement beside it. `values`: arm to accuracy in percent."""
+    """What a source states; the report puts the measurement beside it. `values`: accuracy in percent by arm."""
 
     says: str
     """The claim, in its own words."""
@@ -40,11 +45,18 @@ class Claim(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _arms_beside(cls, value: Any) -> Any:
+    def _collect_values(cls, value: Any) -> Any:
         if not isinstance(value, dict) or "values" in value:
             return value
-        own = {key: item for key, item in value.items() if key in {"says", "source"}}
-        return {**own, "values": {key: item for key, item in value.items() if key not in own}}
+        texts = {key: item for key, item in value.items() if key in {"says", "source"}}
+        return {**texts, "values": {key: item for key, item in value.items() if key not in texts}}
+
+    @model_validator(mode="after")
+    def _check_percentages(self) -> Self:
+        for arm, accuracy in self.values.items():
+            if not 0 <= accuracy <= 100:
+                raise ValueError(f"'{arm}': an accuracy is in percent, from 0 to 100, got {accuracy:g}")
+        return self
 
 
 class Comparison(Record):
@@ -55,7 +67,7 @@ class Comparison(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _written(cls, value: Any) -> Any:
+    def _from_text(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         first, sign, second = value.partition(" - ")
@@ -81,89 +93,102 @@ class Study(Record):
     recipe: Recipe = Recipe()
     """How it is trained."""
     seeds: tuple[Whole, ...] = Field((0, 1, 2), min_length=1)
-    """How many seeds each arm gets, or a list of them; 3 when left out, the fewest that can be judged."""
+    """How many seeds each arm gets (at most 1,000), or a list of them; 3 when left out, the fewest that give a verdict."""
     arms: dict[str, dict[str, Any]] = {}
     """The variations: a name, and what it changes (`network.norm: batch`); `{}` is the base itself."""
     grid: dict[str, tuple[Any, ...]] = {}
-    """Instead of arms: keys with lists of values, every combination an arm."""
+    """Instead of arms: keys with lists of values; every combination is an arm (at most 1,000)."""
     compare: tuple[Comparison, ...] | None = None
     """The planned comparisons, `first - second`; when left out, each arm against the first (a grid plans none)."""
-    matters: Number = Field(0.5, gt=0)
+    matters: Number = Field(0.5, gt=0, le=100)
     """The smallest difference of interest, in points of test accuracy."""
     watch_test: Flag = False
-    """Look at the test part in every epoch, for its curves; the report says so, and no choice rests on it."""
+    """Evaluate the test part after every epoch, for its curves. The report says so; no choice depends on it."""
     watch_train: Flag = False
-    """Look at the training images anew after every epoch, without augmentation or dropout."""
+    """Evaluate the training images after every epoch, without augmentation or dropout."""
     replanned: tuple[str, ...] = ()
     """Written by Striate: what was changed in the plan after runs had finished. The report repeats it."""
     claims: tuple[Claim, ...] = ()
-    """What someone says (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
+    """What others state (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
     log: tuple[str, ...] = location_field(())
-    """Other trackers to send each epoch's numbers to: `tensorboard`, `wandb`, `mlflow`, one or a list. They decide nothing."""
+    """Other trackers that get each epoch's numbers: `tensorboard`, `wandb`, `mlflow`, one or a list. They do not affect the runs."""
+
+    @field_validator("question")
+    @classmethod
+    def _check_question(cls, text: str) -> str:
+        if not text.strip():
+            raise ValueError(f"must be a question in your words, got {text!r}")
+        return text
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_or_list(cls, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | list | tuple) or value == []:
             raise ValueError(f"must be a number of seeds or a list of them, got {value!r}")
-        if isinstance(value, int) and value < 1:
-            raise ValueError(f"must be at least 1, got {value}")
+        count = value if isinstance(value, int) else len(value)
+        if count < 1:
+            raise ValueError(f"must be at least 1, got {count}")
+        if count > MOST_SEEDS:
+            raise ValueError(f"must be at most {MOST_SEEDS:,} seeds, got {count:,}; write [{count}] for one seed")
         return tuple(range(value)) if isinstance(value, int) else value
 
     @field_validator("seeds")
     @classmethod
-    def _each_once(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) < len(seeds) or min(seeds) < 0:
             raise ValueError(f"must be different numbers from 0 up, got {list(seeds)}")
+        if max(seeds) > LARGEST_SEED:
+            raise ValueError(f"a seed is at most {LARGEST_SEED} (32 bits), got {max(seeds)}")
         return seeds
 
     @field_validator("log", mode="before")
     @classmethod
-    def _one_logger_or_more(cls, value: Any) -> Any:
+    def _name_or_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
     @field_validator("log")
     @classmethod
-    def _known_loggers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_loggers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         check_names(names)
         return tuple(dict.fromkeys(names))
 
     @field_validator("arms", mode="before")
     @classmethod
-    def _empty_arm(cls, value: Any) -> Any:
-        return (
-            {name: {} if changes is None else changes for name, changes in value.items()}
-            if isinstance(value, dict)
-            else value
-        )
+    def _empty_arms(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {} if changes is None else changes for name, changes in value.items()}
 
     @model_validator(mode="after")
-    def _one_way_to_vary(self) -> Self:
+    def _check_variations(self) -> Self:
         if self.arms and self.grid:
             raise ValueError("give 'arms' (named variations) or 'grid' (factors to cross), not both")
         for key, values in self.grid.items():
             if not values:
                 raise ValueError(f"grid.{key}: needs a value or more, got an empty list")
+        count = math.prod(map(len, self.grid.values())) if self.grid else len(self.arms)
+        if count > MOST_ARMS:
+            raise ValueError(f"{'grid' if self.grid else 'arms'}: a study has at most {MOST_ARMS:,} arms, got {count:,}")
         return self
 
     @property
     def variations(self) -> dict[str, dict[str, Any]]:
-        """Arm name to dotted changes; a study that varies nothing has one arm, `base`."""
+        """The changes of each arm, by dotted key; a study that varies nothing has one arm, `base`."""
         if self.grid:
             return _cross(self.grid)
         return self.arms or {"base": {}}
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
-        """The planned ones; where arms are named and nothing is said, each against the first."""
+        """The planned comparisons. Where `compare` is left out, each arm against the first."""
         if self.compare is not None:
             return self.compare
-        first, *others = self.variations
-        return tuple(Comparison(first=other, second=first) for other in others) if self.arms else ()
+        first, *others = self.arms or [""]
+        return tuple(Comparison(first=other, second=first) for other in others)
 
 
 class Arm(Record):
-    """One variation as a whole."""
+    """One variation, complete."""
 
     name: str
     changes: dict[str, Any] = {}
@@ -173,7 +198,7 @@ class Arm(Record):
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Inside, what is wrong with a value says of which arm it is."""
+        """Put the name of this arm before the text of an error that is raised inside."""
         try:
             yield
         except ValueError as error:
@@ -181,71 +206,98 @@ class Arm(Record):
 
 
 def read_study(document: Document, overrides: Sequence[str] = ()) -> tuple[Study, tuple[Arm, ...], Document]:
-    """The study, its arms, and the document with the overrides in it.
+    """The study, its arms, and the document with the overrides applied.
 
     Raises:
-        ConfigError: for the first thing wrong, with its place.
+        ConfigError: for the first error, with its place.
     """
-    changes = dict(config.assignment(text) for text in overrides)
-    for dotted, value in changes.items():
-        # A comma list or a number of the command line is what the file would hold.
+    for dotted, value in dict(config.assignment(text) for text in overrides).items():
         document = config.override(document, Study, {dotted: value}, "on the command line")
     study = config.build(Study, document)
     if not study.name:
         study = study.replace(name=Path(document.name).stem)
-    arms = tuple(_arm(name, varied, study, document) for name, varied in study.variations.items())
-    _check(study, arms, document)
+    arms = _read_arms(study, document)
+    _check_arms(study, arms, document)
+    _check_comparisons(study, document)
+    _check_claims(study, document)
     return study, arms, document
 
 
-def _arm(name: str, changes: Mapping[str, Any], study: Study, document: Document) -> Arm:
-    key = "grid" if study.grid else "arms"
-    where = document.place((key,)) if study.grid else document.place((key, name))
+def _read_arms(study: Study, document: Document) -> tuple[Arm, ...]:
+    """Each arm from the base document with its changes; only the parts that an arm changes are validated again."""
+    base = Document(
+        {part: document.data[part] for part in PARTS if part in document.data},
+        document.name,
+        {keys: place for keys, place in document.places.items() if not keys or keys[0] in PARTS},
+        document.replaced,
+    )
+    return tuple(_read_arm(name, changes, study, base, document) for name, changes in study.variations.items())
+
+
+def _read_arm(name: str, changes: Mapping[str, Any], study: Study, base: Document, document: Document) -> Arm:
+    keys = ("grid",) if study.grid else ("arms", name)
     if not re.search(r"\w", name) or " - " in name:
-        raise ConfigError(f"{where}: an arm's name needs a letter or digit and no ' - ' in it, got {name!r}")
-    varied = document
+        raise ConfigError(
+            f"{document.place(keys)}: an arm's name needs a letter or digit and no ' - ' in it, got {name!r}"
+        )
+    varied = base
     for dotted, value in changes.items():
-        place = document.place((key, dotted)) if study.grid else document.place((key, name, dotted))
-        if dotted.split(".")[0] not in VARIED:
-            raise ConfigError(
-                f"{place}: arm '{name}': {dotted}: an arm changes data, network or recipe; {suggest(dotted.split('.')[0], VARIED)}"
-            )
-        varied = config.override(varied, Study, {dotted: value}, f"{place}: arm '{name}'")
-    whole = config.build(Study, varied)
-    return Arm(name=name, changes=dict(changes), data=whole.data, network=whole.network, recipe=whole.recipe)
+        place = f"{document.place((*keys, dotted))}: arm '{name}'"
+        part = dotted.split(".")[0]
+        if part not in PARTS:
+            raise ConfigError(f"{place}: {dotted}: an arm changes data, network or recipe; {suggest(part, PARTS)}")
+        varied = config.override(varied, Arm, {dotted: value}, place)
+    changed = {dotted.split(".")[0] for dotted in changes}
+    parts = {part: varied.data[part] if part in changed else getattr(study, part) for part in PARTS}
+    whole = Document({"name": name, "changes": dict(changes), **parts}, varied.name, varied.places, varied.replaced)
+    return config.build(Arm, whole)
 
 
-def _check(study: Study, arms: tuple[Arm, ...], document: Document) -> None:
-    """What only the arms together can be wrong about."""
+def _check_arms(study: Study, arms: Sequence[Arm], document: Document) -> None:
+    """Refuse arms that are equal, or whose folders would be the same."""
     place = document.place(("grid",) if study.grid else ("arms",))
-    for one, other in itertools.combinations(arms, 2):
-        if (one.data, one.network, one.recipe) == (other.data, other.network, other.recipe):
+    by_content: dict[str, str] = {}
+    by_folder: dict[str, str] = {}
+    for arm in arms:
+        # By every field: where the images lie tells arms apart too, though it takes no part in a record's fingerprint.
+        content = fingerprint(*(part.model_dump(mode="json") for part in (arm.data, arm.network, arm.recipe)))
+        if (equal := by_content.setdefault(content, arm.name)) != arm.name:
             raise ConfigError(
-                f"{place}: the arms '{one.name}' and '{other.name}' are alike; change something in one, or remove it"
+                f"{place}: the arms '{equal}' and '{arm.name}' are alike; change something in one, or remove it"
             )
-        # Some file systems do not tell upper from lower case.
-        if slug(one.name).casefold() == slug(other.name).casefold():
+        folder = slug(arm.name).casefold()  # some file systems do not distinguish upper and lower case
+        if (other := by_folder.setdefault(folder, arm.name)) != arm.name:
             raise ConfigError(
-                f"{place}: the arms '{one.name}' and '{other.name}' would share the folder '{slug(one.name)}'; rename one"
+                f"{place}: the arms '{other}' and '{arm.name}' would share the folder '{slug(other)}'; rename one"
             )
-    names = [arm.name for arm in arms]
-    for name in names:
-        if slug(name).casefold() in {layout.STUDY, layout.REPORT}:
-            raise ConfigError(f"{place}: an arm cannot be called '{name}': a file of the study has that name")
+        if folder in {layout.STUDY, layout.REPORT}:
+            raise ConfigError(f"{place}: an arm cannot be called '{arm.name}': a file of the study has that name")
+
+
+def _check_comparisons(study: Study, document: Document) -> None:
+    names = study.variations.keys()
+    pairs: set[frozenset[str]] = set()
     for index, comparison in enumerate(study.compare or ()):
-        where = f"{document.place(('compare', index))}: compare"
+        place = f"{document.place(('compare', index))}: compare"
         for name in (comparison.first, comparison.second):
             if name not in names:
-                raise ConfigError(f"{where}: '{comparison}' names an unknown arm '{name}'; {suggest(name, names)}")
-        if {comparison.first, comparison.second} in [{c.first, c.second} for c in (study.compare or ())[:index]]:
-            raise ConfigError(f"{where}: '{comparison}' is planned twice; keep one of them")
-        if comparison.first == comparison.second:
-            raise ConfigError(f"{where}: '{comparison}' compares an arm with itself")
+                raise ConfigError(f"{place}: '{comparison}' names an unknown arm '{name}'; {suggest(name, names)}")
+        pair = frozenset((comparison.first, comparison.second))
+        if pair in pairs:
+            raise ConfigError(f"{place}: '{comparison}' is planned twice; keep one of them")
+        if len(pair) == 1:
+            raise ConfigError(f"{place}: '{comparison}' compares an arm with itself")
+        pairs.add(pair)
+
+
+def _check_claims(study: Study, document: Document) -> None:
+    names = study.variations.keys()
     for index, claim in enumerate(study.claims):
         for name in claim.values:
             if name not in names:
                 raise ConfigError(
-                    f"{document.place(('claims', index))}: claims: unknown arm '{name}'; {suggest(name, [*names, 'says', 'source'])}"
+                    f"{document.place(('claims', index))}: claims: unknown arm '{name}'; {suggest(name, names)}; "
+                    "the other keys of a claim are 'says' and 'source'"
                 )
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from striate.core.errors import ConfigError
+from striate.nets import parse
 from striate.studies.loaded import built_in, load
 from striate.studies.plan import make_plan
 from tests.studies.conftest import STUDY, write_study
@@ -62,6 +63,24 @@ def test_a_value_given_twice_in_a_grid_is_refused(tmp_path):
     text = STUDY[: STUDY.index("arms:")] + "grid:\n  network.norm: [none, none]\n"
     with pytest.raises(ConfigError, match="grid: 'norm=none' comes out twice; give each value once"):
         load(write_study(tmp_path, text))
+
+
+def test_a_grid_of_too_many_arms_is_refused_before_any_is_built(tmp_path, monkeypatch):
+    monkeypatch.setattr("striate.studies.study._cross", lambda grid: pytest.fail("built"))
+    rates = list(range(1, 101))
+    text = STUDY[: STUDY.index("arms:")] + f"grid:\n  recipe.epochs: {rates}\n  recipe.batch_size: {rates}\n"
+    with pytest.raises(ConfigError, match="study.yaml: grid: a study has at most 1,000 arms, got 10,000"):
+        load(write_study(tmp_path, text))
+
+
+def test_only_what_an_arm_changes_is_validated_again(tmp_path, monkeypatch):
+    """The base once; of each arm no part that the base has already."""
+    validated = []
+    text = STUDY[: STUDY.index("arms:")] + f"grid:\n  recipe.epochs: {list(range(1, 101))}\n"
+    path = write_study(tmp_path, text)
+    monkeypatch.setattr("striate.nets.config.parse", lambda text: (validated.append(text), parse(text))[1])
+    assert len(load(path).arms) == 100
+    assert len(validated) == 1
 
 
 def test_a_grid_without_values_is_refused(tmp_path):
@@ -201,6 +220,32 @@ def test_claims_name_arms(tmp_path):
             "study.yaml, line 10: an arm cannot be called 'study.yaml': a file of the study has that name",
         ),
         ("arms:", "arms: [", "study.yaml, line 12: not valid YAML: "),
+        ("seeds: 2", "seeds: 1001", "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 1,001; write [1001] for"),
+        ("seeds: 2", "seeds: 10000000000", "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 10,000,000,000"),
+        (
+            "seeds: 2",
+            "seeds: [4294967296]",
+            "study.yaml, line 9: seeds: a seed is at most 4294967295 (32 bits), got 4294967296",
+        ),
+        ("Does batch normalization help?", "''", "study.yaml, line 1: question: must be a question in your words, got ''"),
+        ("Does batch normalization help?", "'  '", "study.yaml, line 1: question: must be a question in your words, got '  '"),
+        ("seeds: 2", "matters: 101", "study.yaml, line 9: matters: must be less than or equal to 100, got 101"),
+        (
+            "seeds: 2",
+            "claims: [{says: x, plain: 101}]",
+            "study.yaml, line 9: claims.0: 'plain': an accuracy is in percent, from 0 to 100, got 101",
+        ),
+        (
+            "seeds: 2",
+            "claims: [{says: x, plain: -1}]",
+            "study.yaml, line 9: claims.0: 'plain': an accuracy is in percent, from 0 to 100, got -1",
+        ),
+        (
+            "seeds: 2",
+            "claims: [{says: x, zz: 3}]",
+            "study.yaml, line 9: claims: unknown arm 'zz'; known here: normalized, plain; "
+            "the other keys of a claim are 'says' and 'source'",
+        ),
     ],
 )
 def test_a_study_that_is_wrong_is_refused_in_one_sentence(tmp_path, before, after, message):

@@ -168,7 +168,9 @@ class Study(Record):
                 raise ValueError(f"grid.{key}: needs a value or more, got an empty list")
         count = math.prod(map(len, self.grid.values())) if self.grid else len(self.arms)
         if count > MOST_ARMS:
-            raise ValueError(f"{'grid' if self.grid else 'arms'}: a study has at most {MOST_ARMS:,} arms, got {count:,}")
+            raise ValueError(
+                f"{'grid' if self.grid else 'arms'}: a study has at most {MOST_ARMS:,} arms, got {count:,}"
+            )
         return self
 
     @property

@@ -220,15 +220,31 @@ def test_claims_name_arms(tmp_path):
             "study.yaml, line 10: an arm cannot be called 'study.yaml': a file of the study has that name",
         ),
         ("arms:", "arms: [", "study.yaml, line 12: not valid YAML: "),
-        ("seeds: 2", "seeds: 1001", "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 1,001; write [1001] for"),
-        ("seeds: 2", "seeds: 10000000000", "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 10,000,000,000"),
+        (
+            "seeds: 2",
+            "seeds: 1001",
+            "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 1,001; write [1001] for",
+        ),
+        (
+            "seeds: 2",
+            "seeds: 10000000000",
+            "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 10,000,000,000",
+        ),
         (
             "seeds: 2",
             "seeds: [4294967296]",
             "study.yaml, line 9: seeds: a seed is at most 4294967295 (32 bits), got 4294967296",
         ),
-        ("Does batch normalization help?", "''", "study.yaml, line 1: question: must be a question in your words, got ''"),
-        ("Does batch normalization help?", "'  '", "study.yaml, line 1: question: must be a question in your words, got '  '"),
+        (
+            "Does batch normalization help?",
+            "''",
+            "study.yaml, line 1: question: must be a question in your words, got ''",
+        ),
+        (
+            "Does batch normalization help?",
+            "'  '",
+            "study.yaml, line 1: question: must be a question in your words, got '  '",
+        ),
         ("seeds: 2", "matters: 101", "study.yaml, line 9: matters: must be less than or equal to 100, got 101"),
         (
             "seeds: 2",

@@ -59,13 +59,13 @@ def _both(
     import torch
 
     from striate.engines.scratch.build import build as build_by_hand
-    from striate.engines.scratch.optimized.layers import FASTER
+    from striate.engines.scratch.optimized.layers import OPTIMIZED
     from striate.nets.pytorch.build import build
 
     # Frozen parameters have no gradient to compare, and dropout draws other numbers in each.
     network = network.model_copy(update={"freeze": "none"})
     module: Any = build(network, shape, classes, 0).to(getattr(torch, precision)).train()
-    chain = build_by_hand(network, shape, classes, 0, np, precision, FASTER)
+    chain = build_by_hand(network, shape, classes, 0, np, precision, OPTIMIZED)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((IMAGES_AT_ONCE, *shape[1:], shape[0])).astype(precision)
     after_sums = _apart_from_sums(module, [one.name for one in placed if one.body])
@@ -117,7 +117,7 @@ def _one(layer: Any, theirs: Any, x: np.ndarray, rng: np.random.Generator) -> tu
 
     (ours_y, ours_gx, ours), ours_ms = _timed(by_hand)
     (theirs_y, theirs_gx, known), theirs_ms = _timed(by_torch)
-    torch_axes = {f"{one.name}.{key}": axes for one in layer.all() for key, axes in one.torch_axes.items()}
+    torch_axes = {f"{one.name}.{key}": axes for one in layer.leaf_layers() for key, axes in one.torch_axes.items()}
     found = {
         "forward": _apart(_channels_first(ours_y), theirs_y),
         "input": _apart(_channels_first(ours_gx), theirs_gx),

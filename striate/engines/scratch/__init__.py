@@ -1,6 +1,6 @@
-"""A convolutional network by hand: every gradient written out, over the array API standard, with no autograd library.
+"""Convolutional networks from scratch: every gradient is written out, on the array API standard, without an autograd library.
 
-The operations of the lesson are here; `scratch.learner` trains any network of the notation that is 2D.
+The operations of docs/from-scratch.md are exported here; `learner` trains any 2D network of the notation.
 """
 
 from striate.engines.scratch.ops.convolution import conv2d, conv2d_backward, conv2d_direct

@@ -1,4 +1,4 @@
-"""From a network as data to layers that compute, with torch's names and the same initial weights as every engine."""
+"""From a network's config to layers that compute, with PyTorch's names and the initial weights that every engine has."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from striate.core.errors import NetworkError
-from striate.engines.scratch import layers as made
+from striate.engines.scratch import layers
 from striate.engines.scratch.ops.windows import Pair, Window
 from striate.nets import init
 from striate.nets.config import NetworkConfig
@@ -30,24 +30,23 @@ from striate.nets.layers import (
 from striate.nets.resolve import resolve
 from striate.nets.resolved import ResolvedLayer
 
-# For these the maximum of a block can be taken first: f(max(x)) is max(f(x)), with a fourth of the work for f.
-RISING: frozenset[Activation] = frozenset({"relu", "leaky_relu", "elu", "softplus", "sigmoid", "tanh"})
-Kinds = Mapping[type[made.Layer], type[made.Layer]]
+# For these the max pool can come first: f(max(x)) is max(f(x)), with a quarter of the work for f in a pool of 2x2.
+MONOTONIC: frozenset[Activation] = frozenset({"relu", "leaky_relu", "elu", "softplus", "sigmoid", "tanh"})
+CURE = "use the PyTorch engine (recipe.engine=torch)"
+Replacements = Mapping[type[layers.Layer], type[layers.Layer]]
 
 
 def check(network: NetworkConfig, engine: str) -> None:
-    """Refuse what only torch has, before anything is trained.
+    """Refuse a network that only the PyTorch engine can train.
 
     Raises:
         NetworkError: naming the layer and the engine that has it.
     """
     if network.is_foreign:
-        raise NetworkError(
-            f"recipe.engine: {engine} has no {network.title}, which is a torch module; the engine torch has"
-        )
+        raise NetworkError(f"recipe.engine: {engine} has no {network.title}, which is a PyTorch module; {CURE}")
     if network.dims != 2:
-        first = next((one.kind for one in network.parsed), "conv")
-        raise NetworkError(f"recipe.engine: {engine} has no 3D {first} (network.dims: 3); the engine torch has")
+        kind = next((layer.kind for layer in network.parsed), "conv")
+        raise NetworkError(f"recipe.engine: {engine} has no 3D {kind} (network.dims: 3); {CURE}")
 
 
 def build(
@@ -57,136 +56,144 @@ def build(
     seed: int,
     xp: Any = np,
     dtype: str = "float32",
-    faster: Kinds | None = None,
-) -> made.Chain:
-    """The layers for images of (height, width, channels), with the initial weights of `seed`.
+    replacements: Replacements | None = None,
+) -> layers.Chain:
+    """The layers for images of `input_shape` (channels, height, width), with the initial weights of `seed`.
 
-    `faster` names the layers that stand in for others.
+    `replacements` names layers that take the place of others: the optimized ones.
 
     Raises:
-        NetworkError: for a network that does not fit, or that only torch has.
-    """  # fmt: skip
+        NetworkError: for a network that does not fit the images, or that only the PyTorch engine has.
+    """
     check(network, xp.__name__)
-    placed = resolve(network, input_shape, classes)
-    layers = _Builder(seed, xp, dtype, faster or {}).sequence(placed)
+    resolved = resolve(network, input_shape, classes)
+    sequence = _Builder(seed, xp, dtype, replacements or {}).sequence(resolved)
     if network.logit_scale != 1:
-        layers.append(made.Scale("logit_scale", network.logit_scale))
-    chain = made.Chain("", layers)
-    names = [f"{layer.name}.{key}" for layer in chain.all() for key in layer.parameters]
-    known = [layer.name for layer in chain.all() if layer.parameters]
-    head = {f"{placed[-1].name}.weight", f"{placed[-1].name}.bias"}
-    frozen = frozen_names(network.freeze, names, known, head)
-    for layer in chain.all():
-        layer.is_frozen = any(f"{layer.name}.{key}" in frozen for key in layer.parameters)
-    _stop_early(chain)
+        sequence.append(layers.Scale("logit_scale", network.logit_scale))
+    chain = layers.Chain("", sequence)
+    _freeze(chain, network.freeze, head=resolved[-1].name)
+    _skip_unused_input_gradients(chain)
     return chain
 
 
-def _stop_early(chain: made.Chain) -> None:
-    """Nothing before the first layer that learns wants a gradient."""
+def _freeze(chain: layers.Chain, freeze: str, head: str) -> None:
+    leaves = list(chain.leaf_layers())
+    names = [f"{layer.name}.{key}" for layer in leaves for key in layer.parameters]
+    layer_names = [layer.name for layer in leaves if layer.parameters]
+    frozen = frozen_names(freeze, names, layer_names, {f"{head}.weight", f"{head}.bias"})
+    for layer in leaves:
+        layer.is_frozen = any(f"{layer.name}.{key}" in frozen for key in layer.parameters)
+
+
+def _skip_unused_input_gradients(chain: layers.Chain) -> None:
+    """The backward pass ends at the first layer that learns."""
     for layer in chain.layers:
-        if any(inner.parameters and not inner.is_frozen for inner in layer.all()):
+        if any(leaf.parameters and not leaf.is_frozen for leaf in layer.leaf_layers()):
             layer.needs_input_grad = False
             return
 
 
 class _Builder:
-    """What a sequence of layers is made with."""
+    """Makes the layers of a sequence."""
 
-    def __init__(self, seed: int, xp: Any, dtype: str, faster: Kinds) -> None:
-        self.seed, self.xp, self.dtype, self.faster = seed, xp, dtype, faster
+    def __init__(self, seed: int, xp: Any, dtype: str, replacements: Replacements) -> None:
+        self.seed, self.xp, self.dtype, self.replacements = seed, xp, dtype, replacements
 
-    def sequence(self, placed: tuple[ResolvedLayer, ...]) -> list[made.Layer]:
-        found: list[made.Layer] = []
-        for one in placed:
-            found += self._layers(one)
-            if one.is_last and len(one.output_shape) > 1:
-                found.append(made.Flatten("logits", None))
-        return _pools_first(found)
+    def sequence(self, resolved_layers: tuple[ResolvedLayer, ...]) -> list[layers.Layer]:
+        made: list[layers.Layer] = []
+        for resolved in resolved_layers:
+            made += self._with_norm_and_activation(resolved)
+            if resolved.is_last and len(resolved.output_shape) > 1:
+                made.append(layers.Flatten("logits", None))
+        return _pools_first(made)
 
-    def _layers(self, one: ResolvedLayer) -> list[made.Layer]:
-        """The layer and what follows it: norm and activation, in their order."""
-        if isinstance(one.layer, Normalize):
-            return self._norm(one, one.name)
-        if isinstance(one.layer, Activate):
-            return self._activation(one, one.name)
-        after = [self._norm(one, f"{one.name}_norm"), self._activation(one, f"{one.name}_activation")]
-        if isinstance(one.layer, Residual):
-            return [self._residual(one), *after[1]]
-        ordered = after if one.norm_first else after[::-1]
-        return [self._layer(one), *ordered[0], *ordered[1]]
+    def _with_norm_and_activation(self, resolved: ResolvedLayer) -> list[layers.Layer]:
+        """The layer and what follows it, in the order that the config says."""
+        name = resolved.name
+        if isinstance(resolved.layer, Normalize):
+            return self._norm(resolved, name)
+        if isinstance(resolved.layer, Activate):
+            return self._activation(resolved, name)
+        norm, activation = self._norm(resolved, f"{name}_norm"), self._activation(resolved, f"{name}_activation")
+        if isinstance(resolved.layer, Residual):
+            return [self._residual(resolved), *activation]
+        first, second = (norm, activation) if resolved.norm_first else (activation, norm)
+        return [self._layer(resolved), *first, *second]
 
-    def _residual(self, one: ResolvedLayer) -> made.Layer:
-        body, shortcut = (made.Chain(one.name, self.sequence(part)) for part in (one.body, one.shortcut))
-        return made.Residual(one.name, body, shortcut)
+    def _residual(self, resolved: ResolvedLayer) -> layers.Layer:
+        body, shortcut = (
+            layers.Chain(resolved.name, self.sequence(part)) for part in (resolved.body, resolved.shortcut)
+        )
+        return layers.Residual(resolved.name, body, shortcut)
 
-    def _layer(self, one: ResolvedLayer) -> made.Layer:
-        layer, name = one.layer, one.name
+    def _layer(self, resolved: ResolvedLayer) -> layers.Layer:
+        layer, name = resolved.layer, resolved.name
         match layer:
             case Conv():
-                kernel, stride, wide = (_pair(size) for size in (layer.kernel, layer.stride, layer.dilation))
-                top, left = layer.pads(2)
-                found = self._made(made.Convolution, name, Window(kernel, stride, wide, (top, left)), layer.groups)
-                return self._weighted(found, one)
+                kernel, stride, dilation = (_pair(size) for size in (layer.kernel, layer.stride, layer.dilation))
+                rows, columns = layer.pads(2)
+                window = Window(kernel, stride, dilation, (rows, columns))
+                return self._with_weights(self._made(layers.Convolution, name, window, layer.groups), resolved)
             case AveragePool():
-                return self._made(made.AveragePool, name, _pool_window(layer))
+                return self._made(layers.AveragePool, name, _pool_window(layer))
             case Pool():
-                return self._made(made.MaxPool, name, _pool_window(layer))
+                return self._made(layers.MaxPool, name, _pool_window(layer))
             case Subsample():
-                return self._made(made.Subsample, name, Window(_pair(layer.size), _pair(layer.size)))
+                return self._made(layers.Subsample, name, Window(_pair(layer.size), _pair(layer.size)))
             case GlobalPool():
-                return self._made(made.GlobalPool, name)
+                return self._made(layers.GlobalPool, name)
             case Flatten():
-                number = layer.permutation
-                return made.Flatten(name, None if number is None else init.permutation(number, one.output_shape[0]))
+                seed = layer.permutation
+                order = None if seed is None else init.permutation(seed, resolved.output_shape[0])
+                return layers.Flatten(name, order)
             case Dense():
-                return self._weighted(self._made(made.Dense, name), one)
+                return self._with_weights(self._made(layers.Dense, name), resolved)
             case Dropout():
-                return self._made(made.Dropout, name, layer.share)
-        raise NetworkError(
-            f"recipe.engine: {self.xp.__name__} has no layer {name} ({layer.kind}); the engine torch has"
-        )
+                return self._made(layers.Dropout, name, layer.share)
+        raise NetworkError(f"recipe.engine: {self.xp.__name__} has no layer {name} ({layer.kind}); {CURE}")
 
-    def _made(self, kind: type[made.Layer], *arguments: Any) -> made.Layer:
-        return self.faster.get(kind, kind)(*arguments)
+    def _made(self, kind: type[layers.Layer], *arguments: Any) -> layers.Layer:
+        return self.replacements.get(kind, kind)(*arguments)
 
-    def _weighted(self, layer: made.Layer, one: ResolvedLayer) -> made.Layer:
-        """With its initial weights, those that every engine starts from."""
-        weight = init.weight(one.init, self.seed, one.name, one.weight_shape)
+    def _with_weights(self, layer: layers.Layer, resolved: ResolvedLayer) -> layers.Layer:
+        """The layer with its initial weights, the same in every engine."""
+        weight = init.weight(resolved.init, self.seed, resolved.name, resolved.weight_shape)
         layer.parameters["weight"] = self._array(weight.transpose(np.argsort(layer.torch_axes["weight"])))
-        if one.bias:
-            layer.parameters["bias"] = self._array(init.bias(one.zero_bias, self.seed, one.name, one.weight_shape))
+        if resolved.bias:
+            bias = init.bias(resolved.zero_bias, self.seed, resolved.name, resolved.weight_shape)
+            layer.parameters["bias"] = self._array(bias)
         return layer
 
-    def _norm(self, one: ResolvedLayer, name: str) -> list[made.Layer]:
-        channels = one.output_shape[0]
-        groups = {"layer": 1, "group": one.norm_groups, "instance": channels}
-        if one.norm == "none":
+    def _norm(self, resolved: ResolvedLayer, name: str) -> list[layers.Layer]:
+        channels = resolved.output_shape[0]
+        if resolved.norm == "none":
             return []
-        is_batch = one.norm == "batch"
-        layer = self._made(made.BatchNorm, name) if is_batch else self._made(made.GroupNorm, name, groups[one.norm])
         ones, zeros = np.ones(channels), np.zeros(channels)
-        layer.parameters = {"weight": self._array(ones), "bias": self._array(zeros)}
-        if is_batch:
+        if resolved.norm == "batch":
+            layer = self._made(layers.BatchNorm, name)
             layer.buffers = {"running_mean": self._array(zeros), "running_var": self._array(ones)}
             layer.buffers["num_batches_tracked"] = self.xp.asarray(np.array(0, np.int64))
+        else:
+            groups = {"layer": 1, "group": resolved.norm_groups, "instance": channels}
+            layer = self._made(layers.GroupNorm, name, groups[resolved.norm])
+        layer.parameters = {"weight": self._array(ones), "bias": self._array(zeros)}
         return [layer]
 
-    def _activation(self, one: ResolvedLayer, name: str) -> list[made.Layer]:
-        return [] if one.activation == "none" else [self._made(made.Activate, name, one.activation)]
+    def _activation(self, resolved: ResolvedLayer, name: str) -> list[layers.Layer]:
+        return [] if resolved.activation == "none" else [self._made(layers.Activate, name, resolved.activation)]
 
     def _array(self, values: np.ndarray) -> Any:
         return self.xp.asarray(np.ascontiguousarray(values, self.dtype))
 
 
-def _pools_first(layers: list[made.Layer]) -> list[made.Layer]:
-    """Max pools before a rising activation that stands in front of them."""
-    for index in range(1, len(layers)):
-        before, layer = layers[index - 1], layers[index]
-        is_max = isinstance(layer, made.MaxPool)
-        if is_max and isinstance(before, made.Activate) and before.activation in RISING:
-            layers[index - 1], layers[index] = layer, before
-    return layers
+def _pools_first(sequence: list[layers.Layer]) -> list[layers.Layer]:
+    """Each max pool before the monotonic activation that it follows."""
+    for index in range(1, len(sequence)):
+        before, layer = sequence[index - 1], sequence[index]
+        is_max = isinstance(layer, layers.MaxPool)
+        if is_max and isinstance(before, layers.Activate) and before.activation in MONOTONIC:
+            sequence[index - 1], sequence[index] = layer, before
+    return sequence
 
 
 def _pair(size: int | tuple[int, ...]) -> Pair:

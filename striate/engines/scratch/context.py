@@ -1,4 +1,4 @@
-"""A batch, or a worker's part of it, on its way through the network and back."""
+"""What travels with a batch, or a worker's share of it, through the network and back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,54 +10,57 @@ from striate.core.seeds import stream
 from striate.engines.scratch.library import Array
 from striate.engines.scratch.threads import ThreadTeam
 
-Draw = Callable[[str], np.random.Generator]
+Streams = Callable[[str], np.random.Generator]
 
 
 @dataclass
 class ForwardContext:
-    """What layers leave here going forward they take going back; parameters' gradients are left for the optimizer."""
+    """Layers save here in the forward pass what they need in the backward pass, and put parameters' gradients here."""
 
     team: ThreadTeam
-    count: int  # images of the whole batch
-    first: int = 0  # the place of the first of ours in it
-    part: int = 0  # which worker
+    batch_size: int  # images of the whole batch, over all workers
+    first: int = 0  # the index in the batch of this worker's first image
+    worker: int = 0
     is_training: bool = False
-    draw: Draw | None = None  # a layer's random numbers for this step, those of the whole batch
-    gradients: dict[str, Array] = field(default_factory=dict)
-    buffers: dict[Any, Array] = field(default_factory=dict)  # arrays to be used again in the next step
-    _kept: dict[str, Any] = field(default_factory=dict)
+    streams: Streams | None = None  # the random numbers of a layer in this step, for the whole batch
+    gradients: dict[str, Array] = field(default_factory=dict)  # by the parameter's name
+    buffers: dict[Any, Array] = field(default_factory=dict)  # arrays that are used again in the next step
+    _saved: dict[str, Any] = field(default_factory=dict)
 
-    def keep(self, layer: str, what: Any) -> None:
-        """For the way back; evaluation has none."""
+    def save_for_backward(self, layer: str, value: Any) -> None:
+        """Keep `value` until the layer's backward pass. Evaluation has none, so nothing is kept then."""
         if self.is_training:
-            self._kept[layer] = what
+            self._saved[layer] = value
 
-    def take(self, layer: str) -> Any:
-        return self._kept.pop(layer)
+    def pop_saved(self, layer: str) -> Any:
+        """What the layer saved; it is forgotten here, so that its memory can be freed."""
+        return self._saved.pop(layer)
 
-    def add_up(self, value: Array) -> Array:
-        """The sum over all workers."""
-        return self.team.add_up(self.part, value)
+    def all_reduce(self, value: Array) -> Array:
+        """The sum of `value` over all workers."""
+        return self.team.all_reduce(self.worker, value)
 
     def buffer(self, key: tuple[str, ...], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """An array to write into, the same one each step: fresh memory costs a zeroed page for every 4 kB of it."""
+        """An array to write into, the same one in each step: new memory costs a zeroed page for every 4 kB of it."""
         size = int(np.prod(shape))
-        found = self.buffers.get(key)
-        if found is None or found.size < size or found.dtype != dtype:
-            found = self.buffers[key] = np.empty(size, dtype)
-        return found[:size].reshape(shape)
+        array = self.buffers.get(key)
+        if array is None or array.size < size or array.dtype != dtype:
+            array = self.buffers[key] = np.empty(size, dtype)
+        return array[:size].reshape(shape)
+
+    def uniform(self, layer: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Numbers in [0, 1) for this worker's images, cut from those of the whole batch.
+
+        So the number of workers does not change them.
+        """
+        if self.streams is None:
+            raise ValueError(f"layer {layer}: dropout needs a context with random streams")
+        generator = self.streams(layer)
+        # Each number takes one 64-bit draw, so those of the images before ours can be skipped.
+        generator.bit_generator.advance(self.first * int(np.prod(shape[1:])))  # type: ignore[attr-defined]
+        return generator.random(shape)
 
 
-def drawn(seed: int, epoch: int, step: int) -> Draw:
-    """A stream for each layer of each step. Nothing has to be saved to go on from the middle of an epoch."""
+def dropout_streams(seed: int, epoch: int, step: int) -> Streams:
+    """A stream for each layer of each step. So nothing has to be saved to resume in the middle of an epoch."""
     return lambda layer: stream(seed, "dropout", epoch, step, layer)
-
-
-def shares_drawn(context: ForwardContext, layer: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Uniform numbers for our images, out of those of the whole batch: the number of workers does not change them."""
-    if context.draw is None:
-        raise ValueError("a context with dropout needs random numbers")
-    generator = context.draw(layer)
-    # One 64-bit draw for each number, so those of the images before ours can be jumped over.
-    generator.bit_generator.advance(context.first * int(np.prod(shape[1:])))  # type: ignore[attr-defined]
-    return generator.random(shape)

@@ -21,7 +21,7 @@ from striate.engines.environment import facts
 from striate.engines.inputs import RunInputs, RunOptions
 from striate.engines.protocol import DivergedError, Evaluation, RunningStats, TrainState
 from striate.engines.scratch import build, optimizers
-from striate.engines.scratch.learner import Learner, Mixed
+from striate.engines.scratch.learner import Learner, MixedLabels
 from striate.engines.scratch.library import device_of, library
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe, factor
@@ -183,13 +183,17 @@ class ScratchEngine:
         state = self.learner.state()
         plain = {
             "course": vars(self.train_state),
-            "learner": state["plain"],
+            "learner": state["counts"],
             "sums": [self._loss, self._right],
             "rate": self.rate,
         }
         arrays = {
             **{f"weights/{name}": array for name, array in state["weights"].items()},
-            **{f"kept/{name}/{key}": array for name, held in state["kept"].items() for key, array in held.items()},
+            **{
+                f"kept/{name}/{key}": array
+                for name, arrays in state["optimizer_state"].items()
+                for key, array in arrays.items()
+            },
             **{f"best/{name}": array for name, array in self.best.items()},
             **{f"average/{name}": array for name, array in self._average.items()},
         }
@@ -200,11 +204,13 @@ class ScratchEngine:
         with np.load(path, allow_pickle=False) as held:
             plain = json.loads(str(held["plain"]))
             arrays = {name: held[name] for name in held.files if name != "plain"}
-        kept: dict[str, dict[str, np.ndarray]] = {}
+        optimizer_state: dict[str, dict[str, np.ndarray]] = {}
         for name, array in _below(arrays, "kept").items():
             parameter, _, key = name.rpartition("/")
-            kept.setdefault(parameter, {})[key] = array
-        self.learner.restore({"weights": _below(arrays, "weights"), "kept": kept, "plain": plain["learner"]})
+            optimizer_state.setdefault(parameter, {})[key] = array
+        self.learner.restore(
+            {"weights": _below(arrays, "weights"), "optimizer_state": optimizer_state, "counts": plain["learner"]}
+        )
         self.train_state = TrainState(**plain["course"])
         self._loss, self._right = plain["sums"]
         self.rate = plain["rate"]
@@ -212,7 +218,7 @@ class ScratchEngine:
 
     def _batch(
         self, order: np.ndarray, draws: augment.Draws, cut: slice
-    ) -> tuple[np.ndarray, np.ndarray, Mixed | None]:
+    ) -> tuple[np.ndarray, np.ndarray, MixedLabels | None]:
         """Normalized images (N, H, W, C) and labels; with mixing, the next place of the order is the partner."""
         places = np.arange(len(order))[cut]
         if draws.label_lambda is None:
@@ -225,7 +231,7 @@ class ScratchEngine:
             self.part.labels[rows],
         )
         mixed = augment.mix(images[:-1], images[1:], draws[places])
-        return mixed, labels[:-1], Mixed(labels[1:], draws.label_lambda[places])
+        return mixed, labels[:-1], MixedLabels(labels[1:], draws.label_lambda[places])
 
     def _normalized(self, images: np.ndarray) -> np.ndarray:
         done = images.astype(np.float32)

@@ -1,29 +1,29 @@
-"""Layers: an operation with its parameters, which leaves on the way forward what its gradient needs on the way back.
+"""Layers: an operation with its parameters; the forward pass saves in the context what the backward pass needs.
 
-A layer holds nothing of a batch, so several workers go through one network at once. Parameters have torch's names; `turned`
-says how their axes are ordered for torch.
+A layer holds nothing of a batch, so several workers can go through one network at once. Parameters have PyTorch's names.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from striate.core.errors import TrainingError
-from striate.engines.scratch.context import ForwardContext, shares_drawn
+from striate.engines.scratch.context import ForwardContext
 from striate.engines.scratch.library import Array, namespace
 from striate.engines.scratch.ops import activations, convolution, dense, norms, pooling
 from striate.engines.scratch.ops.windows import Window
 from striate.nets.layers import Activation
 
-MOMENTUM = 0.1  # how far running statistics move towards those of a batch; torch's
+MOMENTUM = 0.1  # how far running statistics move towards those of a batch; PyTorch's default
 
 
 class Layer:
-    """The base: no parameters."""
+    """The base class: no parameters."""
 
-    torch_axes: dict[str, tuple[int, ...]] = {}
-    needs_input_grad = True  # whether anything before it learns
+    torch_axes: dict[str, tuple[int, ...]] = {}  # the order of axes that PyTorch has, by parameter, where it differs
+    needs_input_grad = True  # whether any layer before it learns
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,12 +37,12 @@ class Layer:
     def backward(self, g: Array, context: ForwardContext) -> Array:
         raise NotImplementedError
 
-    def all(self) -> Iterator["Layer"]:
-        """Itself and the layers inside it, in torch's order."""
+    def leaf_layers(self) -> Iterator["Layer"]:
+        """The layers with an operation of their own, in PyTorch's order: itself, or those inside it."""
         yield self
 
-    def give(self, context: ForwardContext, **gradients: Array) -> None:
-        """Leave the gradients of the parameters that there are and that learn."""
+    def set_gradients(self, context: ForwardContext, **gradients: Array) -> None:
+        """Put the gradients of its parameters into the context: of those that exist and learn."""
         if not self.is_frozen:
             context.gradients |= {f"{self.name}.{key}": g for key, g in gradients.items() if key in self.parameters}
 
@@ -55,14 +55,14 @@ class Convolution(Layer):
         self.window, self.groups = window, groups
 
     def forward(self, x: Array, context: ForwardContext) -> Array:
-        context.keep(self.name, x)
+        context.save_for_backward(self.name, x)
         return convolution.conv2d(x, self.parameters["weight"], self.parameters.get("bias"), self.window, self.groups)
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
         gx, gw, gb = convolution.conv2d_backward(
-            g, context.take(self.name), self.parameters["weight"], self.window, self.groups, self.needs_input_grad
+            g, context.pop_saved(self.name), self.parameters["weight"], self.window, self.groups, self.needs_input_grad
         )
-        self.give(context, weight=gw, bias=gb)
+        self.set_gradients(context, weight=gw, bias=gb)
         return gx
 
 
@@ -70,17 +70,17 @@ class Dense(Layer):
     torch_axes = {"weight": (1, 0)}
 
     def forward(self, x: Array, context: ForwardContext) -> Array:
-        context.keep(self.name, x)
+        context.save_for_backward(self.name, x)
         return dense.dense(x, self.parameters["weight"], self.parameters.get("bias"))
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        gx, gw, gb = dense.dense_backward(g, context.take(self.name), self.parameters["weight"])
-        self.give(context, weight=gw, bias=gb)
+        gx, gw, gb = dense.dense_backward(g, context.pop_saved(self.name), self.parameters["weight"])
+        self.set_gradients(context, weight=gw, bias=gb)
         return gx
 
 
 class Windowed(Layer):
-    """What looks through a window and has no parameters."""
+    """The base class of layers with a sliding window and without parameters."""
 
     def __init__(self, name: str, window: Window) -> None:
         super().__init__(name)
@@ -90,43 +90,43 @@ class Windowed(Layer):
 class MaxPool(Windowed):
     def forward(self, x: Array, context: ForwardContext) -> Array:
         y = pooling.max_pool(x, self.window)
-        context.keep(self.name, (x, y))
+        context.save_for_backward(self.name, (x, y))
         return y
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        x, y = context.take(self.name)
+        x, y = context.pop_saved(self.name)
         return pooling.max_pool_backward(g, x, y, self.window)
 
 
 class AveragePool(Windowed):
     def forward(self, x: Array, context: ForwardContext) -> Array:
-        context.keep(self.name, x.shape[1:3])
+        context.save_for_backward(self.name, x.shape[1:3])
         return pooling.average_pool(x, self.window)
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        return pooling.average_pool_backward(g, context.take(self.name), self.window)
+        return pooling.average_pool_backward(g, context.pop_saved(self.name), self.window)
 
 
 class Subsample(Windowed):
     def forward(self, x: Array, context: ForwardContext) -> Array:
-        context.keep(self.name, x.shape[1:3])
+        context.save_for_backward(self.name, x.shape[1:3])
         return pooling.pick(x, self.window)
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        return pooling.pick_backward(g, context.take(self.name), self.window)
+        return pooling.pick_backward(g, context.pop_saved(self.name), self.window)
 
 
 class GlobalPool(Layer):
     def forward(self, x: Array, context: ForwardContext) -> Array:
-        context.keep(self.name, x.shape[1:3])
+        context.save_for_backward(self.name, x.shape[1:3])
         return pooling.global_pool(x)
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        return pooling.global_pool_backward(g, context.take(self.name))
+        return pooling.global_pool_backward(g, context.pop_saved(self.name))
 
 
 class Flatten(Layer):
-    """What is flat already stays, in the order if there is one."""
+    """A map as one row of values, in the given order if there is one. What is flat already keeps its shape."""
 
     def __init__(self, name: str, order: np.ndarray | None) -> None:
         super().__init__(name)
@@ -134,12 +134,12 @@ class Flatten(Layer):
 
     def forward(self, x: Array, context: ForwardContext) -> Array:
         x = x if len(x.shape) == 4 else x[:, None, None, :]
-        context.keep(self.name, x.shape[1:3])
+        context.save_for_backward(self.name, x.shape[1:3])
         return dense.flatten(x, None if self.order is None else namespace(x).asarray(self.order))
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        back = None if self.order is None else namespace(g).asarray(np.argsort(self.order))
-        return dense.flatten_backward(g, context.take(self.name), back)
+        inverse_order = None if self.order is None else namespace(g).asarray(np.argsort(self.order))
+        return dense.flatten_backward(g, context.pop_saved(self.name), inverse_order)
 
 
 class Dropout(Layer):
@@ -150,18 +150,18 @@ class Dropout(Layer):
     def forward(self, x: Array, context: ForwardContext) -> Array:
         if not context.is_training:
             return x
-        kept = shares_drawn(context, self.name, tuple(x.shape)) >= self.share
-        kept_x = namespace(x).asarray(kept.astype(np.uint8))
-        kept_x = namespace(x).astype(kept_x, x.dtype)
-        context.keep(self.name, kept_x)
-        return dense.dropout(x, kept_x, self.share)
+        xp = namespace(x)
+        is_kept = context.uniform(self.name, tuple(x.shape)) >= self.share
+        mask = xp.astype(xp.asarray(is_kept.astype(np.uint8)), x.dtype)
+        context.save_for_backward(self.name, mask)
+        return dense.dropout(x, mask, self.share)
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        return dense.dropout(g, context.take(self.name), self.share)
+        return dense.dropout(g, context.pop_saved(self.name), self.share)
 
 
 class Scale(Layer):
-    """Everything times one number."""
+    """Every value times one number."""
 
     def __init__(self, name: str, factor: float) -> None:
         super().__init__(name)
@@ -175,43 +175,41 @@ class Scale(Layer):
 
 
 class BatchNorm(Layer):
-    """In training by the statistics of the batch, of which it keeps running means for evaluation."""
+    """Normalizes by the statistics of the batch in training, and by their running means in evaluation."""
 
     def forward(self, x: Array, context: ForwardContext) -> Array:
         scale, shift = self.parameters["weight"], self.parameters["bias"]
         if not context.is_training or self.is_frozen:
-            known = self.buffers["running_mean"], self.buffers["running_var"]
-            y, saved = norms.fixed_norm(x, scale, shift, *known)
+            running = self.buffers["running_mean"], self.buffers["running_var"]
+            y, saved = norms.fixed_norm(x, scale, shift, *running)
         else:
-            values = context.count
-            for side in x.shape[1:-1]:
-                values *= side
+            values = context.batch_size * math.prod(x.shape[1:-1])
             if values == 1:
                 raise TrainingError(
                     f"layer {self.name}: batch norm needs two values a channel; use a batch of 2 or more"
                 )
-            y, saved = norms.batch_norm(x, scale, shift, values, context.add_up)
-            if context.part == 0:
-                self._remember(saved)
-        context.keep(self.name, saved)
+            y, saved = norms.batch_norm(x, scale, shift, values, context.all_reduce)
+            if context.worker == 0:
+                self._update_running_statistics(saved)
+        context.save_for_backward(self.name, saved)
         return y
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        saved, scale = context.take(self.name), self.parameters["weight"]
+        saved, scale = context.pop_saved(self.name), self.parameters["weight"]
         if self.is_frozen:
             gx, g_scale, g_shift = norms.fixed_norm_backward(g, saved, scale)
         else:
-            gx, g_scale, g_shift = norms.batch_norm_backward(g, saved, scale, context.add_up)
-        self.give(context, weight=g_scale, bias=g_shift)
+            gx, g_scale, g_shift = norms.batch_norm_backward(g, saved, scale, context.all_reduce)
+        self.set_gradients(context, weight=g_scale, bias=g_shift)
         return gx
 
-    def _remember(self, saved: norms.Normalized) -> None:
-        """The running variance is that of a sample: divided by one less than the number of values, as in torch."""
-        of_sample = saved.variance * (saved.values / (saved.values - 1))
-        for key, seen in (("running_mean", saved.mean), ("running_var", of_sample)):
-            self.buffers[key] = (1 - MOMENTUM) * self.buffers[key] + MOMENTUM * seen
-        counted = self.buffers["num_batches_tracked"]
-        self.buffers["num_batches_tracked"] = namespace(counted).asarray(counted + 1)  # NumPy's sum is no array
+    def _update_running_statistics(self, saved: norms.Normalized) -> None:
+        """The running variance is the unbiased one, divided by the number of values minus 1, as in PyTorch."""
+        unbiased = saved.variance * (saved.values / (saved.values - 1))
+        for key, statistic in (("running_mean", saved.mean), ("running_var", unbiased)):
+            self.buffers[key] = (1 - MOMENTUM) * self.buffers[key] + MOMENTUM * statistic
+        batches = self.buffers["num_batches_tracked"]
+        self.buffers["num_batches_tracked"] = namespace(batches).asarray(batches + 1)  # NumPy's sum is no array
 
 
 class GroupNorm(Layer):
@@ -221,14 +219,14 @@ class GroupNorm(Layer):
 
     def forward(self, x: Array, context: ForwardContext) -> Array:
         y, saved = norms.group_norm(x, self.parameters["weight"], self.parameters["bias"], self.groups)
-        context.keep(self.name, saved)
+        context.save_for_backward(self.name, saved)
         return y
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
         gx, g_scale, g_shift = norms.group_norm_backward(
-            g, context.take(self.name), self.parameters["weight"], self.groups
+            g, context.pop_saved(self.name), self.parameters["weight"], self.groups
         )
-        self.give(context, weight=g_scale, bias=g_shift)
+        self.set_gradients(context, weight=g_scale, bias=g_shift)
         return gx
 
 
@@ -239,16 +237,16 @@ class Activate(Layer):
 
     def forward(self, x: Array, context: ForwardContext) -> Array:
         y = activations.activate(x, self.activation)
-        context.keep(self.name, (x, y))
+        context.save_for_backward(self.name, (x, y))
         return y
 
     def backward(self, g: Array, context: ForwardContext) -> Array:
-        x, y = context.take(self.name)
+        x, y = context.pop_saved(self.name)
         return activations.activate_backward(g, x, y, self.activation)
 
 
 class Chain(Layer):
-    """Layers one after another."""
+    """Layers in sequence."""
 
     def __init__(self, name: str, layers: Sequence[Layer]) -> None:
         super().__init__(name)
@@ -266,13 +264,13 @@ class Chain(Layer):
                 return None
         return g
 
-    def all(self) -> Iterator[Layer]:
+    def leaf_layers(self) -> Iterator[Layer]:
         for layer in self.layers:
-            yield from layer.all()
+            yield from layer.leaf_layers()
 
 
 class Residual(Layer):
-    """The body's result plus the input, through the shortcut; an input that goes two ways gets the sum of both gradients."""
+    """The body's result plus that of the shortcut. The input is used twice, so its gradient is the sum of both."""
 
     def __init__(self, name: str, body: Chain, shortcut: Chain) -> None:
         super().__init__(name)
@@ -284,6 +282,6 @@ class Residual(Layer):
     def backward(self, g: Array, context: ForwardContext) -> Array:
         return self.body.backward(g, context) + self.shortcut.backward(g, context)
 
-    def all(self) -> Iterator[Layer]:
-        yield from self.body.all()
-        yield from self.shortcut.all()
+    def leaf_layers(self) -> Iterator[Layer]:
+        yield from self.body.leaf_layers()
+        yield from self.shortcut.leaf_layers()

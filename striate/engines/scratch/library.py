@@ -1,6 +1,6 @@
-"""Which array library computes. The operations ask an array for its library, so this is the one switch.
+"""The array library that computes. Operations ask each array for its library, so the choice is made here only.
 
-`array_api_strict` has the standard and nothing else: what passes there has a fair chance on any library.
+`array_api_strict` has the array API standard and nothing else: code that passes there should run on any such library.
 """
 
 import importlib
@@ -13,10 +13,10 @@ from striate.core.errors import TrainingError
 from striate.core.optional import require
 from striate.engines.environment import cpu_name
 
-Array = Any  # of whichever library
+Array = Any  # an array of any of the libraries
 
 LIBRARIES = ("numpy", "cupy", "array_api_strict")
-# What the operations call; a library that lacks one is refused by that name, before anything is trained.
+# The functions that the operations call. A library that lacks one is refused before anything is trained.
 NEEDED = [
     "abs",
     "asarray",
@@ -64,7 +64,7 @@ def library(name: str) -> Any:
 
 
 def device_of(name: str) -> tuple[str, str]:
-    """The kind of device that the library `name` computes on, and its name by its maker."""
+    """The kind of device that the library `name` computes on, and the manufacturer's name of it."""
     if name != "cupy":
         return "cpu", cpu_name()
     runtime = _cupy().cuda.runtime
@@ -79,13 +79,13 @@ def namespace(array: Array) -> Any:
 
 
 def is_numpy(array: Array) -> bool:
-    """Whether the faster ways for NumPy can be taken."""
+    """Whether it is a NumPy array."""
     return isinstance(array, np.ndarray)
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """A copy in NumPy, in the order of its axes, whatever the array was."""
-    if hasattr(array, "get"):  # CuPy gives a GPU's array away only when asked in words
+    """A C-ordered copy as a NumPy array."""
+    if hasattr(array, "get"):  # CuPy copies from the GPU only on request
         array = array.get()
     return np.array(array if is_numpy(array) else np.from_dlpack(array), order="C")
 

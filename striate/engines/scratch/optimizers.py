@@ -1,11 +1,12 @@
-"""Optimizers by torch's names, arguments and defaults: each a record of its numbers and the rule of one step.
+"""Optimizers with PyTorch's names, arguments and defaults: each is a record of its numbers and the rule of one step.
 
-A rule moves a parameter `p` in place by its gradient `g`; `kept` are the arrays of the same shape that it remembers from step
-to step, zeros at first. Rules act on each number alone, so any part of a parameter can be moved by itself.
+A rule updates a parameter `p` in place from its gradient `g`. `state` holds arrays of the parameter's shape that the rule
+remembers between steps; they start at zero. Every rule works on each number independently, so any slice of a parameter
+can be updated on its own.
 """
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -15,30 +16,29 @@ from striate.core.records import Flag, Number, Record
 from striate.engines.scratch.library import Array, namespace
 from striate.recipes import OptimizerConfig
 
-_FromZero = Annotated[Number, Field(ge=0)]
-_Share = Annotated[Number, Field(ge=0, le=1)]
+_NonNegative = Annotated[Number, Field(ge=0)]
+_Fraction = Annotated[Number, Field(ge=0, le=1)]
 _BelowOne = Annotated[Number, Field(ge=0, lt=1)]
-Kept = dict[str, Array]
+State = dict[str, Array]
 
 
 class Optimizer(Record):
-    """The base; `lr` is given anew for each step, as `rate`."""
+    """The base class. `lr` here is the recipe's; the methods get the learning rate of the step, after the schedule."""
 
-    keeps: ClassVar[tuple[str, ...]] = ()
-
-    lr: _FromZero
-    weight_decay: _FromZero = 0.0
+    lr: _NonNegative
+    weight_decay: _NonNegative = 0.0
     maximize: Flag = False
 
-    def kept_names(self) -> tuple[str, ...]:
-        """What it remembers of each parameter."""
-        return self.keeps
+    def state_names(self) -> tuple[str, ...]:
+        """The arrays it remembers for each parameter."""
+        return ()
 
-    def update(self, p: Array, g: Array, kept: Kept, rate: float, step: int) -> None:
-        """Step number `step`, from 1."""
-        self.move(p, self._decayed(p, -g if self.maximize else g), kept, rate, step)
+    def update(self, p: Array, g: Array, state: State, lr: float, step: int) -> None:
+        """Update `p` in place in step number `step`, counted from 1."""
+        self.move(p, self._decayed(p, -g if self.maximize else g), state, lr, step)
 
-    def move(self, p: Array, g: Array, kept: Kept, rate: float, step: int) -> None:
+    def move(self, p: Array, g: Array, state: State, lr: float, step: int) -> None:
+        """The rule itself, after weight decay."""
         raise NotImplementedError
 
     def _decayed(self, p: Array, g: Array) -> Array:
@@ -47,10 +47,10 @@ class Optimizer(Record):
 
 
 class SGD(Optimizer):
-    """p -= rate g. With momentum along v = momentum v + g; nesterov looks a step ahead, g + momentum v."""
+    """p -= lr g. With momentum p -= lr v, where v = momentum v + g; with nesterov p -= lr (g + momentum v)."""
 
-    lr: _FromZero = 0.001
-    momentum: _FromZero = 0.0
+    lr: _NonNegative = 0.001
+    momentum: _NonNegative = 0.0
     dampening: Number = 0.0
     nesterov: Flag = False
 
@@ -60,101 +60,102 @@ class SGD(Optimizer):
             raise ValueError("nesterov needs a momentum and no dampening")
         return self
 
-    def kept_names(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         return ("momentum_buffer",) if self.momentum else ()
 
-    def move(self, p: Array, g: Array, kept: Kept, rate: float, step: int) -> None:
+    def move(self, p: Array, g: Array, state: State, lr: float, step: int) -> None:
         if self.momentum:
-            v = kept["momentum_buffer"]
+            v = state["momentum_buffer"]
             v *= self.momentum
             v += g if step == 1 else (1 - self.dampening) * g
             g = g + self.momentum * v if self.nesterov else v
-        p -= rate * g
+        p -= lr * g
 
 
 class Adam(Optimizer):
-    """p -= rate m / (sqrt(v) + eps): m and v running means of g and g^2, divided by what they lack in the first steps."""
+    """p -= lr m / (sqrt(v) + eps), where m and v are running means of g and g^2, corrected for their start at zero."""
 
-    lr: _FromZero = 0.001
+    lr: _NonNegative = 0.001
     betas: tuple[_BelowOne, _BelowOne] = (0.9, 0.999)
-    eps: _FromZero = 1e-8
+    eps: _NonNegative = 1e-8
     amsgrad: Flag = False
-    keeps: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
-    def kept_names(self) -> tuple[str, ...]:
-        return (*self.keeps, "max_exp_avg_sq") if self.amsgrad else self.keeps
+    def state_names(self) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ()))
 
-    def move(self, p: Array, g: Array, kept: Kept, rate: float, step: int) -> None:
-        xp, (one, two) = namespace(p), self.betas
-        m, v = kept["exp_avg"], kept["exp_avg_sq"]
-        m += (1 - one) * (g - m)
-        v *= two
-        v += (1 - two) * g * g
+    def move(self, p: Array, g: Array, state: State, lr: float, step: int) -> None:
+        xp, (beta1, beta2) = namespace(p), self.betas
+        m, v = state["exp_avg"], state["exp_avg_sq"]
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * g * g
         if self.amsgrad:
-            largest = kept["max_exp_avg_sq"]
+            largest = state["max_exp_avg_sq"]
             largest[...] = xp.maximum(largest, v)
             v = largest
-        lacks_one, lacks_two = 1 - one**step, 1 - two**step
-        p -= (rate / lacks_one) * m / (xp.sqrt(v) / math.sqrt(lacks_two) + self.eps)
+        correction1, correction2 = 1 - beta1**step, 1 - beta2**step
+        p -= (lr / correction1) * m / (xp.sqrt(v) / math.sqrt(correction2) + self.eps)
 
 
 class AdamW(Adam):
-    """Adam whose weights shrink by themselves, apart from the gradient."""
+    """Adam with weight decay applied to the weights directly, not through the gradient."""
 
-    weight_decay: _FromZero = 0.01
+    weight_decay: _NonNegative = 0.01
 
-    def update(self, p: Array, g: Array, kept: Kept, rate: float, step: int) -> None:
-        p *= 1 - rate * self.weight_decay
-        self.move(p, -g if self.maximize else g, kept, rate, step)
+    def update(self, p: Array, g: Array, state: State, lr: float, step: int) -> None:
+        p *= 1 - lr * self.weight_decay
+        self.move(p, -g if self.maximize else g, state, lr, step)
 
 
 class Adadelta(Optimizer):
-    """Steps as large as those of before: p -= rate d, d = sqrt(mean of d^2) / sqrt(mean of g^2) g."""
+    """p -= lr d, where d = sqrt(mean of d^2) / sqrt(mean of g^2) g: steps as large as those before."""
 
-    lr: _FromZero = 1.0
-    rho: _Share = 0.9
-    eps: _FromZero = 1e-6
-    keeps: ClassVar[tuple[str, ...]] = ("square_avg", "acc_delta")
+    lr: _NonNegative = 1.0
+    rho: _Fraction = 0.9
+    eps: _NonNegative = 1e-6
 
-    def move(self, p: Array, g: Array, kept: Kept, rate: float, step: int) -> None:
-        xp, squares, moves = namespace(p), kept["square_avg"], kept["acc_delta"]
-        squares *= self.rho
-        squares += (1 - self.rho) * g * g
-        d = xp.sqrt(moves + self.eps) / xp.sqrt(squares + self.eps) * g
-        moves *= self.rho
-        moves += (1 - self.rho) * d * d
-        p -= rate * d
+    def state_names(self) -> tuple[str, ...]:
+        return ("square_avg", "acc_delta")
+
+    def move(self, p: Array, g: Array, state: State, lr: float, step: int) -> None:
+        xp, square_avg, acc_delta = namespace(p), state["square_avg"], state["acc_delta"]
+        square_avg *= self.rho
+        square_avg += (1 - self.rho) * g * g
+        d = xp.sqrt(acc_delta + self.eps) / xp.sqrt(square_avg + self.eps) * g
+        acc_delta *= self.rho
+        acc_delta += (1 - self.rho) * d * d
+        p -= lr * d
 
 
 class RMSprop(Optimizer):
-    """p -= rate g / (sqrt(mean of g^2) + eps); centered takes the square of the mean off; with momentum as SGD has it."""
+    """p -= lr g / (sqrt(mean of g^2) + eps). `centered` subtracts the square of the mean of g; momentum works as in SGD."""
 
-    lr: _FromZero = 0.01
-    alpha: _FromZero = 0.99
-    eps: _FromZero = 1e-8
-    momentum: _FromZero = 0.0
+    lr: _NonNegative = 0.01
+    alpha: _NonNegative = 0.99
+    eps: _NonNegative = 1e-8
+    momentum: _NonNegative = 0.0
     centered: Flag = False
 
-    def kept_names(self) -> tuple[str, ...]:
+    def state_names(self) -> tuple[str, ...]:
         optional = {"grad_avg": self.centered, "momentum_buffer": bool(self.momentum)}
-        return ("square_avg", *(name for name, wanted in optional.items() if wanted))
+        return ("square_avg", *(name for name, is_used in optional.items() if is_used))
 
-    def move(self, p: Array, g: Array, kept: Kept, rate: float, step: int) -> None:
-        xp, squares = namespace(p), kept["square_avg"]
-        squares *= self.alpha
-        squares += (1 - self.alpha) * g * g
-        spread = squares
+    def move(self, p: Array, g: Array, state: State, lr: float, step: int) -> None:
+        xp, square_avg = namespace(p), state["square_avg"]
+        square_avg *= self.alpha
+        square_avg += (1 - self.alpha) * g * g
+        variance = square_avg
         if self.centered:
-            mean = kept["grad_avg"]
-            mean += (1 - self.alpha) * (g - mean)
-            spread = squares - mean * mean
-        d = g / (xp.sqrt(spread) + self.eps)
+            grad_avg = state["grad_avg"]
+            grad_avg += (1 - self.alpha) * (g - grad_avg)
+            variance = square_avg - grad_avg * grad_avg
+        d = g / (xp.sqrt(variance) + self.eps)
         if self.momentum:
-            v = kept["momentum_buffer"]
+            v = state["momentum_buffer"]
             v *= self.momentum
             v += d
             d = v
-        p -= rate * d
+        p -= lr * d
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -170,13 +171,13 @@ def build(config: OptimizerConfig) -> Optimizer:
     """The optimizer that a recipe names.
 
     Raises:
-        RecipeError: for a name or an argument that is not here, or a value that it refuses.
+        RecipeError: for a name or an argument that this engine does not have, or a value that it refuses.
     """
     kind = OPTIMIZERS.get(config.name)
     if kind is None:
         raise RecipeError(
             f"recipe.optimizer.name: the engine from scratch has no '{config.name}'; "
-            f"{suggest(config.name, OPTIMIZERS)}, or use the engine torch"
+            f"{suggest(config.name, OPTIMIZERS)}, or use the PyTorch engine (recipe.engine=torch)"
         )
     for name in config.arguments:
         if name not in kind.model_fields:
@@ -187,10 +188,10 @@ def build(config: OptimizerConfig) -> Optimizer:
         return kind(**_tuples(config.arguments))
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"][:1])
-        place = f"recipe.optimizer.{where}" if where else "recipe.optimizer"
-        raise RecipeError(f"{place}: {config.name} refuses {config.arguments}: {fault['msg']}") from error
+        field = ".".join(["recipe.optimizer", *(str(part) for part in fault["loc"][:1])])
+        raise RecipeError(f"{field}: {config.name} refuses {config.arguments}: {fault['msg']}") from error
 
 
 def _tuples(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Lists, which YAML gives, as tuples."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}

@@ -1,8 +1,8 @@
-"""Several threads that share a batch: each takes some of its images through the whole network.
+"""Threads that share a batch: each takes some of its images through the whole network.
 
-NumPy computes outside Python's lock, so threads do run at once; and with a part of the batch each, every operation is
-shared without a word about threads in it. Only what is summed over the batch needs the others: `add_up`. Sums are taken in the
-order of the workers, so a number of workers gives the same bits each time.
+NumPy computes outside Python's global lock, so the threads do run in parallel. As each has images of its own, an operation
+needs no code for threads, unless it sums over the batch: then it calls `all_reduce`. Sums are taken in the order of the
+workers, so a given number of workers produces the same bits each time.
 """
 
 import itertools
@@ -18,63 +18,68 @@ Result = TypeVar("Result")
 
 
 class ThreadTeam:
-    """`size` workers, the caller's own thread among them."""
+    """`size` workers, one of them the caller's own thread."""
 
     def __init__(self, size: int = 1) -> None:
         self.size = size
-        self._threads = ThreadPoolExecutor(size - 1, "striate-scratch") if size > 1 else None
+        self._pool = ThreadPoolExecutor(size - 1, "striate-scratch") if size > 1 else None
         self._barriers: dict[int, threading.Barrier] = {}
         self._slots: list[Any] = [None] * size
-        self._present = 1
+        self._active = 1  # workers of the call in progress
 
-    def run(self, work: Callable[[int], Result], parts: int) -> list[Result]:
-        """`work(0)`, ..., `work(parts - 1)` at once; their results in order. The first real fault is raised."""
-        self._present = parts
-        if self._threads is None or parts == 1:
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def run(self, work: Callable[[int], Result], workers: int) -> list[Result]:
+        """`work(0)`, ..., `work(workers - 1)` in parallel; their results in order. The first real error is raised."""
+        self._active = workers
+        if self._pool is None or workers == 1:
             return [work(0)]
-        barrier = self._barriers.setdefault(parts, threading.Barrier(parts))
+        barrier = self._barriers.setdefault(workers, threading.Barrier(workers))
         barrier.reset()
-        others = [self._threads.submit(self._guarded, work, part, barrier) for part in range(1, parts)]
-        faults: list[BaseException] = []
-        found: list[Result] = []
-        for result in (lambda: self._guarded(work, 0, barrier), *(one.result for one in others)):
+        others = [self._pool.submit(self._guarded, work, worker, barrier) for worker in range(1, workers)]
+        errors: list[BaseException] = []
+        results: list[Result] = []
+        for get_result in (lambda: self._guarded(work, 0, barrier), *(future.result for future in others)):
             try:
-                found.append(result())
-            except BaseException as fault:
-                faults.append(fault)
-        if faults:
-            # A worker whose mate failed finds the barrier broken: that is not what went wrong.
-            raise next((fault for fault in faults if not isinstance(fault, threading.BrokenBarrierError)), faults[0])
-        return found
+                results.append(get_result())
+            except BaseException as error:
+                errors.append(error)
+        if errors:
+            # A worker that waited for the failed one raises BrokenBarrierError: that is not the cause.
+            raise next((error for error in errors if not isinstance(error, threading.BrokenBarrierError)), errors[0])
+        return results
 
     def wait(self) -> None:
-        """Until every worker is here."""
-        if self._present > 1:
-            self._barriers[self._present].wait()
+        """Wait until every worker is here."""
+        if self._active > 1:
+            self._barriers[self._active].wait()
 
-    def add_up(self, part: int, value: Array) -> Array:
-        """The sum of what every worker brings."""
-        if self._present == 1:
+    def all_reduce(self, worker: int, value: Array) -> Array:
+        """The sum of the values of all workers."""
+        if self._active == 1:
             return value
-        self._slots[part] = value
+        self._slots[worker] = value
         self.wait()
         total = self._slots[0]
-        for other in self._slots[1 : self._present]:
+        for other in self._slots[1 : self._active]:
             total = total + other
-        self.wait()  # nobody puts the next value where another still reads
+        self.wait()  # no worker may write its next value while another still reads
         return total
 
     @staticmethod
-    def _guarded(work: Callable[[int], Result], part: int, barrier: threading.Barrier) -> Result:
+    def _guarded(work: Callable[[int], Result], worker: int, barrier: threading.Barrier) -> Result:
         try:
-            return work(part)
+            return work(worker)
         except BaseException:
-            barrier.abort()  # the others would wait for ever
+            barrier.abort()  # or the others would wait forever
             raise
 
 
-class OneThreadEach:
-    """While workers compute, the matrix product of each keeps to its own thread: more of them than cores is slower."""
+class SingleThreadedBlas:
+    """`with limit():` gives each matrix product one thread, because the workers use the cores already."""
 
     def __init__(self) -> None:
         import threadpoolctl
@@ -85,8 +90,8 @@ class OneThreadEach:
         return self._controller.limit(limits=1)
 
 
-def shares(count: int, size: int) -> list[slice]:
-    """`count` images in up to `size` parts, as equal as can be; none is empty."""
-    parts = max(1, min(count, size))
-    edges = [count * part // parts for part in range(parts + 1)]
+def split_evenly(count: int, parts: int) -> list[slice]:
+    """`count` images in up to `parts` slices of almost equal length; none is empty."""
+    used = max(1, min(count, parts))
+    edges = [count * part // used for part in range(used + 1)]
     return [slice(*edge) for edge in itertools.pairwise(edges)]

@@ -1,7 +1,7 @@
-"""One image forward and backward by hand, in the numbers that the operations give: the text of docs/from-scratch.md.
+"""One image forward and backward, in numbers that the operations compute: the blocks of docs/from-scratch.md.
 
-The map is the result of a convolution on 4x4 places, published with the pool and the sigmoid after it. Behind these stand
-an fc layer of two classes and the loss, so that there is something to learn from.
+The map is a published result of a convolution, 4x4, with the max pool and the sigmoid that follow it. An fc layer of two
+classes and the loss come after them.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ STEP = 1e-5
 
 
 def forward(values: np.ndarray, weights: np.ndarray = WEIGHTS_FU, bias: np.ndarray = BIAS_U) -> dict[str, np.ndarray]:
-    """Everything on the way from the map to the loss."""
+    """Every intermediate result from the map to the loss, by name."""
     pooled = pooling.max_pool(values[None, :, :, None], POOL)
     squashed = activations.activate(pooled, "sigmoid")
     row = dense.flatten(squashed)
@@ -39,43 +39,43 @@ def forward(values: np.ndarray, weights: np.ndarray = WEIGHTS_FU, bias: np.ndarr
 
 
 def backward(values: np.ndarray) -> dict[str, np.ndarray]:
-    """The gradient of the loss by everything on the way, from the last to the first."""
-    seen = forward(values)
-    logits = loss.cross_entropy_backward(seen["logits"], TARGET)
-    row, weights, bias = dense.dense_backward(logits, seen["row"], WEIGHTS_FU)
+    """The gradient of the loss for every intermediate result and parameter, from the last to the first."""
+    results = forward(values)
+    logits = loss.cross_entropy_backward(results["logits"], TARGET)
+    row, weights, bias = dense.dense_backward(logits, results["row"], WEIGHTS_FU)
     squashed = dense.flatten_backward(row, (2, 2))
-    pooled = activations.activate_backward(squashed, seen["pooled"], seen["squashed"], "sigmoid")
-    found = pooling.max_pool_backward(pooled, values[None, :, :, None], seen["pooled"], POOL)
+    pooled = activations.activate_backward(squashed, results["pooled"], results["squashed"], "sigmoid")
+    of_map = pooling.max_pool_backward(pooled, values[None, :, :, None], results["pooled"], POOL)
     return {
-        "logits": logits, "weights": weights, "bias": bias, "squashed": squashed, "pooled": pooled, "map": found,
+        "logits": logits, "weights": weights, "bias": bias, "squashed": squashed, "pooled": pooled, "map": of_map,
     }  # fmt: skip
 
 
-def numeric(of: Callable[[np.ndarray], float], at: np.ndarray) -> np.ndarray:
-    """The gradient by moving each number a little, both ways."""
-    found = np.zeros_like(at)
-    for index in np.ndindex(at.shape):
+def numeric(function: Callable[[np.ndarray], float], values: np.ndarray) -> np.ndarray:
+    """The gradient of `function` by central differences."""
+    gradient = np.zeros_like(values)
+    for index in np.ndindex(values.shape):
         ends = []
-        for side in (STEP, -STEP):
-            moved = at.copy()
-            moved[index] += side
-            ends.append(of(moved))
-        found[index] = (ends[0] - ends[1]) / (2 * STEP)
-    return found
+        for change in (STEP, -STEP):
+            changed = values.copy()
+            changed[index] += change
+            ends.append(function(changed))
+        gradient[index] = (ends[0] - ends[1]) / (2 * STEP)
+    return gradient
 
 
 def parts() -> dict[str, str]:
     """The blocks of the page, by name.
 
     Raises:
-        ValueError: for a gradient that is not the numerical one; the page is not made then.
+        ValueError: for a gradient that differs from the numerical one.
     """
-    seen, gradients = forward(MAP), backward(MAP)
-    shares = loss.softmax(seen["logits"])
+    results, gradients = forward(MAP), backward(MAP)
+    probabilities = loss.softmax(results["logits"])
     return {
-        "pool": _shown("the map", MAP) + _shown("its pool", seen["pooled"]),
-        "sigmoid": _shown("the sigmoid of the pool", seen["squashed"], 8),
-        "loss": _shown("logits", seen["logits"]) + _shown("softmax", shares) + _shown("loss", seen["loss"]),
+        "pool": _shown("the map", MAP) + _shown("its pool", results["pooled"]),
+        "sigmoid": _shown("the sigmoid of the pool", results["squashed"], 8),
+        "loss": _shown("logits", results["logits"]) + _shown("softmax", probabilities) + _shown("loss", results["loss"]),
         "logits": _shown("gradient of the logits: softmax - target", gradients["logits"]),
         "fc": _beside(
             "weights", gradients["weights"], numeric(lambda w: _loss(MAP, w), WEIGHTS_FU)
@@ -99,14 +99,14 @@ def _convolution() -> str:
     product = patches @ FILTER.reshape(4)
     return (
         _shown("the filter", FILTER)
-        + _shown("unfold: a row for each of the 9 places, a column for each of the filter's 4 numbers", patches)
+        + _shown("unfold: a row for each of the 9 positions, a column for each of the filter's 4 numbers", patches)
         + _shown("the product of that matrix and the filter as a column", product.reshape(3, 3), 6)
         + _shown("by loops", direct, 6)
     )
 
 
 def _filter() -> str:
-    """Gradients of the convolution, where the loss is half the sum of the squares of its result."""
+    """Gradients of the convolution, with half the sum of squares of its result as the loss."""
     x_NHWC, w_RSCK = MAP[None, :, :, None], FILTER[:, :, None, None]
 
     def half_squares(x: np.ndarray, w: np.ndarray) -> float:
@@ -114,21 +114,21 @@ def _filter() -> str:
 
     g = convolution.conv2d(x_NHWC, w_RSCK, None, SLIDE)
     gx, gw, _ = convolution.conv2d_backward(g, x_NHWC, w_RSCK, SLIDE)
-    seen = fold(np.ones((1, 3, 3, 2, 2, 1)), SLIDE, (4, 4))
+    patch_counts = fold(np.ones((1, 3, 3, 2, 2, 1)), SLIDE, (4, 4))
     return (
         _shown("gradient of the result: the result itself", g, 6)
         + _beside("the filter", gw, numeric(lambda w: half_squares(x_NHWC, w), w_RSCK))
-        + _shown("fold of ones: how many places see each pixel", seen)
+        + _shown("fold of ones: the number of patches that contain each pixel", patch_counts)
         + _beside("the map", gx if gx is not None else g, numeric(lambda x: half_squares(x, w_RSCK), x_NHWC))
     )
 
 
 def _beside(name: str, formula: np.ndarray, numerically: np.ndarray) -> str:
-    apart = float(np.max(np.abs(formula - numerically.reshape(formula.shape))))
-    if apart > 1e-8:
-        raise ValueError(f"the gradient of {name} differs from the numerical one by {apart}")
+    difference = float(np.max(np.abs(formula - numerically.reshape(formula.shape))))
+    if difference > 1e-8:
+        raise ValueError(f"the gradient of {name} differs from the numerical one by {difference}")
     rows = zip(_rows(formula), _rows(numerically), strict=True)
-    lines = "".join(f"  {one}      {other}\n" for one, other in rows)
+    lines = "".join(f"  {left}      {right}\n" for left, right in rows)
     return f"gradient of {name}: by formula, and numerically (all within 1e-8)\n{lines}"
 
 
@@ -137,6 +137,6 @@ def _shown(name: str, array: np.ndarray, digits: int = 4) -> str:
 
 
 def _rows(array: np.ndarray, digits: int = 4) -> list[str]:
-    """The numbers without the axes of length 1, a line a row; -0.0000 is written 0.0000."""
+    """The numbers without axes of length 1, one line for each row; -0.0000 is written 0.0000."""
     table = np.atleast_2d(np.squeeze(array))
     return [" ".join(f"{round(float(value), digits) + 0.0:>{digits + 4}.{digits}f}" for value in row) for row in table]

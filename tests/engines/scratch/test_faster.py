@@ -7,7 +7,7 @@ from striate.engines.scratch import layers
 from striate.engines.scratch.context import ForwardContext
 from striate.engines.scratch.ops.windows import Window
 from striate.engines.scratch.optimized import convolution, winograd
-from striate.engines.scratch.optimized.layers import FASTER
+from striate.engines.scratch.optimized.layers import OPTIMIZED
 from striate.engines.scratch.threads import ThreadTeam
 from tests.engines.scratch.operations import apart, whole, window
 
@@ -49,7 +49,7 @@ def convolutions(seed, precision):
 @pytest.mark.parametrize("seed", range(12))
 def test_convolution(seed, precision, tolerance):
     at, groups, x, parameters = convolutions(seed, precision)
-    assert_equal(layers.Convolution, FASTER[layers.Convolution], (at, groups), parameters, x, tolerance)
+    assert_equal(layers.Convolution, OPTIMIZED[layers.Convolution], (at, groups), parameters, x, tolerance)
 
 
 def test_both_ways_of_convolution_are_among_the_cases():
@@ -69,14 +69,14 @@ def test_a_batch_is_cut_into_blocks_that_cover_it_once():
 def test_a_tile_s_wrong_number_is_found(monkeypatch):
     right = winograd.results
 
-    def wrong(m, at, y, context):
-        right(m, at, y, context)
+    def wrong(m, grid, y):
+        right(m, grid, y)
         y[0, 0, 0, 0] += 1e-3
 
     monkeypatch.setattr(winograd, "results", wrong)
     at, groups, x, parameters = convolutions(1, "float64")
     with pytest.raises(AssertionError):
-        assert_equal(layers.Convolution, FASTER[layers.Convolution], (at, groups), parameters, x, 1e-12)
+        assert_equal(layers.Convolution, OPTIMIZED[layers.Convolution], (at, groups), parameters, x, 1e-12)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 2)])
@@ -84,13 +84,13 @@ def test_a_tile_s_wrong_number_is_found(monkeypatch):
 def test_max_pool(size, is_tied):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 3, (40, 9, 8, 5)).astype(float) if is_tied else apart(rng, 40, 9, 8, 5)
-    assert_equal(layers.MaxPool, FASTER[layers.MaxPool], (Window(size, size),), {}, x, 0.0)
+    assert_equal(layers.MaxPool, OPTIMIZED[layers.MaxPool], (Window(size, size),), {}, x, 0.0)
 
 
 @pytest.mark.parametrize("name", ["relu", "tanh"])
 def test_activation(name):
     x = np.random.default_rng(0).standard_normal((5, 4, 3, 2))
-    assert_equal(layers.Activate, FASTER[layers.Activate], (name,), {}, x, 1e-15)
+    assert_equal(layers.Activate, OPTIMIZED[layers.Activate], (name,), {}, x, 1e-15)
 
 
 @pytest.mark.parametrize("has_bias", [True, False])
@@ -98,8 +98,8 @@ def test_dense(has_bias):
     rng = np.random.default_rng(0)
     parameters = {"weight": rng.standard_normal((6, 4)), "bias": rng.standard_normal(4)}
     parameters = parameters if has_bias else {"weight": parameters["weight"]}
-    assert_equal(layers.Dense, FASTER[layers.Dense], (), parameters, rng.standard_normal((5, 6)), 1e-12)
+    assert_equal(layers.Dense, OPTIMIZED[layers.Dense], (), parameters, rng.standard_normal((5, 6)), 1e-12)
 
 
 def test_every_faster_layer_is_tested_here():
-    assert {kind.__name__ for kind in FASTER} == {"Convolution", "MaxPool", "Activate", "Dense"}
+    assert {kind.__name__ for kind in OPTIMIZED} == {"Convolution", "MaxPool", "Activate", "Dense"}

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from striate.engines.pytorch import optimizers as torch_optimizers
-from striate.engines.scratch.context import drawn
+from striate.engines.scratch.context import dropout_streams
 from striate.engines.scratch.learner import Learner
 from striate.nets import NETWORKS, NetworkConfig
 from striate.nets.pytorch.build import build
@@ -47,7 +47,7 @@ class OurDropout(nn.Module):
         if not self.training:
             return x
         ours = x.permute(0, 2, 3, 1) if x.dim() == 4 else x
-        draw = drawn(self.learner.seed, self.learner.epoch, self.learner.step)
+        draw = dropout_streams(self.learner.seed, self.learner.epoch, self.learner.step)
         kept = torch.from_numpy(draw(self.name).random(tuple(ours.shape))) >= self.share
         kept = kept.permute(0, 3, 1, 2) if x.dim() == 4 else kept
         return x * kept / (1 - self.share)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from striate.core.errors import NetworkError, RecipeError
-from striate.engines.scratch.learner import Learner, Mixed
-from striate.engines.scratch.threads import ThreadTeam, shares
+from striate.engines.scratch.learner import Learner, MixedLabels
+from striate.engines.scratch.threads import ThreadTeam, split_evenly
 from striate.nets import NetworkConfig
 from striate.recipes import OptimizerConfig
 
@@ -62,7 +62,7 @@ def test_two_labels_for_an_image_are_their_shares_of_the_loss():
     images, labels = batch(0)
     others, share = (labels + 1) % 4, np.full(len(labels), 0.25)
     sums = [learner(layers="conv6 fc5").train_step(images, known, 0.01)[0] for known in (labels, others)]
-    mixed = learner(layers="conv6 fc5").train_step(images, labels, 0.01, Mixed(others, share))[0]
+    mixed = learner(layers="conv6 fc5").train_step(images, labels, 0.01, MixedLabels(others, share))[0]
     assert np.isclose(mixed, 0.25 * sums[0] + 0.75 * sums[1], rtol=1e-5)
 
 
@@ -80,34 +80,35 @@ def test_a_fault_of_one_worker_is_raised_and_the_team_goes_on():
     def work(part):
         if part == 1:
             raise KeyError("planted")
-        return team.add_up(part, np.array(part))
+        return team.all_reduce(part, np.array(part))
 
     with pytest.raises(KeyError, match="planted"):
         team.run(work, 3)
-    assert team.run(lambda part: float(team.add_up(part, np.array(part))), 3) == [3.0, 3.0, 3.0]
+    assert team.run(lambda part: float(team.all_reduce(part, np.array(part))), 3) == [3.0, 3.0, 3.0]
 
 
 def test_shares_are_as_equal_as_can_be():
     for count in range(1, 12):
         for size in range(1, 6):
-            lengths = [part.stop - part.start for part in shares(count, size)]
+            lengths = [part.stop - part.start for part in split_evenly(count, size)]
             assert sum(lengths) == count
             assert len(lengths) == min(count, size)
             assert max(lengths) - min(lengths) <= 1
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("network", "problem"),
     [
-        ({"layers": "conv4 pool", "dims": 3}, "recipe.engine: numpy has no 3D conv (network.dims: 3); the engine torch has"),
-        ({"torchvision": "alexnet"}, "recipe.engine: numpy has no alexnet of torchvision, which is a torch module; the engine torch has"),
-        ({"import": "mine:made"}, "recipe.engine: numpy has no mine:made, which is a torch module; the engine torch has"),
+        ({"layers": "conv4 pool", "dims": 3}, "3D conv (network.dims: 3)"),
+        ({"torchvision": "alexnet"}, "alexnet of torchvision, which is a PyTorch module"),
+        ({"import": "mine:made"}, "mine:made, which is a PyTorch module"),
     ],
-)  # fmt: skip
-def test_what_only_torch_has_is_refused_by_name(said, message):
+)
+def test_what_only_torch_has_is_refused_by_name(network, problem):
     with pytest.raises(NetworkError) as caught:
-        Learner(NetworkConfig.model_validate(said), (3, 8, 8), 4, 0, ADAM)
-    assert str(caught.value) == message
+        Learner(NetworkConfig.model_validate(network), (3, 8, 8), 4, 0, ADAM)
+    cure = "use the PyTorch engine (recipe.engine=torch)"
+    assert str(caught.value) == f"recipe.engine: numpy has no {problem}; {cure}"
 
 
 @pytest.mark.parametrize(

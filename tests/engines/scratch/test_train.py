@@ -57,7 +57,7 @@ def test_both_engines_make_the_same_run(tmp_path, settings):
     ("network", "recipe", "error", "message"),
     [
         ({"layers": "conv8k3", "dims": 3}, {}, NetworkError, "recipe.engine: numpy has no 3D conv"),
-        ({"torchvision": "resnet18"}, {}, NetworkError, "the engine torch has"),
+        ({"torchvision": "resnet18"}, {}, NetworkError, "use the PyTorch engine"),
         ({"layers": "fc8"}, {"optimizer": "NAdam"}, RecipeError, "NAdam"),
         (
             {"layers": "fc8"},

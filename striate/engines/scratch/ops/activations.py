@@ -1,6 +1,6 @@
-"""Activations, each a function of one number, and its derivative beside it.
+"""Activations: functions of one number, each with its derivative.
 
-y = f(x) for each number alone, so the gradient of x is that of y times f'(x). Where f' is simpler in y, it is written so.
+y = f(x) for each number alone, so the gradient of x is that of y times f'(x). Where f' is simpler in terms of y, it uses y.
 """
 
 import importlib
@@ -48,7 +48,7 @@ def _leaky_relu_slope(x: Array, y: Array) -> Array:
 
 def _elu(x: Array) -> Array:
     xp = namespace(x)
-    # exp of a large number would overflow where its result is not taken.
+    # Where x is positive the result is not used, and exp could overflow.
     return xp.where(x > 0, x, xp.expm1(xp.where(x > 0, xp.zeros_like(x), x)))
 
 
@@ -72,7 +72,7 @@ def _silu_slope(x: Array, y: Array) -> Array:
 
 
 def _softplus(x: Array) -> Array:
-    """log(1 + e^x); above 20 it is x, as torch has it."""
+    """log(1 + e^x); above 20 it is x, as in PyTorch."""
     xp = namespace(x)
     low = xp.where(x > 20, xp.zeros_like(x), x)
     return xp.where(x > 20, x, xp.log1p(xp.exp(low)))
@@ -84,7 +84,7 @@ def _softplus_slope(x: Array, y: Array) -> Array:
 
 
 def _gelu(x: Array) -> Array:
-    """x times the share of the normal distribution below x."""
+    """x F(x), where F is the cumulative normal distribution."""
     return x * 0.5 * (1 + erf(x * math.sqrt(0.5)))
 
 
@@ -96,7 +96,7 @@ def _gelu_slope(x: Array, y: Array) -> Array:
 
 
 def erf(x: Array) -> Array:
-    """The error function, which the standard lacks: SciPy's or CuPy's, or else the series."""
+    """The error function, which the array API standard lacks: SciPy's, CuPy's, or else the series."""
     xp = namespace(x)
     if is_numpy(x):
         return importlib.import_module("scipy.special").erf(x)
@@ -106,9 +106,9 @@ def erf(x: Array) -> Array:
 
 
 def erf_series(x: Array) -> Array:
-    """2 / sqrt(pi) e^(-x x) (x + 2 x^3 / 3 + 4 x^5 / 15 + ...): all terms of one sign, so nothing is lost by subtracting.
+    """2 / sqrt(pi) e^(-x x) (x + 2 x^3 / 3 + 4 x^5 / 15 + ...). All terms have one sign, so no digits cancel.
 
-    From 6 on it is 1 to the last bit of float64, and 150 terms are enough below.
+    From 6 on the result is 1 in float64; below, 150 terms are enough.
     """
     xp = namespace(x)
     size = xp.where(xp.abs(x) > 6, xp.zeros_like(x) + 6, xp.abs(x))

@@ -1,6 +1,6 @@
-"""Convolution: as loops that say what it is, and as one matrix product that gives the same.
+"""Convolution: as loops that define it, and as one matrix product with the same result.
 
-With patches as the rows of a matrix X (N*P*Q, R*S*C) and the filters as the columns of W (R*S*C, K), the result is
+With patches as the rows of a matrix X (N*P*Q, R*S*C) and filters as the columns of W (R*S*C, K), the result is
 
     Y = X W + b
 
@@ -8,7 +8,7 @@ and with G the gradient of Y, since dY = dX W + X dW + db and the loss changes b
 
     gradient of W = X^T G        of b = the sum of the rows of G        of X = G W^T
 
-`unfold` made X from the map by copying pixels, so the gradient of the map is the `fold` of that of X.
+`unfold` makes X by copying pixels of the map, so the gradient of the map is the `fold` of the gradient of X.
 """
 
 from striate.engines.scratch.library import Array, namespace
@@ -16,7 +16,7 @@ from striate.engines.scratch.ops.windows import Window, fold, pad, unfold
 
 
 def conv2d_direct(x_NHWC: Array, w_RSCK: Array, b_K: Array | None, window: Window, groups: int = 1) -> Array:
-    """Convolution by its definition, one value of the result at a time. Slow: to read, and to check the other against."""
+    """Convolution by its definition, one value of the result at a time. Slow: for reading, and to check `conv2d`."""
     xp = namespace(x_NHWC)
     N, H, W, _ = x_NHWC.shape
     R, S, C, K = w_RSCK.shape  # C channels of one group
@@ -35,29 +35,29 @@ def conv2d_direct(x_NHWC: Array, w_RSCK: Array, b_K: Array | None, window: Windo
 
 
 def conv2d(x_NHWC: Array, w_RSCK: Array, b_K: Array | None, window: Window, groups: int = 1) -> Array:
-    """Convolution as one matrix product (one for each group)."""
+    """Convolution as one matrix product for each group."""
     xp = namespace(x_NHWC)
     N, H, W, _ = x_NHWC.shape
     P, Q = window.outputs((H, W))
     y = xp.matmul(_rows(unfold(x_NHWC, window), groups), _filters(w_RSCK, groups))
-    y_NPQK = xp.reshape(_together(y), (N, P, Q, w_RSCK.shape[3]))
+    y_NPQK = xp.reshape(_join_groups(y), (N, P, Q, w_RSCK.shape[3]))
     return y_NPQK if b_K is None else y_NPQK + b_K
 
 
 def conv2d_backward(
     g_NPQK: Array, x_NHWC: Array, w_RSCK: Array, window: Window, groups: int = 1, needs_input_grad: bool = True
 ) -> tuple[Array | None, Array, Array]:
-    """The gradients of the map (None where nobody wants it), of the filters and of the bias."""
+    """The gradients of the map (None unless `needs_input_grad`), of the filters and of the bias."""
     xp = namespace(g_NPQK)
     N, H, W, C = x_NHWC.shape
     _, P, Q, K = g_NPQK.shape
-    g = _apart(xp.reshape(g_NPQK, (N * P * Q, K)), groups)
-    gw = xp.matmul(_turned(_rows(unfold(x_NHWC, window), groups)), g)
-    gw_RSCK = xp.reshape(_together(gw), w_RSCK.shape)
+    g = _split_groups(xp.reshape(g_NPQK, (N * P * Q, K)), groups)
+    gw = xp.matmul(_transposed(_rows(unfold(x_NHWC, window), groups)), g)
+    gw_RSCK = xp.reshape(_join_groups(gw), w_RSCK.shape)
     gb_K = xp.sum(g_NPQK, axis=(0, 1, 2))
     if not needs_input_grad:
         return None, gw_RSCK, gb_K
-    gx = xp.matmul(g, _turned(_filters(w_RSCK, groups)))
+    gx = xp.matmul(g, _transposed(_filters(w_RSCK, groups)))
     patches = xp.reshape(gx, (groups, N, P, Q, *window.kernel, C // groups))
     patches = xp.reshape(xp.permute_dims(patches, (1, 2, 3, 4, 5, 0, 6)), (N, P, Q, *window.kernel, C))
     return fold(patches, window, (H, W)), gw_RSCK, gb_K
@@ -75,22 +75,22 @@ def _filters(w_RSCK: Array, groups: int) -> Array:
     """The filters as the columns of a matrix, one matrix for each group."""
     xp = namespace(w_RSCK)
     R, S, C, K = w_RSCK.shape
-    return _apart(xp.reshape(w_RSCK, (R * S * C, K)), groups)
+    return _split_groups(xp.reshape(w_RSCK, (R * S * C, K)), groups)
 
 
-def _apart(matrix: Array, groups: int) -> Array:
+def _split_groups(matrix: Array, groups: int) -> Array:
     """(rows, K) as (groups, rows, K of a group)."""
     xp = namespace(matrix)
     rows, K = matrix.shape
     return xp.permute_dims(xp.reshape(matrix, (rows, groups, K // groups)), (1, 0, 2))
 
 
-def _together(matrices: Array) -> Array:
-    """The way back from `_apart`."""
+def _join_groups(matrices: Array) -> Array:
+    """The inverse of `_split_groups`."""
     xp = namespace(matrices)
     groups, rows, K = matrices.shape
     return xp.reshape(xp.permute_dims(matrices, (1, 0, 2)), (rows, groups * K))
 
 
-def _turned(matrices: Array) -> Array:
+def _transposed(matrices: Array) -> Array:
     return namespace(matrices).permute_dims(matrices, (0, 2, 1))

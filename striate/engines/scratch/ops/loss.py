@@ -1,4 +1,4 @@
-"""Softmax and cross-entropy in one, since their gradients together are simpler than apart.
+"""Softmax and cross-entropy together, because their joint gradient is simpler than either alone.
 
 With p = softmax(z), that is p_i = e^z_i / (e^z_1 + e^z_2 + ...), and a target t whose values sum to 1,
 
@@ -11,7 +11,7 @@ from striate.engines.scratch.library import Array, namespace
 
 
 def softmax(z_NK: Array) -> Array:
-    """Shares that sum to 1. The largest z is taken off first, which changes nothing and keeps e^z finite."""
+    """Probabilities that sum to 1. Subtracting the largest z first changes nothing and keeps e^z finite."""
     xp = namespace(z_NK)
     powers = xp.exp(z_NK - xp.max(z_NK, axis=1, keepdims=True))
     return powers / xp.sum(powers, axis=1, keepdims=True)
@@ -30,17 +30,17 @@ def cross_entropy_backward(z_NK: Array, target_NK: Array) -> Array:
 
 
 def targets(labels_N: Array, classes: int, smoothing: float, dtype: object) -> Array:
-    """1 for the label and 0 for the others, of which `smoothing` is spread over all classes."""
+    """One-hot targets (N, classes); a share `smoothing` of each is spread over all classes."""
     xp = namespace(labels_N)
     is_label = labels_N[:, None] == xp.arange(classes, dtype=labels_N.dtype)[None, :]
     return xp.astype(is_label, dtype) * (1 - smoothing) + smoothing / classes
 
 
 def mixed_targets(
-    labels_N: Array, others_N: Array, share_N: Array, classes: int, smoothing: float, dtype: object
+    labels_N: Array, partners_N: Array, lambda_N: Array, classes: int, smoothing: float, dtype: object
 ) -> Array:
-    """Two labels an image: `share` of the target is the first's, the rest the other's."""
+    """Targets of mixed images: lambda times the target of the own label plus 1 - lambda times that of the partner's."""
     xp = namespace(labels_N)
-    share = xp.astype(share_N, dtype)[:, None]
-    first, second = (targets(labels, classes, smoothing, dtype) for labels in (labels_N, others_N))
-    return share * first + (1 - share) * second
+    label_lambda = xp.astype(lambda_N, dtype)[:, None]
+    own, partner = (targets(labels, classes, smoothing, dtype) for labels in (labels_N, partners_N))
+    return label_lambda * own + (1 - label_lambda) * partner

@@ -1,14 +1,14 @@
-"""Normalization: values brought to mean 0 and variance 1, then scaled and shifted for each channel.
+"""Normalization: values are brought to mean 0 and variance 1, then scaled and shifted, channel by channel.
 
 With z = (x - mean) / d, where d = sqrt(variance + eps) and both are taken over the same m values, the gradient of x is
 
     (gz - mean of gz - z * mean of (gz z)) / d        means over the same values
 
-because x moves its own z, and through the mean and the variance every other z: the loss does not change when all x move
-together (the mean of the result is 0) or are stretched together (so is the mean of the result times z).
-The scale's gradient is the sum of g z, the shift's is the sum of g, and gz is g times the scale.
+with gz = g times the scale. x changes its own z, and every other z through the mean and the variance. Shifting all x
+together leaves the loss as it is, so this gradient has mean 0; stretching them does too, so its product with z has mean 0.
+The gradient of the scale is the sum of g z, that of the shift the sum of g.
 
-Batch normalization takes the values of a channel over the whole batch. Where workers share a batch, `add_up` sums over them.
+Batch normalization uses the values of a channel over the whole batch. Where workers share a batch, `all_reduce` sums over them.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 from striate.engines.scratch.library import Array, namespace
 
-AddUp = Callable[[Array], Array]
-EPSILON = 1e-5  # torch's
+AllReduce = Callable[[Array], Array]
+EPSILON = 1e-5  # PyTorch's default
 
 
 class Normalized(NamedTuple):
-    """What the gradient needs: z, d, the number of values that each mean is of; and the statistics."""
+    """What the gradient needs, and the statistics. `values` is how many values each mean is taken over."""
 
     z: Array
     d: Array
@@ -30,43 +30,45 @@ class Normalized(NamedTuple):
     variance: Array
 
 
-def batch_norm(x: Array, scale_C: Array, shift_C: Array, count: int, add_up: AddUp) -> tuple[Array, Normalized]:
-    """Each channel over `count` values: those of `x` and, through `add_up`, of the other workers."""
+def batch_norm(x: Array, scale_C: Array, shift_C: Array, count: int, all_reduce: AllReduce) -> tuple[Array, Normalized]:
+    """Each channel over `count` values: those of `x` and, through `all_reduce`, of the other workers."""
     xp = namespace(x)
     axes = tuple(range(len(x.shape) - 1))
-    mean = add_up(xp.sum(x, axis=axes)) / count
+    mean = all_reduce(xp.sum(x, axis=axes)) / count
     centered = x - mean
-    variance = add_up(xp.sum(centered * centered, axis=axes)) / count
+    variance = all_reduce(xp.sum(centered * centered, axis=axes)) / count
     d = xp.sqrt(variance + EPSILON)
     z = centered / d
     return z * scale_C + shift_C, Normalized(z, d, count, mean, variance)
 
 
-def batch_norm_backward(g: Array, saved: Normalized, scale_C: Array, add_up: AddUp) -> tuple[Array, Array, Array]:
-    """The gradients of x, of the scale and of the shift; those two over `x` alone."""
+def batch_norm_backward(
+    g: Array, saved: Normalized, scale_C: Array, all_reduce: AllReduce
+) -> tuple[Array, Array, Array]:
+    """The gradients of x, and of the scale and the shift from this worker's x alone."""
     xp = namespace(g)
     axes = tuple(range(len(g.shape) - 1))
     g_scale, g_shift = xp.sum(g * saved.z, axis=axes), xp.sum(g, axis=axes)
-    mean_gz, mean_gz_z = add_up(g_shift) / saved.values, add_up(g_scale) / saved.values
+    mean_gz, mean_gz_z = all_reduce(g_shift) / saved.values, all_reduce(g_scale) / saved.values
     return (g - mean_gz - saved.z * mean_gz_z) * (scale_C / saved.d), g_scale, g_shift
 
 
 def fixed_norm(x: Array, scale_C: Array, shift_C: Array, mean_C: Array, variance_C: Array) -> tuple[Array, Normalized]:
-    """Batch normalization by means and variances of before, as in evaluation."""
+    """Batch normalization by given means and variances, as in evaluation."""
     d = namespace(x).sqrt(variance_C + EPSILON)
     z = (x - mean_C) / d
     return z * scale_C + shift_C, Normalized(z, d, 1, mean_C, variance_C)
 
 
 def fixed_norm_backward(g: Array, saved: Normalized, scale_C: Array) -> tuple[Array, Array, Array]:
-    """The statistics do not move with x, so only the factor is left."""
+    """The statistics do not depend on x, so only the factor is left."""
     xp = namespace(g)
     axes = tuple(range(len(g.shape) - 1))
     return g * (scale_C / saved.d), xp.sum(g * saved.z, axis=axes), xp.sum(g, axis=axes)
 
 
 def group_norm(x: Array, scale_C: Array, shift_C: Array, groups: int) -> tuple[Array, Normalized]:
-    """Each image alone, over the pixels and the channels of a group: one group is layer norm, one a channel instance norm."""
+    """Each image alone, over the pixels and channels of a group. One group is layer norm, a group per channel instance norm."""
     xp = namespace(x)
     split = _grouped(x, groups)
     mean = xp.mean(split, axis=(1, 3), keepdims=True)

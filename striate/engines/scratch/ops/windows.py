@@ -1,4 +1,4 @@
-"""A kernel's window on its way over a map: where it stands, the patches it sees, and their sum back into a map."""
+"""The window of a kernel sliding over a map: its positions, the patches under it, and their sum back into a map."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Window:
     pads: tuple[Pair, Pair] = ((0, 0), (0, 0))
 
     def outputs(self, sides: Pair) -> Pair:
-        """How many places it has along the rows and the columns of a map."""
+        """The number of positions along the rows and the columns of a map."""
         P, Q = (
             (side + sum(pad) - wide * (size - 1) - 1) // step + 1
             for side, size, step, wide, pad in zip(
@@ -27,14 +27,14 @@ class Window:
         return P, Q
 
     def padded(self, sides: Pair) -> Pair:
-        """The sides of a map with its pads."""
+        """The sides of a map with its padding."""
         (top, bottom), (left, right) = self.pads
         return sides[0] + top + bottom, sides[1] + left + right
 
-    def seen_by(self, r: int, s: int, outputs: Pair) -> tuple[slice, slice]:
-        """The rows and columns of the padded map that kernel pixel (r, s) sees, one for each place."""
+    def slices_at(self, r: int, s: int, outputs: Pair) -> tuple[slice, slice]:
+        """The rows and columns of the padded map under kernel pixel (r, s), one for each position."""
         first = (r * self.dilation[0], s * self.dilation[1])
-        # The standard leaves open what a stop beyond the end does, so each is exact.
+        # The standard does not define a stop beyond the end, so each stop is exact.
         rows, columns = (
             slice(start, start + (count - 1) * step + 1, step)
             for start, count, step in zip(first, outputs, self.stride, strict=True)
@@ -42,7 +42,7 @@ class Window:
         return rows, columns
 
     def inside(self, sides: Pair) -> tuple[slice, slice]:
-        """Where the map itself lies in the padded map."""
+        """The rows and columns of the padded map that hold the map itself."""
         (top, _), (left, _) = self.pads
         return slice(top, top + sides[0]), slice(left, left + sides[1])
 
@@ -52,7 +52,7 @@ class Window:
 
 
 def pad(x_NHWC: Array, window: Window, value: float = 0.0) -> Array:
-    """The map with `value` around it; the map itself where there is nothing to add."""
+    """The map with `value` around it; the same array where no padding is needed."""
     N, H, W, C = x_NHWC.shape
     if window.padded((H, W)) == (H, W):
         return x_NHWC
@@ -66,33 +66,33 @@ def pad(x_NHWC: Array, window: Window, value: float = 0.0) -> Array:
 
 
 def crop(padded: Array, window: Window, sides: Pair) -> Array:
-    """The map without what `pad` put around it."""
+    """The map without the padding."""
     rows, columns = window.inside(sides)
     return padded[:, rows, columns, :]
 
 
 def unfold(x_NHWC: Array, window: Window) -> Array:
-    """Every patch that the window sees, as (N, P, Q, R, S, C): each pixel is copied once for each place that sees it."""
+    """Every patch under the window, as (N, P, Q, R, S, C): each pixel is copied once for each patch that contains it."""
     xp = namespace(x_NHWC)
     N, H, W, C = x_NHWC.shape
     P, Q = window.outputs((H, W))
     padded = pad(x_NHWC, window)
     patches = xp.empty((N, P, Q, *window.kernel, C), dtype=x_NHWC.dtype)
     for r, s in window.pixels():
-        rows, columns = window.seen_by(r, s, (P, Q))
+        rows, columns = window.slices_at(r, s, (P, Q))
         patches[:, :, :, r, s, :] = padded[:, rows, columns, :]
     return patches
 
 
 def fold(patches_NPQRSC: Array, window: Window, sides: Pair) -> Array:
-    """Every patch added back to where it was seen: the transpose of `unfold`.
+    """Every patch added back at its position: the transpose of `unfold`.
 
-    A copy's gradient is the sum over the copies. So this is the gradient of `unfold`, and `unfold` is that of this.
+    The gradient of a copied value is the sum over its copies, so `fold` is the gradient of `unfold`, and the reverse.
     """
     xp = namespace(patches_NPQRSC)
     N, P, Q, _, _, C = patches_NPQRSC.shape
     padded = xp.zeros((N, *window.padded(sides), C), dtype=patches_NPQRSC.dtype)
     for r, s in window.pixels():
-        rows, columns = window.seen_by(r, s, (P, Q))
+        rows, columns = window.slices_at(r, s, (P, Q))
         padded[:, rows, columns, :] += patches_NPQRSC[:, :, :, r, s, :]
     return crop(padded, window, sides)

@@ -1,0 +1,25 @@
+"""How the whole suite runs: one thread a process, as many processes as cores, the same examples every time."""
+
+import os
+
+# Before NumPy and torch are imported, and inherited by every process that a test starts: several test processes share
+# the cores, and threads that wait for each other's cores cost more than they give.
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# No deadline: how long an example takes says more about the machine than about the code.
+settings.register_profile(
+    "striate", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("striate")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """For `-n auto`: none (all in this process) unless the whole suite is asked for; then xdist's choice, one a core."""
+    asked = {Path(argument).absolute() for argument in config.args}
+    return None if Path(__file__).parent in asked else 0

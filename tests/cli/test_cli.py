@@ -223,7 +223,7 @@ def test_a_wrong_use_is_one_sentence_and_exit_code_1(striate, words, message, tm
 def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["striate", "studies"])
     monkeypatch.setattr("striate.cli.status.built_in", lambda: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         cli.main()
 
 

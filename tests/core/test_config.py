@@ -1,5 +1,6 @@
 """YAML with places: what is read, what is refused, and how the complaint reads."""
 
+import re
 from typing import ClassVar, Literal
 
 import pytest
@@ -80,9 +81,8 @@ def test_a_record_may_be_written_short():
     ],
 )
 def test_a_complaint_has_place_rule_value_and_cure(text, message):
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         build(text)
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_an_override_leaves_the_document_it_came_from_alone():
 
 def test_a_wrong_override_is_placed_on_the_command_line():
     document = config.override(config.parse("data: d", "s.yaml"), Outer, {"data.limt": 5}, "on the command line")
-    with pytest.raises(ConfigError) as caught:
+    message = "on the command line: data.limt: unknown key; did you mean 'limit'?"
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         config.build(Outer, document)
-    assert str(caught.value) == "on the command line: data.limt: unknown key; did you mean 'limit'?"
 
 
 def test_an_override_inside_a_number_is_refused():

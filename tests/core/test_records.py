@@ -58,5 +58,5 @@ def test_a_record_is_frozen_and_refuses_unknown_keys():
 
 def test_replace_checks_again():
     assert Young().replace(lr=0.5).lr == 0.5
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="lr"):
         Young().replace(lr="fast")

@@ -38,7 +38,7 @@ def test_shape_is_that_of_the_images(dataset):
 
 
 def test_a_dataset_cannot_be_changed(dataset):
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'name'"):
         dataset.name = "other"
 
 

@@ -114,7 +114,7 @@ def test_a_full_disk_leaves_images_in_memory_and_nothing_behind(config, cache, m
 
 def test_an_error_leaves_nothing_behind(config, cache, tmp_path):
     (tmp_path / "folder" / "train" / "a" / "torn.png").write_bytes(b"")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="torn.png: cannot be read as an image"):
         load(config)
     assert kept(cache) == []
 

@@ -64,5 +64,5 @@ def test_a_line_does_not_become_a_giant():
 
 
 def test_no_decoder_that_starts_another_program():
-    with pytest.raises(Image.UnidentifiedImageError):
+    with pytest.raises(Image.UnidentifiedImageError, match="cannot identify image file"):
         picture.read(encoded(Image.new("RGB", (2, 2)), "EPS"), 3, None)

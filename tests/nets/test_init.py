@@ -48,7 +48,7 @@ def test_spreads_as_torch_does(scheme, shape):
 def test_a_fan_that_is_one_tenth_off_is_found(monkeypatch):
     real = init.fans
     monkeypatch.setattr(init, "fans", lambda shape: (real(shape)[0] * 1.1, real(shape)[1]))
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="comparison failed"):
         agree("kaiming_normal", SHAPES[0])
 
 

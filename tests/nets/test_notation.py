@@ -128,7 +128,7 @@ def test_any_text_is_read_or_refused_with_a_reason(text):
 
 def test_a_planted_fault_in_the_writer_is_found(monkeypatch):
     monkeypatch.setattr(writer, "_times", lambda words, at, width: 3 if at + width < len(words) else 1)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="At index 1 diff"):
         round_trip(parse("conv8 pool conv16 pool"))
 
 

@@ -261,7 +261,7 @@ def test_a_listener_that_fails_leaves_no_run_going(tmp_path):
             finally:
                 closed.append(True)
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         load(write_study(tmp_path, STUDY), out=tmp_path / "runs").run(scheduler=Watched(), on_event=lambda _: 1 / 0)
     assert closed == [True]
 

@@ -43,8 +43,8 @@ def test_the_module_comes_back_to_the_bit_after_a_failure_too(module):
     before = copy.deepcopy(module.state_dict())
     with average.swapped():
         assert not torch.equal(module[0].weight, before["0.weight"])
-    with pytest.raises(ZeroDivisionError), average.swapped():
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError, match="planted"), average.swapped():
+        raise ZeroDivisionError("planted")
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
 
 

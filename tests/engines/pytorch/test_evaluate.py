@@ -66,8 +66,8 @@ def test_a_network_without_units_that_can_die_has_no_number():
 
 def test_no_hook_is_left_behind_by_a_failure_either():
     net = silent_net()
-    with pytest.raises(ZeroDivisionError), silent_units(net):
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError, match="planted"), silent_units(net):
+        raise ZeroDivisionError("planted")
     assert not net[1]._forward_hooks
 
 

@@ -206,7 +206,7 @@ def test_images_that_changed_since_the_plan_are_refused(tmp_path, dataset):
 
 def test_a_failure_leaves_its_reason_and_is_tried_again(tmp_path, job, dataset, monkeypatch):
     monkeypatch.setattr("striate.engines.pytorch.engine.evaluate", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         train(job, tmp_path, dataset=dataset)
     assert read(tmp_path).summary.reason == "division by zero"
     assert "ZeroDivisionError" in (tmp_path / "log.txt").read_text()

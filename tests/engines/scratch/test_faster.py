@@ -75,7 +75,7 @@ def test_a_tile_s_wrong_number_is_found(monkeypatch):
 
     monkeypatch.setattr(winograd, "results", wrong)
     at, groups, x, parameters = convolutions(1, "float64")
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="Mismatched elements: 3 /"):
         assert_equal(layers.Convolution, OPTIMIZED[layers.Convolution], (at, groups), parameters, x, 1e-12)
 
 

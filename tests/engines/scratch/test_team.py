@@ -1,5 +1,7 @@
 """Workers: the number of them changes nothing but the last bits, a fault in one is raised, a step can be repeated."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -105,10 +107,9 @@ def test_shares_are_as_equal_as_can_be():
     ],
 )
 def test_what_only_torch_has_is_refused_by_name(network, problem):
-    with pytest.raises(NetworkError) as caught:
+    message = f"recipe.engine: numpy has no {problem}; use the PyTorch engine (recipe.engine=torch)"
+    with pytest.raises(NetworkError, match=f"^{re.escape(message)}$"):
         Learner(NetworkConfig.model_validate(network), (3, 8, 8), 4, 0, ADAM)
-    cure = "use the PyTorch engine (recipe.engine=torch)"
-    assert str(caught.value) == f"recipe.engine: numpy has no {problem}; {cure}"
 
 
 @pytest.mark.parametrize(
@@ -123,9 +124,8 @@ def test_what_only_torch_has_is_refused_by_name(network, problem):
     ],
 )  # fmt: skip
 def test_an_optimizer_that_is_not_here_is_refused_by_name(said, message):
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(RecipeError, match="^" + re.escape(message)):
         learner(optimizer=OptimizerConfig.model_validate(said))
-    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adadelta", "RMSprop"])

@@ -37,6 +37,7 @@ ImageShape = Annotated[
 ]
 Classes = Annotated[int | None, typer.Option(min=2, help="How many classes; 10 if the network has no number.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Also print what each column means.")]
 
 
 def _version(wanted: bool) -> None:
@@ -128,19 +129,20 @@ def summary(
     input: ImageShape = None,  # noqa: A002
     classes: Classes = None,
     json: Json = False,
+    explain: Explain = False,
 ) -> None:
     """Show the layers of a network: shapes, parameters, multiply-adds, receptive fields."""
     from striate.cli import network as nets
 
-    nets.summary([network, *(overrides or [])], input, classes, json)
+    nets.summary([network, *(overrides or [])], input, classes, json, explain)
 
 
 @app.command()
-def networks(json: Json = False) -> None:
+def networks(json: Json = False, explain: Explain = False) -> None:
     """List the named networks with their parameters and multiply-adds."""
     from striate.cli import network as nets
 
-    nets.networks(json)
+    nets.networks(json, explain)
 
 
 @app.command()

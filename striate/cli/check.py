@@ -89,11 +89,9 @@ def _networks(plan: Plan) -> None:
         shown.setdefault(key, []).append(arm.name)
         tables[key] = summarize(arm.network, shape, classes)
     width = shutil.get_terminal_size((160, 24)).columns
-    for index, (key, names) in enumerate(shown.items()):
-        # What the columns mean stands once, under the last table.
-        text = tables[key].text(width, legend=index == len(shown) - 1)
+    for key, names in shown.items():
         out(f"\nnetwork of {', '.join(names)}", bold=True)
-        out(text)
+        out(tables[key].text(width))
 
 
 def _json(study: LoadedStudy, plan: Plan, cost: dict[str, Any]) -> dict[str, Any]:

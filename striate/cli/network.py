@@ -17,36 +17,43 @@ from striate.nets.summary.summarize import summarize
 
 IMAGES: tuple[Shape, int] = ((3, 32, 32), 10)  # CIFAR-10's, where neither the user nor the network says
 _PLACE = "on the command line"
+_NETWORKS_LEGEND = """\
+parameters     weights, biases, scales and shifts
+multiply-adds  of one image through conv and fc layers and matrix products; biases, norms, activations and pools count 0
+images         channels x rows x columns for which the network was published
+classes        the number of classes for which it was published
+"""
 
 
-def summary(network: list[str], input_text: str | None, classes: int | None, as_json: bool) -> None:
-    """Print the table of one network."""
+def summary(network: list[str], input_text: str | None, classes: int | None, as_json: bool, explain: bool) -> None:
+    """Print the table of one network; `explain`: with what each column means."""
     record = read(network)
     name = network[0].strip()
     shape, count = (NETWORKS[name].input_shape, NETWORKS[name].classes) if name in NETWORKS else IMAGES
-    found = summarize(record, read_shape(input_text) if input_text else shape, classes or count)
+    layers = summarize(record, read_shape(input_text) if input_text else shape, classes or count)
     if as_json:
-        _json({"network": record.model_dump(mode="json", exclude_defaults=True), **found.json()})
+        _json({"network": record.model_dump(mode="json", exclude_defaults=True), **layers.json()})
         return
     width = shutil.get_terminal_size((160, 24)).columns
     if name in NETWORKS:
         sys.stdout.write(textwrap.fill(f"{name}: {record.title}", width) + "\n\n")
-    sys.stdout.write(found.text(width, color=sys.stdout.isatty()))
+    sys.stdout.write(layers.text(width, color=sys.stdout.isatty(), legend=explain))
 
 
-def networks(as_json: bool) -> None:
-    """List the named networks."""
-    found = [_named(name) for name in NETWORKS]
+def networks(as_json: bool, explain: bool) -> None:
+    """List the named networks; `explain`: with what each column means."""
+    rows = [_named(name) for name in NETWORKS]
     if as_json:
-        _json(found)
+        _json(rows)
         return
     width = max(map(len, NETWORKS))
     sys.stdout.write(f"{'network':<{width}}  {'parameters':>11}  {'multiply-adds':>14}  {'images':<10}  classes\n")
-    for one in found:
-        images = "x".join(map(str, one["input_shape"]))
-        numbers = f"{one['parameters']:>11,}  {one['macs']:>14,}  {images:<10}  {one['classes']:>7}"
-        sys.stdout.write(f"{one['name']:<{width}}  {numbers}\n")
-    sys.stdout.write("\nmultiply-adds: of one image; what one consists of: striate summary NETWORK\n")
+    for row in rows:
+        images = "x".join(map(str, row["input_shape"]))
+        numbers = f"{row['parameters']:>11,}  {row['macs']:>14,}  {images:<10}  {row['classes']:>7}"
+        sys.stdout.write(f"{row['name']:<{width}}  {numbers}\n")
+    if explain:
+        sys.stdout.write(f"\n{_NETWORKS_LEGEND}")
 
 
 def read(words: list[str]) -> NetworkConfig:
@@ -71,7 +78,7 @@ def read_shape(text: str) -> Shape:
 
 def _named(name: str) -> dict[str, Any]:
     named = NETWORKS[name]
-    totals = summarize(NetworkConfig(**named.config), named.input_shape, named.classes).totals
+    totals = summarize(NetworkConfig(**named.config), named.input_shape, named.classes).table.totals
     return {
         "name": name,
         "parameters": totals.parameters,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from striate.core.errors import StriateError
 from striate.core.records import fingerprint
 from striate.nets import NetworkConfig
-from striate.nets.summary.columns import COLUMNS, sums
+from striate.nets.summary.columns import COLUMNS, totals_in_words
 from striate.nets.summary.summarize import summarize
 from striate.report.wording import Table, listed
 from striate.studies.results import Results
@@ -35,9 +35,9 @@ def _tables(results: Results) -> Iterator[tuple[str, Table]]:
         first[key] = (arm.network, shape, classes)
     for key, names in arms.items():
         try:
-            found = summarize(*first[key])
+            found = summarize(*first[key]).table
         except (StriateError, ImportError):
             continue
         rows = tuple(tuple(column.cell(row) for column in COLUMNS) for row in found.rows)
-        totals = "; ".join(f"{name} {text}" for name, text in sums(found))
+        totals = "; ".join(f"{name} {text}" for name, text in totals_in_words(found))
         yield listed(names), Table(head=tuple(column.heading for column in COLUMNS), rows=rows, note=totals)

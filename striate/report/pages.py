@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from striate.nets.summary.columns import meanings
+from striate.nets.summary.columns import legend
 from striate.report import curves, draw, figures, layers, limits, sections, svg
 from striate.report import marks as styles
 from striate.report import study_facts as setting
@@ -82,7 +82,7 @@ def _background(results: Results) -> dict[str, Any]:
         "arms_table": setting.arms_table(results),
         "facts": (*setting.data_facts(results), *setting.design_facts(results)),
         "layer_tables": layers.layer_tables(results),
-        "columns": meanings(),
+        "columns": legend(),
         "noticed": sections.noticed(results),
         "study_yaml": escape(setting.study_yaml(results.study)),
         "environments": setting.environments(results),

@@ -35,6 +35,15 @@ def test_the_table_of_a_named_network_is_for_its_own_images(run):
     assert "input 0.75, forward/backward 218.82, parameters 61.63, total 281.19" in out
 
 
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [(["summary", "conv8"], "outputs of conv and fc layers"), (["networks"], "weights, biases, scales and shifts")],
+)
+def test_the_columns_are_explained_when_asked_for(run, words, meaning):
+    assert meaning not in run(*words)[1]
+    assert meaning in run(*words, "--explain")[1]
+
+
 def test_the_images_and_classes_can_be_said(run):
     code, out, _ = run("summary", "conv256", "--input", "1x8x8", "--classes", "2", "--json")
     found = json.loads(out)
@@ -58,7 +67,7 @@ def test_a_network_can_be_given_by_keys_alone(run):
 def test_the_json_has_everything_that_the_text_has(run):
     found = json.loads(run("summary", "report-d", "--json")[1])
     row = found["rows"][0]
-    assert (row["written"], row["macs"], row["field"]["status"]) == ("64 x 3 x 3 x 3 + 64", 1_769_472, "exact")
+    assert (row["formula"], row["macs"], row["field"]["status"]) == ("64 x 3 x 3 x 3 + 64", 1_769_472, "exact")
     assert row["field"]["size"] == [3, 3]
     assert found["totals"]["neurons_of"] == {"conv": 131_072, "fc": 2_058}
     assert set(found["meaning"]) >= {"neurons", "multiply-adds", "exact", "upper bound"}

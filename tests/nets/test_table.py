@@ -18,9 +18,9 @@ from striate.nets import NETWORKS, NetworkConfig, network_graph
 from striate.nets.graph.graph import Graph, Node
 from striate.nets.pytorch.build import build
 from striate.nets.pytorch.trace import tracer as traced
-from striate.nets.summary.columns import COLUMNS, STATUS
-from striate.nets.summary.summarize import summarize
-from striate.nets.summary.table import table
+from striate.nets.summary.columns import COLUMNS, MIB, STATUS
+from striate.nets.summary.summarize import count_parameters, summarize, summarize_graph
+from striate.nets.summary.table import LayerTable, layer_table
 from tests.nets.random_modules import modules
 from tests.nets.random_networks import networks
 
@@ -33,24 +33,28 @@ def of(name, **changes):
     return summarize(NetworkConfig(**{**named.config, **changes}), named.input_shape, named.classes)
 
 
+def table_of(name, **changes):
+    return of(name, **changes).table
+
+
 def test_a1_has_1860_parameters():
-    assert [row.written for row in of("report-a").rows if row.parameters] == [
+    assert [row.formula for row in table_of("report-a").rows if row.parameters] == [
         "32 x 1 x 2 x 2 + 32",
         "10 x 32 x 2 x 2 + 10",
         "10 x 10 x 2 x 2 + 10",
     ]
-    assert of("report-a").totals.parameters == 1_860
+    assert table_of("report-a").totals.parameters == 1_860
 
 
 def test_a2_is_a_volume():
-    found = of("report-a-3d")
+    found = table_of("report-a-3d")
     assert found.totals.parameters == 957_706
     assert found.input_shape == (1, 32, 32, 3)
     assert found.rows[0].field.size == (3, 3, 3)
 
 
 def test_the_six_figures_of_d1():
-    totals = of("report-d").totals
+    totals = table_of("report-d").totals
     assert (totals.parameters, totals.parameters_of) == (6_216_074, {"conv": 960_896, "fc": 5_255_178})
     assert (totals.neurons, totals.neurons_of) == (133_130, {"conv": 131_072, "fc": 2_058})
     text = of("report-d").text()
@@ -60,17 +64,19 @@ def test_the_six_figures_of_d1():
 
 def test_e1_and_its_four_sizes():
     """The report's rows are layers, dropout and flatten; 28,680,966 values, each twice, of 4 bytes."""
-    found = of("report-e")
+    found = table_of("report-e")
     totals = found.totals
-    sizes = (totals.input_mb, totals.forward_backward_mb, totals.parameters_mb, totals.total_mb)
+    sizes = (totals.input_bytes, totals.forward_backward_bytes, totals.parameters_bytes, totals.total_bytes)
     assert totals.parameters == 16_154_950
-    assert [round(size, 2) for size in sizes] == [0.75, 218.82, 61.63, 281.19]
+    assert [round(size / MIB, 2) for size in sizes] == [0.75, 218.82, 61.63, 281.19]
     assert [row.parameters for row in found.rows] == [7168, 0, 0, 295_040, 0, 0, 73_792, 0, 0, 15_745_280, 32_896, 774]
 
 
 def test_e3_color_or_grey():
-    first = {channels: summarize(NetworkConfig(layers="conv256"), (channels, 32, 32), 6).rows[0] for channels in (3, 1)}
-    assert [(row.parameters, row.written) for row in first.values()] == [
+    first = {
+        channels: summarize(NetworkConfig(layers="conv256"), (channels, 32, 32), 6).table.rows[0] for channels in (3, 1)
+    }
+    assert [(row.parameters, row.formula) for row in first.values()] == [
         (7_168, "256 x 3 x 3 x 3 + 256"),
         (2_560, "256 x 1 x 3 x 3 + 256"),
     ]
@@ -78,13 +84,13 @@ def test_e3_color_or_grey():
 
 
 def test_the_other_networks_of_the_reports():
-    counts = {name: of(name).totals.parameters for name in ("report-b-fc", "report-b-gap", "lenet5")}
+    counts = {name: table_of(name).totals.parameters for name in ("report-b-fc", "report-b-gap", "lenet5")}
     assert counts == {"report-b-fc": 61_618, "report-b-gap": 618, "lenet5": 61_706}
 
 
 def check_against_torch(graph, module, shape):
     """Parameters, multiply-adds and output shape are torch's own."""
-    found, parts = table(graph), {id(parameter): parameter.numel() for parameter in module.parameters()}
+    found, parts = layer_table(graph), {id(parameter): parameter.numel() for parameter in module.parameters()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         output = module.eval()(torch.rand(1, *shape, dtype=next(iter(module.parameters()), torch.empty(0)).dtype))
     assert found.totals.parameters == sum(parts.values()), "parameters"
@@ -142,13 +148,13 @@ def check_either_source(network, image=(4, 8, 8), classes=4):
     except NetworkError as error:
         assume("more than 1 value" not in str(error))  # torch normalizes no value by itself alone
         raise
-    said, seen = rows_of(table(graph)), rows_of(table(run_graph))
+    said, seen = rows_of(layer_table(graph)), rows_of(layer_table(run_graph))
     # Laying out one-pixel logits in a row is the module's affair, and zeros around a map or a number times the logits are no layer.
     extra = {name for name in seen if name in {"logits", "logit_scale"} or name.endswith("_padding")}
     assert set(said) == set(seen) - extra, set(said) ^ set(seen)
     for name in said:
         assert said[name] == seen[name], f"{name}: {said[name]}\n{seen[name]}"
-    totals = table(graph).totals
+    totals = layer_table(graph).totals
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         run.eval()(torch.rand(1, *shape))
     assert totals.macs == counter.get_total_flops() // 2
@@ -219,18 +225,18 @@ def small():
         certainty="upper bound",
     )
     start = Node(name="input", op="input", output_shape=(4, 8, 8), layer="input")
-    return table(Graph(nodes=(start, conv, norm, again, odd), output="odd", unused_parameters=3))
+    return summarize_graph(Graph(nodes=(start, conv, norm, again, odd), output="odd", unused_parameters=3))
 
 
 def test_a_row_by_hand():
     """2 x 3 x 3 weights for each of 4 filters at 4 x 8 positions: 72 x 32; the norm's output is kept too: 2 x 128 x 4 bytes."""
-    conv, again, odd = small().rows
-    assert (conv.written, conv.parameters) == ("4 x 2 x 3 x 3 + 4 + 2 x 4", 84)
+    conv, again, odd = small().table.rows
+    assert (conv.formula, conv.parameters) == ("4 x 2 x 3 x 3 + 4 + 2 x 4", 84)
     assert (conv.kernel, conv.macs, conv.neurons) == ("3x3 s2x1 d1x2 g2", 72 * 32, 128)
     assert conv.activation_bytes == 2 * 128 * 4
-    assert (again.written, again.parameters, again.macs) == ("shared", 0, 72 * 16)
+    assert (again.formula, again.parameters, again.macs) == ("shared", 0, 72 * 16)
     assert odd.field.status == "upper bound"
-    assert small().totals.parameters == 87
+    assert small().table.totals.parameters == 87
     assert "parameters     87: conv 76 (87.36 %), norm 8 (9.20 %), unused 3" in small().text()
 
 
@@ -238,12 +244,14 @@ def test_a_row_by_hand():
 def test_the_text_fits_and_is_complete(width):
     found = of("report-d", norm="batch")
     text = found.text(width)
-    # A table that is wider than two pieces of 60 columns is let run over; nothing is cut.
-    assert max(map(len, text.splitlines())) <= max(width, 80)
-    for row in found.rows:
-        assert f"{row.parameters:,}" in text
-        assert re.search(rf"^{row.name} .*{row.field.status}$", text, re.MULTILINE) or width < 80
+    assert max(map(len, text.splitlines())) <= width
+    words = re.split(r" {2,}|\n", text)
+    for row in found.table.rows:
+        cells = {column.cell(row) for column in COLUMNS if column.heading != "weights + biases"}
+        assert cells <= {word.strip() for word in words}
+        assert re.search(rf"^{row.name} .*{row.field.status}$", text, re.MULTILINE)
     assert all(column.heading in text for column in COLUMNS)
+    assert "133,130" in text.partition("parameters     ")[0]
 
 
 def test_every_field_is_printed_beside_its_status():
@@ -259,7 +267,7 @@ def test_every_field_is_printed_beside_its_status():
 
 def test_everything_shown_is_defined():
     found = of("report-e")
-    for shown in (found.text(), found._repr_html_(), json.dumps(found.json())):
+    for shown in (found.text(legend=True), found._repr_html_(), json.dumps(found.json())):
         assert all(column.meaning[:40] in shown.replace("&#x27;", "'").replace("\n", " ") for column in COLUMNS)
         assert all(name in shown for name, _ in STATUS)
 
@@ -268,21 +276,55 @@ def test_the_manual_says_what_the_program_says():
     manual = (Path(__file__).parents[2] / "docs" / "network-tables.md").read_text()
     assert all(f"| {name} |" in manual for name, _ in STATUS)
     wrong_text = summarize(NetworkConfig(**{**NETWORKS["report-a"].config, "layers": WITH_64}), (1, 32, 32), 10)
-    assert f"64 filters would be {wrong_text.totals.parameters:,}" in manual
+    assert f"64 filters would be {wrong_text.table.totals.parameters:,}" in manual
     assert "28,680,966 values" in manual
-    assert round(of("report-e").totals.forward_backward_mb * 2**20 / 8) == 28_680_966
+    assert table_of("report-e").totals.forward_backward_bytes / 8 == 28_680_966
 
 
 def test_json_is_plain():
     data = json.loads(json.dumps(of("report-e").json()))
     assert data["rows"][0]["output_shape"] == [256, 256, 256]
-    assert data["totals"]["total_mb"] == pytest.approx(281.19, abs=0.005)
+    assert data["totals"]["total_bytes"] / MIB == pytest.approx(281.19, abs=0.005)
+
+
+@pytest.mark.parametrize("made", [lambda: of("report-a-3d"), small], ids=["volume", "each kind of row"])
+def test_a_table_saved_as_json_is_read_back_equal(made):
+    table = made().table
+    data = json.loads(json.dumps(table.to_json()))
+    assert LayerTable.from_json(data) == table
+    assert LayerTable.from_json({**data, "later": 1}) == table
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda data: data["rows"][1].pop("macs"), r"not a layer table: rows\.1\.macs: Field required"),
+        (lambda data: data["rows"][1]["field"].update(status="certain"), r"rows\.1\.field\.status: .* 'exact'"),
+        (lambda data: data.update(totals=None), r"not a layer table: totals: "),
+    ],
+)
+def test_json_that_is_no_table_is_refused_at_its_key(spoil, says):
+    data = of("report-a").table.to_json()
+    spoil(data)
+    with pytest.raises(NetworkError, match=says):
+        LayerTable.from_json(data)
+
+
+def test_the_legend_is_printed_when_asked_for():
+    legend = COLUMNS[0].meaning
+    assert legend not in small().text()
+    assert legend in small().text(legend=True)
+
+
+def test_parameters_are_counted_without_a_table_too():
+    network = NetworkConfig(layers="conv8 res(conv16s2 conv16) fc8", norm="batch")
+    assert count_parameters(network, (3, 8, 8), 10) == summarize(network, (3, 8, 8), 10).table.totals.parameters
 
 
 def test_html_is_escaped_and_colorless():
     start = Node(name="input", op="input", output_shape=(1, 2, 2), layer="input")
     odd = Node(name="a", op="activation", inputs=("input",), output_shape=(1, 2, 2), layer="<script>")
-    html = table(Graph(nodes=(start, odd), output="a"))._repr_html_()
+    html = summarize_graph(Graph(nodes=(start, odd), output="a"))._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
     assert not re.search(r"#[0-9a-f]{3,6}\b(?!;)|rgb\(", html.replace("&#x27;", ""))
@@ -300,6 +342,6 @@ def test_no_torch_for_a_network_of_ours():
 def test_a_module_of_torchvision_is_run():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = summarize(NetworkConfig(torchvision="squeezenet1_1"), (3, 64, 64), 7)
+        found = summarize(NetworkConfig(torchvision="squeezenet1_1"), (3, 64, 64), 7).table
     assert found.rows[-1].output_shape == (7,)
     assert found.totals.parameters == 722_496 + 7 * 513

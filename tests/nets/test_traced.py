@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from striate.core.errors import NetworkError
 from striate.nets.graph.receptive_field import ReceptiveFields
 from striate.nets.pytorch.trace import tracer as traced
-from striate.nets.summary.table import table
+from striate.nets.summary.table import layer_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 
@@ -23,7 +23,7 @@ def torch_says(module, shape):
 
 def check_costs(graph, module, shape):
     """Parameters and multiply-adds are torch's."""
-    totals = table(graph).totals
+    totals = layer_table(graph).totals
     macs, parameters = torch_says(module, shape)
     assert totals.parameters == parameters, f"{totals.parameters} parameters, torch counts {parameters}"
     assert totals.macs == macs, f"{totals.macs} multiply-adds, torch counts {macs}"
@@ -243,7 +243,7 @@ def test_what_is_not_known_is_bounded_by_the_whole_image(function):
 def test_products_of_activations_are_counted():
     """8 x 64 with 64 x 8, then 8 x 8 with 8 x 64: twice 4,096."""
     graph = traced.graph(wrapped(spatial_attention), (8, 8, 8))
-    assert table(graph).totals.macs == 2 * 8 * 8 * 64
+    assert layer_table(graph).totals.macs == 2 * 8 * 8 * 64
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated:FutureWarning")
@@ -259,7 +259,7 @@ def test_shared_parameters_are_counted_once_and_multiplied_by_twice():
     module = wrapped(lambda self, x: self.conv(self.conv(x)), conv=nn.Conv2d(3, 3, 3, padding=1))
     graph = traced.graph(module, (3, 8, 8))
     check_costs(graph, module, (3, 8, 8))
-    assert [(row.name, row.written, row.parameters) for row in table(graph).rows] == [
+    assert [(row.name, row.formula, row.parameters) for row in layer_table(graph).rows] == [
         ("conv", "3 x 3 x 3 x 3 + 3", 84),
         ("conv#2", "shared", 0),
     ]

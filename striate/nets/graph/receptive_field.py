@@ -122,7 +122,7 @@ _ORDER: tuple[Certainty, ...] = get_args(Certainty)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Field:
+class ReceptiveField:
     """The receptive field of a node's units, per axis of the image.
 
     `size` counts pixels that lie in the padding. `stride` is how many pixels the field moves from one unit to the
@@ -156,10 +156,10 @@ class ReceptiveFields:
         for node in graph.nodes:
             self._reach[node.name] = self._solve(node)
 
-    def of(self, name: str) -> Field:
+    def of(self, name: str) -> ReceptiveField:
         """The field of the units of node `name`."""
         axes = self._reach[self.graph[name].name].axes
-        return Field(
+        return ReceptiveField(
             size=tuple(axis.size for axis in axes),
             stride=tuple(axis.stride for axis in axes),
             center=tuple(axis.center for axis in axes),

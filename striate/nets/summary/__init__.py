@@ -1,1 +1,1 @@
-"""TODO."""
+"""The layer table of a network: records, columns, renderers, and `summarize`."""

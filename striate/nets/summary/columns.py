@@ -1,29 +1,26 @@
-"""What each column and each total of the table means, and how it is written: one list for text, HTML and JSON."""
+"""What each column and each total of the layer table means, and how it is written: one list for text, HTML and JSON."""
 
-from __future__ import annotations
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from striate.nets.layers import Shape
+from striate.nets.summary.table import Kind, LayerRow, LayerTable
 
-if TYPE_CHECKING:
-    from striate.nets.graph.graph import Shape
-    from striate.nets.summary.table import Row, Table
-
-MB = 2**20
+MIB = 2**20  # bytes; the unit in which the reports give sizes
 
 
 @dataclass(frozen=True)
 class Column:
-    """A heading, what stands of it under the table, and how a row fills it."""
+    """A heading, what the legend says of it, and how a row fills it."""
 
     heading: str
     meaning: str
-    cell: Callable[[Row], str]
+    cell: Callable[[LayerRow], str]
     is_number: bool = True
 
 
 def shape(sides: Shape) -> str:
+    """64x32x32."""
     return "x".join(map(str, sides))
 
 
@@ -32,8 +29,11 @@ def count(number: int) -> str:
     return f"{number:,}" if number else ""
 
 
-def megabytes(size: float) -> str:
-    return "" if not size else f"{size:,.2f}" if size >= 0.005 else "<0.01"
+def mebibytes(size: int) -> str:
+    """`size` bytes in MiB, with two decimals; empty for none."""
+    if not size:
+        return ""
+    return f"{size / MIB:,.2f}" if size / MIB >= 0.005 else "<0.01"
 
 
 def per_axis(values: tuple[float | None, ...]) -> str:
@@ -54,7 +54,7 @@ COLUMNS = (
     Column(
         "weights + biases",
         "filters x channels x rows x columns + biases; of a norm 2 x channels (scale and shift)",
-        lambda row: row.written,
+        lambda row: row.formula,
         False,
     ),
     Column(
@@ -67,9 +67,9 @@ COLUMNS = (
         lambda row: count(row.macs),
     ),
     Column(
-        "MB",
-        "what the layer's outputs take for one image as float32, 1 MB = 2^20 bytes; an activation function counts 0",
-        lambda row: megabytes(row.activation_bytes / MB),
+        "MiB",
+        "memory of the layer's outputs for one image as float32, 1 MiB = 2^20 bytes; an activation function counts 0",
+        lambda row: mebibytes(row.activation_bytes),
     ),
     Column(
         "field",
@@ -78,7 +78,7 @@ COLUMNS = (
     ),
     Column(
         "stride",
-        "pixels from one unit's field to the next one's; 0: all units see the same",
+        "pixels from one unit's field to the next one's; 0: the same field for all units",
         lambda row: per_axis(row.field.stride),
     ),
     Column(
@@ -86,74 +86,56 @@ COLUMNS = (
         "the middle of the first unit's field, in pixels; 0 is the center of the first pixel",
         lambda row: per_axis(row.field.center),
     ),
-    Column(
-        "status",
-        "what the field promises:",
-        lambda row: row.field.status,
-        False,
-    ),
+    Column("status", "what the field promises:", lambda row: row.field.status, False),
 )
 
 STATUS = (
     ("exact", "no pixel outside the field changes the unit, and those of its first and last rows and columns can"),
-    ("whole image", "exact, and every unit sees all of the image"),
+    ("whole image", "exact, and every unit depends on all of the image"),
     ("upper bound", "no pixel outside the field changes the unit; it may be larger than need be"),
-    ("depends on the data", "the network looked at values; right for the image it was run on, not for every other"),
+    ("depends on the data", "the network branched on values; right for the image it was run on, not for every other"),
 )
-SIZES = ("input", "forward/backward", "parameters", "total")
-SIZES_MEANING = "for one image as float32; forward/backward is twice the MB column: values and gradients"
+SIZES_MEANING = "in MiB for one image as float32; forward/backward is twice the MiB column: values and gradients"
 
 
-def meanings() -> tuple[tuple[str, str], ...]:
+def legend() -> tuple[tuple[str, str], ...]:
     """Every column, status and size with what it means."""
     columns = tuple((column.heading, column.meaning) for column in COLUMNS)
     return (*columns, *((f"  {name}", meaning) for name, meaning in STATUS), ("sizes", SIZES_MEANING))
 
 
-def total(table: Table, columns: Sequence[Column]) -> list[str]:
-    """The last row: the sums of what can be summed."""
+def total_row(table: LayerTable, columns: Sequence[Column]) -> list[str]:
+    """The cells of the last row: the sums of what can be summed."""
     totals = table.totals
-    sums = {
+    cells = {
         "layer": "total",
         "parameters": f"{totals.parameters:,}",
         "neurons": f"{totals.neurons:,}",
         "multiply-adds": f"{totals.macs:,}",
-        "MB": megabytes(totals.forward_backward_mb / 2),
+        "MiB": mebibytes(totals.forward_backward_bytes // 2),
     }
-    return [sums.get(column.heading, "") for column in columns]
+    return [cells.get(column.heading, "") for column in columns]
 
 
-def sizes(table: Table) -> tuple[tuple[str, float], ...]:
-    """The four sizes in MB."""
-    totals = table.totals
-    found = (totals.input_mb, totals.forward_backward_mb, totals.parameters_mb, totals.total_mb)
-    return tuple(zip(SIZES, found, strict=True))
-
-
-def shares(parts: dict[Any, int], total: int) -> str:
-    """conv 960,896 (15.46 %), fc 5,255,178 (84.54 %)."""
-    texts = (f"{kind} {part:,} ({100 * part / total if total else 0:.2f} %)" for kind, part in parts.items())
-    return ", ".join(texts)
-
-
-def sums(table: Table) -> tuple[tuple[str, str], ...]:
-    """The totals in words: (name, text)."""
+def totals_in_words(table: LayerTable) -> tuple[tuple[str, str], ...]:
+    """What stands under the table: (name, text)."""
     totals = table.totals
     unused = f", unused {totals.unused_parameters:,}" if totals.unused_parameters else ""
+    sizes = {
+        "input": totals.input_bytes,
+        "forward/backward": totals.forward_backward_bytes,
+        "parameters": totals.parameters_bytes,
+        "total": totals.total_bytes,
+    }
     return (
-        ("parameters", f"{totals.parameters:,}: {shares(totals.parameters_of, totals.parameters)}{unused}"),
-        ("neurons", f"{totals.neurons:,}: {shares(totals.neurons_of, totals.neurons)}"),
+        ("parameters", f"{totals.parameters:,}: {_shares(totals.parameters_of, totals.parameters)}{unused}"),
+        ("neurons", f"{totals.neurons:,}: {_shares(totals.neurons_of, totals.neurons)}"),
         ("multiply-adds", f"{totals.macs:,}"),
-        ("MB", ", ".join(f"{name} {size:,.2f}" for name, size in sizes(table))),
+        ("MiB", ", ".join(f"{name} {size / MIB:,.2f}" for name, size in sizes.items())),
     )
 
 
-def plain(table: Table) -> dict[str, Any]:
-    """The table as JSON data."""
-    totals = table.totals
-    return {
-        "input_shape": list(table.input_shape),
-        "rows": [asdict(row) for row in table.rows],
-        "totals": {**asdict(totals), "total_mb": totals.total_mb},
-        "meaning": {name.strip(): meaning for name, meaning in meanings()},
-    }
+def _shares(parts: Mapping[Kind, int], total: int) -> str:
+    """conv 960,896 (15.46 %), fc 5,255,178 (84.54 %)."""
+    texts = (f"{kind} {part:,} ({100 * part / total if total else 0:.2f} %)" for kind, part in parts.items())
+    return ", ".join(texts)

@@ -1,78 +1,95 @@
-"""The table for a terminal: one piece where it fits, two pieces below each other where it does not.
+"""The layer table as text for a terminal and as HTML for a notebook or a page.
 
-The table as a piece of HTML for a notebook or a page: no script, no outside files, the colors of its surroundings.
+The text is one table where it fits, and several below each other where it does not. The HTML has no script, no outside
+files, and the colors of its surroundings.
 """
-
-from __future__ import annotations
 
 import io
 import textwrap
-from typing import TYPE_CHECKING, Literal
-
-from striate.nets.summary.columns import COLUMNS, Column, meanings, shape, sums, total
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-    from striate.nets.summary.table import Table
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from striate.nets.summary.table import Table
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from striate.nets.summary.columns import COLUMNS, Column, legend, shape, total_row, totals_in_words
+from striate.nets.summary.table import LayerTable
+
+# Where a table is too wide, its longest cells are wrapped at this many characters; no other cell is.
+_WRAPPED, _WRAP_AT = "weights + biases", 30
+# A field stands beside its status, however narrow the terminal.
+_FIELD = ("field", "stride", "center", "status")
 
 
-_LONG = ("layer", "weights + biases")
-# What a layer is and holds; the other piece is what it costs and sees.
-_FIRST = ("layer", "output", "kernel", "weights + biases", "parameters")
-
-
-def render_text(table: Table, width: int, color: bool, legend: bool) -> str:
-    """The whole text, ending in a line break; `legend`: with the meaning of every column."""
-    from rich.console import Console
-
+def render_text(table: LayerTable, width: int, *, color: bool, with_legend: bool) -> str:
+    """The table and its totals for a terminal of `width` columns, ending in a line break."""
     console = Console(file=io.StringIO(), width=width, force_terminal=color, highlight=False, legacy_windows=False)
-    pieces: list[tuple[Column, ...]] = [COLUMNS]
-    wide = console.options.update(width=10_000)
-    if console.measure(_piece(table, COLUMNS), options=wide).maximum > width:
-        pieces = [
-            tuple(column for column in COLUMNS if column.heading in _FIRST),
-            tuple(column for column in COLUMNS if column.heading not in _FIRST[1:]),
-        ]
-    for piece in pieces:
-        console.print(_piece(table, piece), "")
-    for line in [*_listed(sums(table), width), *(["", *_listed(meanings(), width)] if legend else [])]:
+    for part in _parts(table, width, console):
+        # A part that is too wide even so runs over the edge; no number is cut.
+        console.print(part, "", width=max(width, _width(part, console)))
+    lines = _definition_lines(totals_in_words(table), width)
+    if with_legend:
+        lines += ["", *_definition_lines(legend(), width)]
+    for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     assert isinstance(console.file, io.StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
 
 
-def _piece(table: Table, columns: tuple[Column, ...]) -> RichTable:
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
+def _parts(table: LayerTable, width: int, console: Console) -> list[RichTable]:
+    """All columns in one table if it fits, or else in as many as it takes; each begins with the names."""
+    whole = _rich_table(table, COLUMNS)
+    if _width(whole, console) <= width:
+        return [whole]
+    names, *others = COLUMNS
+    groups = [[column] for column in others if column.heading not in _FIELD]
+    groups.append([column for column in others if column.heading in _FIELD])
+    parts = [[names]]
+    for group in groups:
+        if len(parts[-1]) > 1 and _width(_rich_table(table, [*parts[-1], *group], _WRAP_AT), console) > width:
+            parts.append([names])
+        parts[-1] += group
+    return [_rich_table(table, part, _WRAP_AT) for part in parts]
 
+
+def _width(part: RichTable, console: Console) -> int:
+    """How many columns of a terminal `part` needs."""
+    return console.measure(part, options=console.options.update(width=10_000)).maximum
+
+
+def _rich_table(table: LayerTable, columns: Sequence[Column], wrap_at: int | None = None) -> RichTable:
     made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", show_edge=False)
     for column in columns:
-        side: Literal["right", "left"] = "right" if column.is_number else "left"
-        # Numbers stay whole; a long name or product may go on in the next line.
-        made.add_column(column.heading, justify=side, overflow="fold", no_wrap=column.heading not in _LONG)
-    start = {"layer": "input", "output": shape(table.input_shape)}
-    made.add_row(*(Text(start.get(column.heading, ""), style="dim") for column in columns))
+        is_wrapped = column.heading == _WRAPPED
+        made.add_column(
+            column.heading,
+            justify="right" if column.is_number else "left",
+            no_wrap=not is_wrapped,
+            max_width=wrap_at if is_wrapped else None,
+        )
+    made.add_row(*(Text(cell, style="dim") for cell in _input_row(table, columns)))
     for row in table.rows:
         made.add_row(*(Text(column.cell(row)) for column in columns), end_section=row is table.rows[-1])
-    made.add_row(*(Text(cell, style="bold") for cell in total(table, columns)))
+    totals = total_row(table, columns)
+    if any(totals[1:]):
+        made.add_row(*(Text(cell, style="bold") for cell in totals))
     return made
 
 
-def _listed(pairs: tuple[tuple[str, str], ...], width: int) -> list[str]:
-    """Names in one column and what is said of them in another."""
+def _input_row(table: LayerTable, columns: Sequence[Column]) -> list[str]:
+    cells = {"layer": "input", "output": shape(table.input_shape)}
+    return [cells.get(column.heading, "") for column in columns]
+
+
+def _definition_lines(pairs: tuple[tuple[str, str], ...], width: int) -> list[str]:
+    """Names in one column, their texts wrapped in another."""
     margin = max(len(name) for name, _ in pairs) + 2
-    found = []
+    lines = []
     for name, text in pairs:
-        found += textwrap.wrap(f"{name:<{margin}}{text}", width, subsequent_indent=" " * margin)
-    return found
+        lines += textwrap.wrap(f"{name:<{margin}}{text}", width, subsequent_indent=" " * margin)
+    return lines
 
 
 # Scoped by the class name, and of no color but the page's own, so that it is right in light and in dark.
@@ -90,39 +107,28 @@ _STYLE = """
 """
 
 
-def render_html(table: Table) -> str:
-    """A `div` with the table, its totals, and the meaning of every column."""
+def render_html(table: LayerTable) -> str:
+    """A `div` with the table and its totals; the meaning of every column unfolds on a click."""
+    head = _html_row([column.heading for column in COLUMNS], 'th scope="col"')
+    body = "".join(_html_row([column.cell(row) for column in COLUMNS]) for row in table.rows)
     return (
         f'<div class="striate-table"><style>{_STYLE}</style>'
-        f"<table><thead><tr>{_head()}</tr></thead><tbody>{_start(table)}{_body(table)}</tbody>{_foot(table)}</table>"
-        f"{_list(sums(table))}<details open><summary>What the columns mean</summary>"
-        f"{_list(meanings())}</details></div>"
+        f"<table><thead>{head}</thead>"
+        f"<tbody>{_html_row(_input_row(table, COLUMNS))}{body}</tbody>"
+        f"<tfoot>{_html_row(total_row(table, COLUMNS))}</tfoot></table>"
+        f"{_html_definitions(totals_in_words(table))}"
+        f"<details><summary>What the columns mean</summary>{_html_definitions(legend())}</details></div>"
     )
 
 
-def _head() -> str:
-    return "".join(f'<th scope="col"{_side(c.is_number)}>{escape(c.heading)}</th>' for c in COLUMNS)
+def _html_row(texts: list[str], tag: str = "td") -> str:
+    """A row of cells, those of numbers to the right; `tag` may carry attributes."""
+    cells = []
+    for column, text in zip(COLUMNS, texts, strict=True):
+        side = ' class="number"' if column.is_number else ""
+        cells.append(f"<{tag}{side}>{escape(text)}</{tag.partition(' ')[0]}>")
+    return f"<tr>{''.join(cells)}</tr>"
 
 
-def _start(table: Table) -> str:
-    start = {"layer": "input", "output": shape(table.input_shape)}
-    cells = (start.get(column.heading, "") for column in COLUMNS)
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _body(table: Table) -> str:
-    rows = ("".join(f"<td{_side(c.is_number)}>{escape(c.cell(row))}</td>" for c in COLUMNS) for row in table.rows)
-    return "".join(f"<tr>{row}</tr>" for row in rows)
-
-
-def _foot(table: Table) -> str:
-    pairs = zip(COLUMNS, total(table, COLUMNS), strict=True)
-    return f"<tfoot><tr>{''.join(f'<td{_side(c.is_number)}>{cell}</td>' for c, cell in pairs)}</tr></tfoot>"
-
-
-def _list(pairs: Iterable[tuple[str, str]]) -> str:
+def _html_definitions(pairs: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in pairs)}</dl>"
-
-
-def _side(is_number: bool) -> str:
-    return ' class="number"' if is_number else ""

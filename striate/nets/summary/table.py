@@ -1,45 +1,45 @@
-"""The table of a network: what each layer gives, costs and sees, with totals. No torch.
+"""The layer table of a network as records: what each layer gives, costs and depends on, with totals.
 
 A row is a layer as the reports count: the norm and the activation that follow a convolution belong to it. Its shape
-and its receptive field are those of what leaves the row. `table_columns` defines every column; `text`, `_repr_html_`
-and `json` all read from there, so what is shown always stands beside what it means.
+and its receptive field are those of what leaves the row. Records know no renderer; they can be saved as JSON.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, Self
 
-from striate.nets.graph.graph import Graph, Node, Shape
-from striate.nets.graph.receptive_field import Field, ReceptiveFields
-from striate.nets.summary import columns as table_columns
-from striate.nets.summary import render as table_html
-from striate.nets.summary import render as table_text
+from pydantic import TypeAdapter, ValidationError
+
+from striate.core.errors import NetworkError
+from striate.nets.graph.graph import Graph, Node
+from striate.nets.graph.receptive_field import ReceptiveField, ReceptiveFields
+from striate.nets.layers import Shape
 
 Kind = Literal["conv", "fc", "norm", "other"]
 BYTES = 4  # a float32
-MB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One layer."""
+class LayerRow:
+    """One layer; sizes are in bytes, for one image in float32."""
 
     name: str
     op: str
     output_shape: Shape
     kernel: str
-    written: str  # weights + biases as products
+    formula: str  # weights + biases as products
     parameters: int
     neurons: int
     macs: int
-    field: Field
+    field: ReceptiveField
     activation_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """The sums under the table; sizes are for one image in float32."""
+    """The sums under the table; sizes are in bytes, for one image in float32."""
 
     parameters: int
     parameters_of: dict[Kind, int]
@@ -47,52 +47,65 @@ class Totals:
     neurons: int
     neurons_of: dict[Kind, int]
     macs: int
-    input_mb: float
-    forward_backward_mb: float
-    parameters_mb: float
+    input_bytes: int
+    forward_backward_bytes: int
+    parameters_bytes: int
 
     @property
-    def total_mb(self) -> float:
-        return self.input_mb + self.forward_backward_mb + self.parameters_mb
+    def total_bytes(self) -> int:
+        return self.input_bytes + self.forward_backward_bytes + self.parameters_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class LayerTable:
     """The rows and their totals."""
 
     input_shape: Shape
-    rows: tuple[Row, ...]
+    rows: tuple[LayerRow, ...]
     totals: Totals
 
-    def text(self, width: int = 160, *, color: bool = False, legend: bool = True) -> str:
-        """For a terminal of `width` columns: in one piece, or in two where that is too narrow."""
-        return table_text.render_text(self, width, color, legend)
+    def to_json(self) -> dict[str, Any]:
+        """JSON data that `from_json` reads back as an equal table."""
+        data: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return data
 
-    def _repr_html_(self) -> str:
-        return table_html.render_html(self)
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """The table that `to_json` wrote; keys of a later version are ignored.
 
-    def json(self) -> dict[str, Any]:
-        """Plain data, with the definitions."""
-        return table_columns.plain(self)
+        Raises:
+            NetworkError: for data that is not a table, naming the first key that is wrong.
+        """
+        try:
+            return _adapter().validate_python(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the whole"
+            raise NetworkError(f"not a layer table: {place}: {first['msg']}") from error
 
 
-def table(graph: Graph) -> Table:
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    return TypeAdapter(LayerTable)
+
+
+def layer_table(graph: Graph) -> LayerTable:
     """The table of `graph`."""
     fields = ReceptiveFields(graph)
     nodes = [node for node in graph.nodes if node.op != "input"]
     rows = tuple(_row([node for node in nodes if node.layer == layer], fields) for layer in graph.layers)
-    return Table(input_shape=graph.input_shape, rows=rows, totals=_totals(graph, nodes))
+    return LayerTable(input_shape=graph.input_shape, rows=rows, totals=_totals(graph, nodes))
 
 
-def _row(nodes: Sequence[Node], fields: ReceptiveFields) -> Row:
+def _row(nodes: Sequence[Node], fields: ReceptiveFields) -> LayerRow:
     # What the layer is named for, even where something (padding) comes before it in the row.
     main = max(nodes, key=lambda node: (node.op in ("conv", "fc"), bool(node.kernel)))
-    return Row(
+    return LayerRow(
         name=main.layer,
         op=main.op,
         output_shape=nodes[-1].output_shape,
         kernel=_kernel(main),
-        written=" + ".join(filter(None, map(_written, nodes))),
+        formula=" + ".join(filter(None, map(_formula, nodes))),
         parameters=sum(node.parameters for node in nodes),
         neurons=sum(map(_neurons, nodes)),
         macs=sum(node.macs for node in nodes),
@@ -110,10 +123,10 @@ def _totals(graph: Graph, nodes: Sequence[Node]) -> Totals:
         neurons=sum(map(_neurons, nodes)),
         neurons_of=_by_kind((_kind(node), _neurons(node)) for node in nodes),
         macs=sum(node.macs for node in nodes),
-        input_mb=math.prod(graph.input_shape) * BYTES / MB,
+        input_bytes=BYTES * math.prod(graph.input_shape),
         # Once for the value and once for its gradient.
-        forward_backward_mb=2 * _activation_bytes(nodes) / MB,
-        parameters_mb=parameters * BYTES / MB,
+        forward_backward_bytes=2 * _activation_bytes(nodes),
+        parameters_bytes=BYTES * parameters,
     )
 
 
@@ -121,11 +134,12 @@ def _kind(node: Node) -> Kind:
     return node.op if node.op in ("conv", "fc", "norm") else "other"
 
 
-def _by_kind(counted: Iterable[tuple[Kind, int]]) -> dict[Kind, int]:
-    found: dict[Kind, int] = {}
-    for kind, count in counted:
-        found[kind] = found.get(kind, 0) + count
-    return {kind: count for kind, count in found.items() if count or kind in ("conv", "fc")}
+def _by_kind(counts: Iterable[tuple[Kind, int]]) -> dict[Kind, int]:
+    """The sum for each kind; conv and fc also where it is 0."""
+    sums: dict[Kind, int] = {}
+    for kind, count in counts:
+        sums[kind] = sums.get(kind, 0) + count
+    return {kind: count for kind, count in sums.items() if count or kind in ("conv", "fc")}
 
 
 def _neurons(node: Node) -> int:
@@ -138,11 +152,11 @@ def _activation_bytes(nodes: Iterable[Node]) -> int:
 
 
 def _kernel(node: Node) -> str:
-    """3x3, with what is not as usual: s stride, d dilation, g groups."""
+    """3x3, followed by what is not the default: s stride, d dilation, g groups."""
     if not node.kernel or node.op == "pad":
         return ""
-    usual = node.kernel if node.op in ("pool", "avgpool") else (1,) * len(node.kernel)
-    stride = f" s{_sides(node.stride)}" if node.stride != usual else ""
+    default = node.kernel if node.op in ("pool", "avgpool") else (1,) * len(node.kernel)
+    stride = f" s{_sides(node.stride)}" if node.stride != default else ""
     dilation = f" d{_sides(node.dilation)}" if set(node.dilation) != {1} else ""
     groups = f" g{node.groups}" if node.groups > 1 else ""
     return f"{'x'.join(map(str, node.kernel))}{stride}{dilation}{groups}"
@@ -152,7 +166,7 @@ def _sides(sides: tuple[int, ...]) -> str:
     return str(sides[0]) if len(set(sides)) == 1 else "x".join(map(str, sides))
 
 
-def _written(node: Node) -> str:
+def _formula(node: Node) -> str:
     """64 x 3 x 3 x 3 + 64; of a norm 2 x 64; of weights that an earlier layer has counted, shared."""
     if not node.parameters:
         return "shared" if node.weight_shape and node.op in ("conv", "fc") else ""

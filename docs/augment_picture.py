@@ -66,10 +66,10 @@ def tree() -> np.ndarray:
 
 def augmented(kinds: dict[str, float | bool]) -> np.ndarray:
     """The pictures after one epoch's draws, mixed as the network would see them."""
-    from striate.data.augment import apply, draw, mix
+    from striate.data.augment import AugmentConfig, apply, draw, mix
 
     images = pictures()
-    draws = draw(19, 0, np.arange(len(images)), (SIDE, SIDE, 3), **kinds)
+    draws = draw(19, 0, np.arange(len(images)), (SIDE, SIDE, 3), AugmentConfig(**kinds))
     done = apply(images, draws).astype(np.float32)
     return np.rint(mix(done, np.roll(done, -1, axis=0), draws)).astype(np.uint8)
 

@@ -1,12 +1,23 @@
-"""Images in, datasets and splits out; NumPy only.
+"""From a study file's `data` to a dataset and its splits, in NumPy only.
 
-Sources are digits, CIFAR-10, folders of images, parquet and .npz files. The digest of a dataset says what its images
-are, wherever they lie.
+Sources are digits, CIFAR-10, folders of images, parquet and .npz files. The digest of a dataset identifies its images,
+wherever they are stored.
 """
 
 from striate.data.config import DataConfig
 from striate.data.dataset import Dataset, Part
 from striate.data.load import NAMES, load
-from striate.data.splits import Splits, mean_std, split
+from striate.data.splits import Splits, batch_slices, epoch_order, mean_std, split
 
-__all__ = ["NAMES", "DataConfig", "Dataset", "Part", "Splits", "load", "mean_std", "split"]
+__all__ = [
+    "NAMES",
+    "DataConfig",
+    "Dataset",
+    "Part",
+    "Splits",
+    "batch_slices",
+    "epoch_order",
+    "load",
+    "mean_std",
+    "split",
+]

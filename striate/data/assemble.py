@@ -19,7 +19,7 @@ from striate.data.dataset import Images
 from striate.data.decode import Decoder
 from striate.data.sources import cifar10 as cifar10_contents
 from striate.data.sources.contents import Contents, Rows
-from striate.data.stratified import draw, quotas
+from striate.data.splits import class_quotas, draw_stratified
 
 Keep = Callable[[str, Iterator[Images]], Images]
 HELD_OUT = 0.2  # of each class, where the source has no test part
@@ -111,8 +111,8 @@ def _held_out(contents: Contents, labels: NDArray[np.int64]) -> NDArray[np.int64
         name = contents.classes[int(counts.argmin())]
         rule = f"{contents.where}: class '{name}' has 1 image, and the test part takes one of each class"
         raise DataError(f"{rule}; add images of it or give the source a test part")
-    quota = quotas(counts, round(HELD_OUT * len(labels)), np.ones_like(counts), counts - 1)
-    return draw(labels, quota, stream(0, "test part"))
+    quota = class_quotas(counts, round(HELD_OUT * len(labels)), np.ones_like(counts), counts - 1)
+    return draw_stratified(labels, quota, stream(0, "test part"))
 
 
 def _held_out_note(contents: Contents) -> tuple[str, ...]:

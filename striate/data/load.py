@@ -21,7 +21,7 @@ from striate.data.sources import digits, folders, npz
 from striate.data.sources import parquet as parquet_files
 from striate.data.sources import torchvision as torchvision_files
 from striate.data.sources.contents import Found
-from striate.data.stratified import draw, quotas
+from striate.data.splits import class_quotas, draw_stratified
 
 LEAST = 2  # images of a class that `limit` leaves: one to train on and one to validate with
 
@@ -69,8 +69,8 @@ def _limited(where: str, train: Hashed, limit: int, classes: tuple[str, ...]) ->
         rule = f"data.limit: {len(classes)} classes need at least {LEAST * len(classes)} images, got {limit}"
         raise DataError(f"{rule}; raise the limit")
     counts = np.bincount(train.labels, minlength=len(classes))
-    quota = quotas(counts, limit, np.minimum(counts, LEAST), counts)
-    return train.pick(draw(train.labels, quota, stream(0, "limit")))
+    quota = class_quotas(counts, limit, np.minimum(counts, LEAST), counts)
+    return train.pick(draw_stratified(train.labels, quota, stream(0, "limit")))
 
 
 def find(source: str) -> Found:

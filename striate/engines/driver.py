@@ -22,7 +22,7 @@ from striate.data import Dataset, Part, load, mean_std, split
 from striate.engines.inputs import Progress, RunInputs
 from striate.engines.metrics import scores
 from striate.engines.protocol import DivergedError, Engine, Evaluation
-from striate.recipes import plateau, reason_to_stop
+from striate.recipes import plateau_factor, stop_reason
 from striate.runs import layout
 from striate.runs.reader import read
 from striate.runs.records import DataFacts, EpochRow, Job, RunEnvironment, Summary
@@ -119,7 +119,7 @@ class Driver:
             while not self._is_over():
                 if train_state.step == 0:
                     self.engine.begin_epoch()
-                scale = plateau(
+                scale = plateau_factor(
                     self.recipe.schedule, [row.validation_loss for row in self.rows if row.validation_loss is not None]
                 )
                 for _ in self.engine.steps(scale, should_stop):
@@ -137,7 +137,7 @@ class Driver:
     def _is_over(self) -> bool:
         done = self.engine.train_state.epoch
         self.stopped = f"all {done} epochs were done" if done >= self.recipe.epochs else ""
-        self.stopped = self.stopped or reason_to_stop(self.recipe.stop, self.rows)
+        self.stopped = self.stopped or stop_reason(self.recipe.stop, self.rows)
         return bool(self.stopped)
 
     def _end_epoch(self) -> None:

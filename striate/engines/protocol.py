@@ -16,6 +16,9 @@ from striate.core.errors import StriateError
 from striate.data import Part
 from striate.runs.records import EpochRow
 
+# Images are evaluated in batches of so many pixels, as 250 images of 32x32: enough for the matrix units, little memory.
+PIXELS_AT_ONCE = 250 * 32 * 32
+
 
 class DivergedError(StriateError):
     """A loss, an output or a weight is no longer a finite number."""

@@ -1,8 +1,9 @@
 """How to train, as data: optimizer, schedule, stopping, augmentation, precision; and the named recipes."""
 
-from striate.recipes.recipe import AugmentConfig, OptimizerConfig, Recipe
-from striate.recipes.schedule import ScheduleConfig, factor, plateau
-from striate.recipes.stop import StopConfig, reason_to_stop
+from striate.data.augment import AugmentConfig
+from striate.recipes.recipe import OptimizerConfig, Recipe, View, ema_decay, views
+from striate.recipes.schedule import ScheduleConfig, lr_factor, plateau_factor
+from striate.recipes.stop import StopConfig, stop_reason
 from striate.recipes.zoo import RECIPES
 
 __all__ = [
@@ -12,7 +13,10 @@ __all__ = [
     "Recipe",
     "ScheduleConfig",
     "StopConfig",
-    "factor",
-    "plateau",
-    "reason_to_stop",
+    "View",
+    "ema_decay",
+    "lr_factor",
+    "plateau_factor",
+    "stop_reason",
+    "views",
 ]

@@ -110,7 +110,7 @@ def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
         count = count_parameters(arm.network, shape, len(dataset.classes))
         for seed in study.seeds:
             split(dataset, arm.data.validation, seed)
-        augment.check((*shape[1:], shape[0]), **arm.recipe.augment.model_dump())
+        augment.check_fits(arm.recipe.augment, (*shape[1:], shape[0]))
     except StriateError as error:
         size = "x".join(map(str, shape))
         raise type(error)(f"arm '{arm.name}' on {dataset.name} ({size}): {error}") from error

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from striate.data.augment import boxes
-from striate.data.augment import randaugment as strong
+from striate.data.augment import boxes, randaugment
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -35,14 +34,14 @@ def test_the_picture_of_the_manual_is_fresh():
 
 def test_the_manual_has_every_operation_and_range():
     text = (DOCS / "study-file.md").read_text()
-    assert [name for name in strong.OPERATIONS if f"`{name}`" not in text] == []
+    assert [name for name in randaugment.OPERATIONS if f"`{name}`" not in text] == []
     said = (
-        f"| {strong.DEGREES:g} degrees |",
-        f"| {strong.SHEAR:g} pixels aside",
-        f"| {strong.MOVE:.0%} of the side".replace("%", " %"),
-        f"a factor of {1 - strong.FACTOR:.1f} or {1 + strong.FACTOR:g} |",
-        f"| {8 - strong.BITS} of the 8 bits are left |",
-        f"| levels from {256 - strong.SOLARIZE} on are inverted |",
+        f"| {randaugment.DEGREES:g} degrees |",
+        f"| {randaugment.SHEAR:g} pixels aside",
+        f"| {randaugment.MOVE:.0%} of the side".replace("%", " %"),
+        f"a factor of {1 - randaugment.FACTOR:.1f} or {1 + randaugment.FACTOR:g} |",
+        f"| {8 - randaugment.BITS} of the 8 bits are left |",
+        f"| levels from {256 - randaugment.SOLARIZE} on are inverted |",
         f"{boxes.AREA[0] * 100:g} to {boxes.AREA[1] * 100:g} % of the area",
         f"between {boxes.ASPECT[0]:g} and {boxes.ASPECT[1]:.1f}",
     )

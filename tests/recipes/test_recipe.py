@@ -7,7 +7,7 @@ import pytest
 from striate.core import config
 from striate.core.errors import ConfigError
 from striate.core.records import fingerprint
-from striate.recipes import AugmentConfig, OptimizerConfig, Recipe
+from striate.recipes import OptimizerConfig, Recipe
 
 
 def build(text: str) -> Recipe:
@@ -67,17 +67,3 @@ def test_a_kind_that_is_off_leaves_old_runs_valid():
     assert fingerprint(build("augment: {flip: true, crop: 4, hue: 0, cutmix: 0.0}")) == fingerprint({"augment": old})
     assert fingerprint(build("augment: none")) == fingerprint(Recipe()) == fingerprint({})
     assert fingerprint(build("augment: {flip: alternate, crop: 4}")) != fingerprint({"augment": old})
-
-
-def test_every_kind_can_be_drawn():
-    """The keys of the record are the keywords of the draws, with the same defaults."""
-    import inspect
-
-    from striate.data.augment import draw
-
-    keywords = {
-        name: parameter.default
-        for name, parameter in inspect.signature(draw).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    assert keywords == AugmentConfig().model_dump()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from striate.recipes import ScheduleConfig, factor, plateau
+from striate.recipes import ScheduleConfig, lr_factor, plateau_factor
 
 EPOCHS, STEPS_AN_EPOCH = 7, 13
 STEPS = EPOCHS * STEPS_AN_EPOCH
@@ -70,18 +70,18 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_factors_are_torch_s(case):
     schedule, make = CASES[case]
-    ours = [factor(schedule, step, STEPS, EPOCHS) for step in range(STEPS)]
+    ours = [lr_factor(schedule, step, STEPS, EPOCHS) for step in range(STEPS)]
     assert ours == pytest.approx(torch_factors(make), abs=1e-12)
 
 
 def test_constant_is_one():
-    assert {factor(ScheduleConfig(), step, STEPS, EPOCHS) for step in range(STEPS)} == {1.0}
+    assert {lr_factor(ScheduleConfig(), step, STEPS, EPOCHS) for step in range(STEPS)} == {1.0}
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", ["constant", "cosine", "linear", "plateau", "one-cycle"])
 def test_short_trainings_have_a_schedule_too(name, steps):
-    factors = [factor(ScheduleConfig(name=name), step, steps, 1) for step in range(steps)]
+    factors = [lr_factor(ScheduleConfig(name=name), step, steps, 1) for step in range(steps)]
     assert all(0 <= value <= 1 for value in factors)
     assert max(factors) > 0.5
 
@@ -97,11 +97,11 @@ def test_the_plateau_is_torch_s(patience):
     falls = 0
     for epoch, loss in enumerate(losses, 1):
         theirs.step(loss)
-        assert plateau(schedule, losses[:epoch]) == pytest.approx(optimizer.param_groups[0]["lr"])
-        falls += plateau(schedule, losses[:epoch]) < plateau(schedule, losses[: epoch - 1])
+        assert plateau_factor(schedule, losses[:epoch]) == pytest.approx(optimizer.param_groups[0]["lr"])
+        falls += plateau_factor(schedule, losses[:epoch]) < plateau_factor(schedule, losses[: epoch - 1])
     assert falls >= 2
 
 
 def test_only_the_plateau_looks_at_losses():
-    assert plateau(ScheduleConfig(name="cosine"), [1.0] * 50) == 1.0
-    assert plateau(ScheduleConfig(name="plateau"), []) == 1.0
+    assert plateau_factor(ScheduleConfig(name="cosine"), [1.0] * 50) == 1.0
+    assert plateau_factor(ScheduleConfig(name="plateau"), []) == 1.0

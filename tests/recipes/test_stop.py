@@ -7,7 +7,7 @@ import pytest
 
 from striate.core import config
 from striate.core.errors import ConfigError
-from striate.recipes import RECIPES, Recipe, StopConfig, reason_to_stop
+from striate.recipes import RECIPES, Recipe, StopConfig, stop_reason
 
 
 def rows(losses, accuracies=None, train=1.0, seconds=10.0):
@@ -21,30 +21,26 @@ def rows(losses, accuracies=None, train=1.0, seconds=10.0):
 def test_patience_counts_epochs_since_the_best():
     stop = StopConfig(patience=3)
     losses = [2.0, 1.0, 1.1, 1.0, 1.2]  # an equal loss is no improvement
-    assert [bool(reason_to_stop(stop, rows(losses[:n]))) for n in range(6)] == [False] * 5 + [True]
-    assert reason_to_stop(stop, rows(losses)) == "the validation loss had not improved for 3 epochs"
+    assert [bool(stop_reason(stop, rows(losses[:n]))) for n in range(6)] == [False] * 5 + [True]
+    assert stop_reason(stop, rows(losses)) == "the validation loss had not improved for 3 epochs"
 
 
 def test_patience_can_watch_accuracy():
     stop = StopConfig(patience=2, watch="validation_accuracy")
     falling = [3.0, 2.0, 1.0]
-    assert not reason_to_stop(stop, rows(falling, [0.1, 0.2, 0.3]))
-    assert (
-        reason_to_stop(stop, rows(falling, [0.3, 0.2, 0.3])) == "the validation accuracy had not improved for 2 epochs"
-    )
+    assert not stop_reason(stop, rows(falling, [0.1, 0.2, 0.3]))
+    assert stop_reason(stop, rows(falling, [0.3, 0.2, 0.3])) == "the validation accuracy had not improved for 2 epochs"
 
 
 def test_a_threshold_and_a_budget():
-    assert (
-        reason_to_stop(StopConfig(train_loss=0.005), rows([1.0], train=0.004)) == "the training loss came under 0.005"
-    )
-    assert not reason_to_stop(StopConfig(train_loss=0.005), rows([1.0], train=0.005))
-    assert reason_to_stop(StopConfig(minutes=0.5), rows([1.0] * 3)) == "its 0.5 minutes were over"
-    assert not reason_to_stop(StopConfig(minutes=0.5), rows([1.0] * 2))
+    assert stop_reason(StopConfig(train_loss=0.005), rows([1.0], train=0.004)) == "the training loss came under 0.005"
+    assert not stop_reason(StopConfig(train_loss=0.005), rows([1.0], train=0.005))
+    assert stop_reason(StopConfig(minutes=0.5), rows([1.0] * 3)) == "the time limit of 0.5 minutes was reached"
+    assert not stop_reason(StopConfig(minutes=0.5), rows([1.0] * 2))
 
 
 def test_nothing_stops_a_training_that_says_nothing():
-    assert not reason_to_stop(StopConfig(), rows([1.0] * 99, train=1e-9))
+    assert not stop_reason(StopConfig(), rows([1.0] * 99, train=1e-9))
 
 
 def read(text):
@@ -93,7 +89,7 @@ def test_a_bare_word_over_a_base_is_its_long_form():
         ("schedule: {name: multistep, at: []}", "the schedule multistep needs 'at', a list of epochs"),
         (
             "schedule: {name: plateau, factor: 2}",
-            "the factor of a plateau must be under 1, so that the rate falls, got 2",
+            "the factor of a plateau must be under 1, so that the learning rate falls, got 2",
         ),
         ("precise_norm: 1", "precise_norm: must be greater than or equal to 2, got 1"),
     ],

@@ -1,41 +1,44 @@
-"""Colors and levels with NumPy.
+"""Color jitter and pixel levels in NumPy.
 
-Brightness, contrast, saturation and hue are what torchvision calls so, on floats and in this order; each result
-is kept within 0 and 255. Every product and sum is in float32 and in a fixed order, so that another engine can give
-the same bits: a rounding that fell the other way would be 16 levels after posterizing.
+Brightness, contrast, saturation and hue are torchvision's, on floats and in this order; each result is clipped to 0
+to 255. Every product and sum is in float32 and in a fixed order, so that another engine can give the same bits: after
+posterizing, a rounding the other way would be 16 levels.
 """
 
 import numpy as np
 
-# ITU-R BT.601, as torchvision has it.
+# ITU-R BT.601, as in torchvision.
 GRAY = (0.2989, 0.587, 0.114)
 
 
-def colored(images: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Images (N, H, W, C) times 255 levels in float32, by factors (N, 4). Gray images have no saturation and no hue."""
-    brightness, contrast, saturation, hue = colors.T[:, :, None, None, None]
-    done = np.clip(images.astype(np.float32) * brightness, 0, 255)
+def adjust_colors(images: np.ndarray, color_jitter: np.ndarray) -> np.ndarray:
+    """Images (N, H, W, C) of levels 0 to 255 in float32, adjusted by `Draws.color_jitter` (N, 4).
+
+    Saturation and hue have no effect on gray images.
+    """
+    brightness, contrast, saturation, hue = color_jitter.T[:, :, None, None, None]
+    result = np.clip(images.astype(np.float32) * brightness, 0, 255)
     if (contrast != 1).any():
-        done = _blended(done, _mean_level(done), contrast)
+        result = _blend(result, _mean_level(result), contrast)
     if images.shape[3] == 3 and (saturation != 1).any():
-        done = _blended(done, _gray(done), saturation)
-    return _turned(done, hue[..., 0]) if images.shape[3] == 3 and hue.any() else done
+        result = _blend(result, _gray(result), saturation)
+    return _shift_hue(result, hue[..., 0]) if images.shape[3] == 3 and hue.any() else result
 
 
-def leveled(images: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Uint8 images after autocontrast, posterize and solarize, where `levels` (N, 3) ask for them."""
-    auto, bits, inverted_from = levels.T[:, :, None, None, None]
-    done = images.astype(np.float32)
-    low, high = done.min((1, 2), keepdims=True), done.max((1, 2), keepdims=True)
-    stretched = np.rint((done - low) * (np.float32(255) / np.maximum(high - low, 1)))
-    done = np.where((auto == 1) & (high > low), stretched, done)
+def adjust_levels(images: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Uint8 images (N, H, W, C) after autocontrast, posterize and solarize by `Draws.levels` (N, 3)."""
+    autocontrast, bits, solarize_from = levels.T[:, :, None, None, None]
+    result = images.astype(np.float32)
+    low, high = result.min((1, 2), keepdims=True), result.max((1, 2), keepdims=True)
+    stretched = np.rint((result - low) * (np.float32(255) / np.maximum(high - low, 1)))
+    result = np.where((autocontrast == 1) & (high > low), stretched, result)
     step = np.exp2(8 - bits)
-    done = np.floor(done / step) * step
-    return np.where(done >= inverted_from, 255 - done, done).astype(np.uint8)
+    result = np.floor(result / step) * step
+    return np.where(result >= solarize_from, 255 - result, result).astype(np.uint8)
 
 
-def _blended(images: np.ndarray, other: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """`other` at factor 0, the image at 1, and beyond it above 1."""
+def _blend(images: np.ndarray, other: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """`other` at factor 0, the image at 1, and beyond the image above 1."""
     return np.clip(images * factor + other * (1 - factor), 0, 255)
 
 
@@ -47,28 +50,28 @@ def _gray(images: np.ndarray) -> np.ndarray:
 
 
 def _mean_level(images: np.ndarray) -> np.ndarray:
-    """The mean of the gray picture in whole levels: their sum is exact, in whatever order it is taken."""
+    """The mean of the gray image in whole levels: their sum is exact in any order."""
     total = np.rint(_gray(images)).astype(np.int64).sum((1, 2, 3))
     count = images.shape[1] * images.shape[2]
     return (total.astype(np.float32) / np.float32(count))[:, None, None, None]
 
 
-def _turned(images: np.ndarray, hue: np.ndarray) -> np.ndarray:
-    """The hue turned round its circle by a share of it; the largest and the smallest channel keep their levels."""
+def _shift_hue(images: np.ndarray, hue: np.ndarray) -> np.ndarray:
+    """The hue shifted by a share of its circle; the largest and the smallest channel keep their levels."""
     red, green, blue = np.moveaxis(images, 3, 0)
     high, low = images.max(3), images.min(3)
     chroma = high - low
-    safe = np.where(chroma == 0, np.float32(1), chroma)
+    divisor = np.where(chroma == 0, np.float32(1), chroma)
     # In sixths of the circle: red at 0, green at 2, blue at 4.
     sixths = np.where(
         high == red,
-        (green - blue) / safe,
-        np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+        (green - blue) / divisor,
+        np.where(high == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
     )
     sixths = sixths + hue * 6
-    parts = []
+    channels = []
     for start in (5, 3, 1):
         k = sixths + start
         k = k - np.floor(k * np.float32(1 / 6)) * 6
-        parts.append(high - chroma * np.clip(np.minimum(k, 4 - k), 0, 1))
-    return np.stack(parts, 3)
+        channels.append(high - chroma * np.clip(np.minimum(k, 4 - k), 0, 1))
+    return np.stack(channels, 3)

@@ -15,18 +15,22 @@ from striate.engines.pytorch import coloring
 
 def augment(images_NHWC: Tensor, draws: Draws) -> Tensor:
     """Uint8 images on any device, augmented: all steps but the mixing."""
-    copies_only = draws.maps is None and draws.colors is None and draws.levels is None
+    copies_only = draws.affine is None and draws.color_jitter is None and draws.levels is None
     moved_NHWC = shifted(images_NHWC, draws) if copies_only else _computed(images_NHWC, draws)
-    return moved_NHWC if draws.boxes is None or draws.fills is None else _painted(moved_NHWC, draws.boxes, draws.fills)
+    return (
+        moved_NHWC
+        if draws.fill_boxes is None or draws.fill_colors is None
+        else _painted(moved_NHWC, draws.fill_boxes, draws.fill_colors)
+    )
 
 
 def mix(images_NHWC: Tensor, partners_NHWC: Tensor, draws: Draws) -> Tensor:
     """Normalized images, each with its share of the partner at the same place."""
-    if draws.mixup_lambda is None or draws.pasted is None:
+    if draws.mixup_lambda is None or draws.cutmix_boxes is None:
         return images_NHWC
     _, H, W, _ = images_NHWC.shape
     fades_N = on(images_NHWC, draws.mixup_lambda)[:, None, None]
-    own_NHW = fades_N * ~_inside(on(images_NHWC, draws.pasted), H, W)
+    own_NHW = fades_N * ~_inside(on(images_NHWC, draws.cutmix_boxes), H, W)
     own_NHW1 = own_NHW[..., None]
     return images_NHWC * own_NHW1 + partners_NHWC * (1 - own_NHW1)
 
@@ -56,12 +60,12 @@ def on(images: Tensor, array: np.ndarray) -> Tensor:
 
 def _computed(images_NHWC: Tensor, draws: Draws) -> Tensor:
     """Geometry, colors and levels as float32 planes."""
-    if draws.maps is None:
+    if draws.affine is None:
         planes_CNHW = shifted(images_NHWC, draws).permute(3, 0, 1, 2).float().contiguous()
     else:
-        planes_CNHW = _resampled(images_NHWC, on(images_NHWC, draws.maps))
-    if draws.colors is not None:
-        planes_CNHW = coloring.colored(planes_CNHW, draws.colors)
+        planes_CNHW = _resampled(images_NHWC, on(images_NHWC, draws.affine))
+    if draws.color_jitter is not None:
+        planes_CNHW = coloring.colored(planes_CNHW, draws.color_jitter)
     planes_CNHW = planes_CNHW.round()
     if draws.levels is not None:
         planes_CNHW = coloring.leveled(planes_CNHW, draws.levels)

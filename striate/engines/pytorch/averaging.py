@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from striate.engines.pytorch.device import Setup
-from striate.recipes.evaluation import ema_decay
+from striate.recipes import ema_decay
 
 
 class Average:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.data import batches
+from striate.data import batch_slices, epoch_order
 from striate.engines.pytorch.evaluate import batch_size, silent_units
 from striate.engines.pytorch.step import step
 from striate.runs import EpochRow
@@ -100,7 +100,7 @@ class _Probes:
         self.engine, self.should_stop = engine, should_stop
         # The plain cross-entropy, so that it can be held against guessing.
         self.recipe = engine.recipe.replace(label_smoothing=0.0)
-        self.cuts = batches.batch_slices(len(engine.train_feed), self.recipe.batch_size)
+        self.cuts = batch_slices(len(engine.train_feed), self.recipe.batch_size)
         fewest, most = PROBE_STEPS
         self.steps = min(max(engine.train_state.epoch * len(self.cuts) // 2, fewest), most)
 
@@ -124,7 +124,7 @@ class _Probes:
         engine, losses = self.engine, list[float]()
         learner = engine.new_learner()
         learner.module.train()
-        order = batches.epoch_order(learner.seed, 0, len(engine.train_feed))
+        order = epoch_order(learner.seed, 0, len(engine.train_feed))
         for cut in islice(cycle(self.cuts), self.steps):
             batch = engine.train_feed.batch(order, cut=cut)
             losses.append(float(step(learner, engine.train_feed, self.recipe, rate, batch)[0]) / len(batch))

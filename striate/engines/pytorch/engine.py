@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from striate.core.seeds import stream
-from striate.data import Dataset, Part, batches
+from striate.data import Dataset, Part, batch_slices
 from striate.engines.driver import drive
 from striate.engines.inputs import RunInputs, RunOptions
 from striate.engines.protocol import Evaluation, RunningStats, TrainState
@@ -141,7 +141,7 @@ class TorchEngine:
     def _sample(self, count: int) -> Iterator[torch.Tensor]:
         """Training images for the statistics of norms, the same in every epoch."""
         rows = stream(self.setting.job.seed, "precise norm").permutation(len(self.train_feed))[:count]
-        for cut in batches.batch_slices(len(rows), batch_size(self.train_feed)):
+        for cut in batch_slices(len(rows), batch_size(self.train_feed)):
             yield self.train_feed.batch(rows[cut]).images
 
 

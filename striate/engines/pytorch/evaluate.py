@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from striate.engines.protocol import Evaluation
+from striate.engines.protocol import PIXELS_AT_ONCE, Evaluation
 from striate.engines.pytorch.device_dataset import DeviceDataset
-from striate.recipes.evaluation import PIXELS_AT_ONCE, views
+from striate.recipes import views
 
 # A unit that was silent on so many images is called dead.
 LOOKED_AT = 1000

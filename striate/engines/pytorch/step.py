@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from striate.data import augment, batches
+from striate.data import augment, batch_slices, epoch_order
 from striate.engines.protocol import DivergedError
 from striate.engines.pytorch.device_dataset import Batch, DeviceDataset
 from striate.engines.pytorch.learner import Learner
-from striate.recipes import AugmentConfig, Recipe, factor
+from striate.recipes import AugmentConfig, Recipe, lr_factor
 
 # Reading a number off a GPU waits for it, so a step there is looked at this often; on a CPU each step is.
 LOOK_EVERY = 20
@@ -36,13 +36,11 @@ def run_epoch(
     """
     seed, train_state, count = learner.seed, learner.train_state, len(feed)
     started = time.perf_counter()
-    order = batches.epoch_order(seed, train_state.epoch, count, shuffle=recipe.shuffle)
+    order = epoch_order(seed, train_state.epoch, count, shuffle=recipe.shuffle)
     # Handling draws of nothing was a twentieth of a small network's step.
     is_plain = recipe.augment == AugmentConfig()
-    draws = (
-        None if is_plain else augment.draw(seed, train_state.epoch, order, feed.shape, **recipe.augment.model_dump())
-    )
-    cuts = batches.batch_slices(count, recipe.batch_size)
+    draws = None if is_plain else augment.draw(seed, train_state.epoch, order, feed.shape, recipe.augment)
+    cuts = batch_slices(count, recipe.batch_size)
     steps = recipe.epochs * len(cuts)
     looks_always = feed.setup.device.type == WAITS_FOR_NOTHING
     learner.module.train()
@@ -52,7 +50,7 @@ def run_epoch(
             return
         started = time.perf_counter()
         rate = recipe.optimizer.lr * scale
-        rate *= factor(recipe.schedule, train_state.epoch * len(cuts) + train_state.step, steps, recipe.epochs)
+        rate *= lr_factor(recipe.schedule, train_state.epoch * len(cuts) + train_state.step, steps, recipe.epochs)
         learner.sums += step(learner, feed, recipe, rate, feed.batch(order, draws, cut))
         train_state.step += 1
         train_state.seen += cut.stop - cut.start

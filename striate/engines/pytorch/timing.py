@@ -28,7 +28,7 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     learner = begin(network, recipe, dataset, 0, setup)
     learner.module.train()
     order = np.arange(size)
-    draws = draw(0, 0, order, feed.shape, **recipe.augment.model_dump())
+    draws = draw(0, 0, order, feed.shape, recipe.augment)
     taken: list[float] = []
     with own_random_numbers(setup.device.type):
         while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):

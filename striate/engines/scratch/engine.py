@@ -15,17 +15,16 @@ from typing import Any, Unpack
 import numpy as np
 
 from striate.core.errors import RecipeError
-from striate.data import Part, augment, batches
+from striate.data import Part, augment, batch_slices, epoch_order
 from striate.engines.driver import drive
 from striate.engines.environment import facts
 from striate.engines.inputs import RunInputs, RunOptions
-from striate.engines.protocol import DivergedError, Evaluation, RunningStats, TrainState
+from striate.engines.protocol import PIXELS_AT_ONCE, DivergedError, Evaluation, RunningStats, TrainState
 from striate.engines.scratch import build, optimizers
 from striate.engines.scratch.learner import Learner, MixedLabels
 from striate.engines.scratch.library import device_of, library
 from striate.nets import NetworkConfig
-from striate.recipes import Recipe, factor
-from striate.recipes.evaluation import PIXELS_AT_ONCE, ema_decay, views
+from striate.recipes import Recipe, ema_decay, lr_factor, views
 from striate.runs import EpochRow, Job, Summary
 
 # What only the torch engine has, with the value that leaves it off.
@@ -114,9 +113,9 @@ class ScratchEngine:
     def steps(self, scale: float, should_stop: Callable[[], bool]) -> Iterator[None]:
         seed, train_state, recipe, count = self.setting.job.seed, self.train_state, self.recipe, len(self.part)
         started = time.perf_counter()
-        order = batches.epoch_order(seed, train_state.epoch, count, shuffle=recipe.shuffle)
-        draws = augment.draw(seed, train_state.epoch, order, self.part.images.shape[1:], **recipe.augment.model_dump())
-        cuts = batches.batch_slices(count, recipe.batch_size)
+        order = epoch_order(seed, train_state.epoch, count, shuffle=recipe.shuffle)
+        draws = augment.draw(seed, train_state.epoch, order, self.part.images.shape[1:], recipe.augment)
+        cuts = batch_slices(count, recipe.batch_size)
         steps = recipe.epochs * len(cuts)
         train_state.epoch_seconds += time.perf_counter() - started
         for cut in cuts[train_state.step :]:
@@ -124,7 +123,9 @@ class ScratchEngine:
                 return
             started = time.perf_counter()
             self.rate = recipe.optimizer.lr * scale
-            self.rate *= factor(recipe.schedule, train_state.epoch * len(cuts) + train_state.step, steps, recipe.epochs)
+            self.rate *= lr_factor(
+                recipe.schedule, train_state.epoch * len(cuts) + train_state.step, steps, recipe.epochs
+            )
             images, labels, mixed = self._batch(order, draws, cut)
             loss, right = self.learner.train_step(images, labels, self.rate, mixed)
             self._loss, self._right = self._loss + loss, self._right + right

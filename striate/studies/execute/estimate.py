@@ -5,7 +5,7 @@ from typing import Any
 from striate.core.errors import StriateError, TrainingError
 from striate.data import Dataset, split
 from striate.engines import select as engines
-from striate.recipes.evaluation import views
+from striate.recipes import views
 from striate.studies.execute.machine import shares
 from striate.studies.plan import Plan
 from striate.studies.study import Arm

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from striate.data.batches import batch_slices, epoch_order
+from striate.data import batch_slices, epoch_order
 
 
 @pytest.mark.parametrize(("count", "size"), [(10, 3), (10, 5), (11, 5), (1, 4), (4, 1), (129, 128), (257, 128)])

@@ -8,8 +8,7 @@ from torch import nn
 from striate.engines.pytorch.device import choose
 from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.engines.pytorch.evaluate import evaluate, silent_units
-from striate.recipes import Recipe
-from striate.recipes.evaluation import views
+from striate.recipes import Recipe, views
 
 
 def feed_of(images):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from striate.data import augment
-from striate.data.batches import batch_slices
+from striate.data import augment, batch_slices
 from striate.engines.pytorch.device import choose
 from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.recipes import Recipe
@@ -62,7 +61,7 @@ def test_a_read_only_array_is_taken():
 def test_what_comes_out_does_not_depend_on_where_the_batches_are_cut(kinds, size):
     _, _, _, feed = make_feed("float32")
     order = np.array([3, 1, 5, 0, 4, 2])
-    draws = augment.draw(0, 0, order, feed.shape, **kinds)
+    draws = augment.draw(0, 0, order, feed.shape, augment.AugmentConfig(**kinds))
     whole = feed.batch(order, draws)
     parts = [feed.batch(order, draws, cut) for cut in batch_slices(6, size)]
     for name in ("images", "labels", "partners", "label_lambda"):
@@ -75,7 +74,7 @@ def test_the_partner_is_the_next_in_the_order_as_it_is_augmented():
     images, mean, std, feed = make_feed("float32")
     order = np.array([3, 1, 5, 0, 4, 2])
     kinds = {"flip": True, "crop": 1, "mixup": 0.5, "cutmix": 1.0}
-    draws = augment.draw(0, 0, order, feed.shape, **kinds)
+    draws = augment.draw(0, 0, order, feed.shape, augment.AugmentConfig(**kinds))
     batch = feed.batch(order, draws, slice(2, 6))
     done = (augment.apply(images[order], draws) / 255 - mean) / std
     expected = augment.mix(done, np.roll(done, -1, axis=0), draws)[2:]

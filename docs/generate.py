@@ -112,8 +112,10 @@ def _parameters(function: Any) -> str:
     for name, parameter in inspect.signature(function).parameters.items():
         info = typing.get_args(parameter.annotation)[1]
         is_option = type(info).__name__ == "OptionInfo"
-        word = f"`--{name.replace('_', '-')}`" if is_option else f"`{info.metavar or name.upper()}`"
-        shown = parameter.default if parameter.default not in (inspect.Parameter.empty, None, False) else ""
+        spelling = (info.param_decls or (f"--{name.replace('_', '-')}",))[0]
+        word = f"`{spelling}`" if is_option else f"`{info.metavar or name.upper()}`"
+        has_default = parameter.default not in (inspect.Parameter.empty, None, False, True)
+        shown = f"`{parameter.default}`" if has_default else ""
         lines.append(f"| {word} | {info.help} | {shown} |")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The table of commands: what can be said on the command line, and who does it."""
+"""The commands and their options, with the text of `--help`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,50 +6,82 @@ from typing import Annotated
 import typer
 
 from striate import __version__
+from striate.core.errors import StudyError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+MOST_SEEDS = 1000
 
 app = typer.Typer(
     name="striate",
-    help="A laboratory for convolutional image classifiers: ask a question in a study file, train every arm on "
-    "several seeds, get the answer that the data supports.",
+    help="A laboratory for convolutional image classifiers. Write a question into a study file; Striate trains every "
+    "variant on several seeds and gives the answer that the data supports.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a built-in study.")]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY.SUB=VALUE]...", help="Values that replace those of the study.")
+
+def _path(text: str | Path) -> Path:  # the default is a Path already
+    if not str(text).strip():
+        raise typer.BadParameter("must not be empty")
+    return Path(text)
+
+
+def _device(text: str) -> str:
+    if text not in DEVICES:
+        raise StudyError(f"--device: must be one of {', '.join(DEVICES)}, got '{text}'")
+    return text
+
+
+def _seeds(number: int | None) -> int | None:
+    if number is not None and not 1 <= number <= MOST_SEEDS:
+        raise StudyError(f"--seeds: must be a number from 1 to {MOST_SEEDS}, got {number}")
+    return number
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"striate {__version__}")
+        raise typer.Exit
+
+
+StudyName = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A study file, a study's folder, or the name of a built-in study.")
 ]
-Seeds = Annotated[int | None, typer.Option(help="How many seeds each arm gets (0, 1, ...).")]
-Out = Annotated[Path, typer.Option(help="Where the folder of the study is kept.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Jobs = Annotated[str, typer.Option(help="Runs at once: auto or a number.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.SUB=VALUE]...", help="Values that replace those of the study: recipe.epochs=5."),
+]
+Seeds = Annotated[int | None, typer.Option(callback=_seeds, help="Seeds of each arm: 3 means the seeds 0, 1 and 2.")]
+Out = Annotated[
+    Path,
+    typer.Option(parser=_path, metavar="FOLDER", help="Where results are kept; each study gets a folder in it."),
+]
+Device = Annotated[str, typer.Option(callback=_device, help="Where to train: auto, cpu, cuda or mps.")]
+Jobs = Annotated[str, typer.Option(help="Runs to train at the same time: auto, or a number.")]
 NetworkWord = Annotated[
     str, typer.Argument(metavar="NETWORK", help="A network in the notation, or the name of one, or KEY=VALUE.")
 ]
-Beside = Annotated[
+NetworkKeys = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="What a study file could say beside it, such as norm=batch."),
+    typer.Argument(metavar="[KEY=VALUE]...", help="Other keys of a network in a study file, such as norm=batch."),
 ]
 ImageShape = Annotated[
-    str | None, typer.Option(metavar="CxHxW", help="The images, such as 3x32x32 (which is also the default).")
+    str | None,
+    typer.Option(
+        metavar="CxHxW", help="Shape of the images: channels x height x width, 3x32x32 unless the network has its own."
+    ),
 ]
-Classes = Annotated[int | None, typer.Option(min=2, help="How many classes; 10 if the network has no number.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Classes = Annotated[int | None, typer.Option(min=2, help="Number of classes; 10 unless the network has its own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Also print what each column means.")]
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"striate {__version__}")
-        raise typer.Exit
 
 
 @app.callback()
 def _top(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     del version
@@ -65,7 +97,7 @@ def run(
     jobs: Jobs = "auto",
     json: Json = False,
 ) -> int:
-    """Train what is missing of a study, answer its question and write the report."""
+    """Train the missing runs of a study, print the verdicts and write the report."""
     from striate.cli import run
 
     return run.run(study, overrides or [], seeds, out, device, jobs, json)
@@ -79,89 +111,114 @@ def check(
     out: Out = Path("runs"),
     device: Device = "auto",
     jobs: Jobs = "auto",
+    layers: Annotated[bool, typer.Option("--layers", help="Also print the layers of each network.")] = False,
+    explain: Explain = False,
+    yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print only the study as YAML, with the overrides in it.")
+    ] = False,
+    time: Annotated[
+        bool,
+        typer.Option("--time/--no-time", help="Time a few training steps (10 s at most) to estimate the duration."),
+    ] = True,
     json: Json = False,
 ) -> None:
-    """Show what 'run' would do, and about what it would cost; train nothing."""
+    """Print what 'run' would do: runs, disk space, duration. Trains nothing."""
     from striate.cli import check
+    from striate.studies.loaded import load
 
-    check.check(study, overrides or [], seeds, out, device, jobs, json)
+    loaded = load(study, *(overrides or []), seeds=seeds, out=out)
+    if yaml:
+        check.print_study(loaded)
+    else:
+        check.check(loaded, device, jobs, check.Shown(layers=layers, explain=explain, time=time, json=json))
 
 
 @app.command()
 def status(
-    folder: Annotated[Path, typer.Argument(help="A study's folder, or one that holds several.")] = Path("runs"),
+    folder: Annotated[
+        Path, typer.Argument(parser=_path, metavar="FOLDER", help="A study's folder, or a folder of several.")
+    ] = Path("runs"),
     json: Json = False,
 ) -> None:
-    """Show how far each study is, and its verdicts."""
-    from striate.cli import status as look
+    """Print the progress and verdicts of each study."""
+    from striate.cli import studies
 
-    look.status(folder, json)
+    studies.status(folder, json)
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="The folder of a study.")]) -> None:
-    """Write a study's report.html anew from its files."""
-    from striate.cli import status as look
+def report(
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="FOLDER", help="A study's folder.")],
+) -> None:
+    """Rebuild a study's report.html."""
+    from striate.cli import studies
 
-    look.report(folder)
+    studies.report(folder)
 
 
 @app.command()
 def studies(json: Json = False) -> None:
     """List the built-in studies and their questions."""
-    from striate.cli import status as look
+    from striate.cli import studies
 
-    look.studies(json)
+    studies.studies(json)
 
 
 @app.command()
-def init(file: Annotated[Path, typer.Argument(help="The study file to write, such as my-study.yaml.")]) -> None:
+def init(
+    file: Annotated[
+        Path, typer.Argument(parser=_path, metavar="FILE", help="The study file to write, such as my-study.yaml.")
+    ],
+) -> None:
     """Write a commented study file to start from."""
-    from striate.cli import status as look
+    from striate.cli import studies
 
-    look.init(file)
+    studies.init(file)
 
 
 @app.command()
 def summary(
     network: NetworkWord,
-    overrides: Beside = None,
+    overrides: NetworkKeys = None,
     input: ImageShape = None,  # noqa: A002
     classes: Classes = None,
     json: Json = False,
     explain: Explain = False,
 ) -> None:
-    """Show the layers of a network: shapes, parameters, multiply-adds, receptive fields."""
-    from striate.cli import network as nets
+    """Print the layers of a network: shapes, parameters, multiply-adds, receptive fields."""
+    from striate.cli import network as networks
 
-    nets.summary([network, *(overrides or [])], input, classes, json, explain)
+    networks.summary([network, *(overrides or [])], input, classes, json, explain)
 
 
 @app.command()
 def networks(json: Json = False, explain: Explain = False) -> None:
     """List the named networks with their parameters and multiply-adds."""
-    from striate.cli import network as nets
+    from striate.cli import network as networks
 
-    nets.networks(json, explain)
+    networks.networks(json, explain)
 
 
 @app.command()
-def recipes(json: Json = False) -> None:
-    """List the named recipes: what each says, where it is from, what it reached."""
-    from striate.cli import recipes as named
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this recipe with all its settings.")] = None,
+    json: Json = False,
+) -> None:
+    """List the named recipes, or print one: settings, source, measured accuracy."""
+    from striate.cli import recipes
 
-    named.recipes(json)
+    recipes.recipes(name, json)
 
 
 @app.command()
 def engines(
     network: NetworkWord,
-    overrides: Beside = None,
+    overrides: NetworkKeys = None,
     input: ImageShape = None,  # noqa: A002
     classes: Classes = None,
     json: Json = False,
 ) -> None:
-    """Compare the engine from scratch with torch, layer by layer: results, gradients, times. 2D networks only."""
-    from striate.cli import engines as compared
+    """Compare the NumPy engine with torch, layer by layer: outputs, gradients, times. 2D networks only."""
+    from striate.cli import engines
 
-    compared.engines([network, *(overrides or [])], input, classes, json)
+    engines.engines([network, *(overrides or [])], input, classes, json)

@@ -1,100 +1,121 @@
-"""`striate check`: the resolved study and the plan, with what it would cost."""
+"""`striate check`: the plan of a study first, then about how long it takes on this machine."""
 
 import shutil
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from striate.cli.output import duration, megabytes, out, plain_json, table
+from striate.cli.output import count, disk_size, duration, out, plain_json, table
 from striate.cli.run import jobs_number
 from striate.core import config
 from striate.core.records import fingerprint
+from striate.data import Dataset
 from striate.nets.summary.summarize import summarize
-from striate.studies.loaded import LoadedStudy, load
+from striate.studies.execute.estimate import Resources, TimeEstimate, estimate_time, resources
+from striate.studies.loaded import LoadedStudy
 from striate.studies.plan import Plan
 from striate.tracking import check_installed
 
 
-def check(
-    source: str, overrides: list[str], seeds: int | None, folder: Path, device: str, jobs: str, as_json: bool
-) -> None:
-    """The command."""
-    from striate.studies.execute.estimate import estimate
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What the command prints beside the plan, and how."""
 
-    study = load(source, *overrides, seeds=seeds, out=folder)
+    layers: bool
+    explain: bool
+    time: bool
+    json: bool
+
+
+def print_study(study: LoadedStudy) -> None:
+    """Print the study as YAML that `striate run` reads, with the overrides in it."""
+    out(config.dump({"name": study.study.name, **study.document.data}).rstrip())
+
+
+def check(study: LoadedStudy, device: str, jobs: str, shown: Shown) -> None:
+    """Print the plan of `study`, the layers of its networks if asked for, and about how long it takes."""
+    at_once = jobs_number(jobs)
     study.check_engines(device)
     check_installed(study.study.log)
     plan = study.plan()
-    cost = estimate(plan, jobs_number(jobs), device)
-    if as_json:
-        plain_json(_json(study, plan, cost))
+    workers = resources(plan, at_once, device)
+    if shown.json:
+        time = estimate_time(plan, workers, device) if shown.time else None
+        plain_json(_json(study, plan, workers, time))
         return
-    out(config.dump({"name": plan.study.name, **study.document.data}))
-    _data(plan)
-    _arms(plan, cost)
-    _networks(plan)
+    _plan(plan, workers)
+    if shown.layers:
+        _layers(plan, shown.explain)
+    if shown.time and plan.missing:
+        _time(estimate_time(plan, workers, device))
+
+
+def _plan(plan: Plan, workers: Resources) -> None:
+    out(plan.study.question, bold=True)
+    for dataset in {dataset.digest: dataset for dataset in plan.datasets.values()}.values():
+        _data(plan, dataset)
+    out("")
+    _arms(plan)
+    out("")
     for comparison in plan.study.comparisons:
-        out(f"planned comparison: {comparison} (matters from {plan.study.matters:g} points)")
-    done = len(plan.runs) - len(plan.missing)
-    at_once = f"{cost['at_once']} at once with {cost['threads']} threads each"
-    out(f"\n{len(plan.runs)} runs, {done} done, {len(plan.missing)} to train, {at_once}")
-    if plan.missing:
-        machine = f"{cost['device_name']}, {cost['precision']}; a few steps of each arm were timed"
-        out(f"about {duration(cost['seconds'])} on this machine ({machine})")
-        out(f"about {megabytes(cost['bytes'])} of disk in {plan.folder}")
+        out(f"comparison: {comparison}, matters from {plan.study.matters:g} points of test accuracy")
+    missing = len(plan.missing)
+    out(f"{count(len(plan.runs), 'run')}: {len(plan.runs) - missing} done, {missing} to train")
+    if missing:
+        threads = count(workers.threads, "thread")
+        out(f"trained {workers.at_once} at a time, {threads} each ({workers.device_name}, {workers.precision})")
+        out(f"disk: about {disk_size(workers.disk_bytes)} in {plan.folder}")
 
 
-def _data(plan: Plan) -> None:
-    shown = set()
-    for arm in plan.arms:
-        dataset = plan.datasets[arm.name]
-        if dataset.digest not in shown:
-            shown.add(dataset.digest)
-            held = f"{len(dataset.train):,} training images ({arm.data.validation:.0%} of them for validation)"
-            if dataset.validation is not None:
-                held = f"{len(dataset.train):,} training and {len(dataset.validation):,} validation images"
-            shape = f"{dataset.channels}x{dataset.height}x{dataset.width}"
-            out(
-                f"data {dataset.name}: {held}, {dataset.test_size:,} test images, {shape}, {len(dataset.classes)} classes"
-            )
-            for note in dataset.notes:
-                out(f"  {note}")
+def _data(plan: Plan, dataset: Dataset) -> None:
+    shares = {arm.data.validation for arm in plan.arms if plan.datasets[arm.name] is dataset}
+    if dataset.validation is not None:
+        parts = f"{len(dataset.train):,} training and {len(dataset.validation):,} validation images"
+    else:
+        validation = " or ".join(f"{100 * share:g} %" for share in sorted(shares))
+        parts = f"{len(dataset.train):,} training images ({validation} of them for validation)"
+    shape = f"{dataset.channels}x{dataset.height}x{dataset.width}"
+    out(f"data: {dataset.name}: {parts}, {dataset.test_size:,} test images, {shape}, {len(dataset.classes)} classes")
+    for note in dataset.notes:
+        out(f"  {note}")
 
 
-def _arms(plan: Plan, cost: dict[str, Any]) -> None:
+def _arms(plan: Plan) -> None:
     rows = []
     for arm in plan.arms:
         runs = [run for run in plan.runs if run.arm == arm.name]
-        changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "the base"
         done = sum(run.state == "done" for run in runs)
-        rows.append(
-            [
-                arm.name,
-                changes,
-                f"{plan.parameters[arm.name]:,}",
-                f"{done}/{len(runs)}",
-                f"{cost['images_per_second'][arm.name]:,.0f}",
-            ]
-        )
-    table(["arm", "changes", "parameters", "done", "images/s"], rows, right={2, 3, 4})
+        changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "nothing"
+        rows.append([arm.name, changes, f"{plan.parameters[arm.name]:,}", f"{len(runs)}", f"{done}"])
+    table(["arm", "changes", "parameters", "runs", "done"], rows, right={2, 3, 4})
 
 
-def _networks(plan: Plan) -> None:
-    """The layer table of each different network."""
-    shown: dict[str, list[str]] = {}
-    tables = {}
+def _layers(plan: Plan, explain: bool) -> None:
+    """The layers of each different network."""
+    arm_names: dict[str, list[str]] = {}
+    summaries = {}
     for arm in plan.arms:
         dataset = plan.datasets[arm.name]
         shape, classes = (dataset.channels, dataset.height, dataset.width), len(dataset.classes)
         key = fingerprint(arm.network, shape, classes)
-        shown.setdefault(key, []).append(arm.name)
-        tables[key] = summarize(arm.network, shape, classes)
+        arm_names.setdefault(key, []).append(arm.name)
+        summaries[key] = summarize(arm.network, shape, classes)
     width = shutil.get_terminal_size((160, 24)).columns
-    for key, names in shown.items():
+    for key, names in arm_names.items():
         out(f"\nnetwork of {', '.join(names)}", bold=True)
-        out(tables[key].text(width))
+        is_last = key == list(arm_names)[-1]
+        out(summaries[key].text(width, legend=explain and is_last))
 
 
-def _json(study: LoadedStudy, plan: Plan, cost: dict[str, Any]) -> dict[str, Any]:
+def _time(time: TimeEstimate | None) -> None:
+    if time is None:
+        return
+    source = "a few training steps of each arm were timed"
+    if not time.is_complete:
+        source = f"estimated from {len(time.images_per_second)} of {time.arms} arms, timed for a few steps each"
+    out(f"time: about {duration(time.seconds)} on this machine ({source})")
+
+
+def _json(study: LoadedStudy, plan: Plan, workers: Resources, time: TimeEstimate | None) -> dict[str, Any]:
     return {
         "study": {**study.document.data, "name": plan.study.name},
         "arms": {arm.name: {"changes": arm.changes, "parameters": plan.parameters[arm.name]} for arm in plan.arms},
@@ -102,5 +123,6 @@ def _json(study: LoadedStudy, plan: Plan, cost: dict[str, Any]) -> dict[str, Any
             {"arm": run.arm, "seed": run.seed, "state": run.state, "fingerprint": run.job.fingerprint}
             for run in plan.runs
         ],
-        "estimate": cost,
+        "resources": asdict(workers),
+        "time": None if time is None else asdict(time),
     }

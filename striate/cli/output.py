@@ -1,35 +1,53 @@
-"""Text and JSON on the terminal."""
+"""Everything that the commands print: lines, tables, JSON. Nothing reaches a terminal with control characters in it."""
 
 import json
+import re
 import sys
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from striate.studies.results import Results
 
-_OUT, _ERROR = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+# Control characters could move the cursor or retitle the window; those of direction could reorder the text around them.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_STDOUT = Console(highlight=False, soft_wrap=True)
+_STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def visible(text: str) -> str:
+    r"""`text` with its control characters written out (`\x1b`); line breaks and tabs stay.
+
+    Names of folders, files, classes and arms come from outside and may hold anything.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def visible_line(text: str) -> str:
+    """`text` as one line: line breaks are written out too."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def out(text: str, *, bold: bool = False, error: bool = False) -> None:
-    """A line, without anything in it read as markup."""
-    (_ERROR if error else _OUT).print(Text(text, style="bold" if bold else ""))
+    """Print a line to stdout, or to stderr. Nothing in it is read as markup."""
+    (_STDERR if error else _STDOUT).print(Text(visible(text), style="bold" if bold else ""))
 
 
-def table(head: list[str], rows: list[list[str]], right: set[int] = frozenset()) -> None:  # type: ignore[assignment]
-    """A plain table; the columns in `right` are numbers."""
-    from rich.table import Table
-
-    made = Table(box=None, pad_edge=False, header_style="bold")
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
+    """Print a table without lines; the columns in `right` hold numbers."""
+    columns = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, name in enumerate(head):
-        made.add_column(name, justify="right" if index in right else "left", overflow="fold")
+        columns.add_column(name, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
-    _OUT.print(made, soft_wrap=False)
+        columns.add_row(*(Text(visible_line(cell)) for cell in row))
+    _STDOUT.print(columns, soft_wrap=False)
 
 
 def plain_json(data: Any) -> None:
+    """Print `data` as JSON."""
     json.dump(data, sys.stdout, indent=1)
     sys.stdout.write("\n")
 
@@ -58,6 +76,11 @@ def results_json(results: Results) -> dict[str, Any]:
     }
 
 
+def count(number: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def duration(seconds: float) -> str:
     """42 s, 7 min, 3 h 20 min."""
     if seconds < 90:
@@ -66,5 +89,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def megabytes(count: float) -> str:
-    return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.2f} GB"
+def disk_size(size: float) -> str:
+    """Bytes as 2.5 MB or 1.20 GB, in powers of 1000 as disks are sold."""
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.2f} GB"

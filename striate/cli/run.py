@@ -1,5 +1,6 @@
-"""`striate run`: train, answer, report."""
+"""`striate run`: train what is missing, print the verdicts, write the report."""
 
+import os
 import shlex
 import signal
 import threading
@@ -9,31 +10,35 @@ from pathlib import Path
 from typing import Any
 
 from striate import cli
-from striate.cli.output import out, plain_json, results_json
-from striate.cli.progress import watching
-from striate.core.errors import ConfigError
+from striate.cli.output import count, out, plain_json, results_json
+from striate.cli.progress import progress_display
+from striate.core.errors import StudyError
 from striate.studies.execute.protocol import Event
 from striate.studies.loaded import load
-from striate.studies.results import Results
+from striate.studies.results import Results, RunRow
+
+# More runs at a time than this for each core would only wait for one another, and take memory.
+MOST_JOBS_OF_CORE = 4
 
 
 def run(
     source: str, overrides: list[str], seeds: int | None, folder: Path, device: str, jobs: str, as_json: bool
 ) -> int:
-    """The command; returns the exit code."""
+    """Train the missing runs of a study and print its verdicts; returns the exit code."""
+    at_once = jobs_number(jobs)
     study = load(source, *overrides, seeds=seeds, out=folder)
-    failed: dict[str, str] = {}
-    with stop_on_signal() as stop, watching() as watcher:
+    reasons: dict[str, str] = {}  # of failed runs, by label
+    with stop_on_signal() as stop, progress_display() as progress:
 
         def on_event(event: Event) -> None:
-            watcher.on_event(event)
+            progress.on_event(event)
             if event.kind == "failed":
-                failed[event.task.label] = event.data["reason"]
+                reasons[event.task.label] = event.data["reason"]
 
         results = study.run(
-            jobs=jobs_number(jobs),
+            jobs=at_once,
             device=device,
-            on_plan=watcher.on_plan,
+            on_plan=progress.on_plan,
             on_event=on_event,
             should_stop=stop.is_set,
         )
@@ -41,80 +46,99 @@ def run(
     if as_json:
         plain_json({**results_json(results), "report": str(page)})
     else:
-        _answer(results, page, failed)
+        _print_results(results, page, reasons)
     if stop.is_set() and not results.is_complete:
-        given = {"--seeds": seeds, "--out": folder, "--device": device, "--jobs": jobs}
-        options = [
-            word for option, value in given.items() if value not in (None, "auto") for word in (option, str(value))
-        ]
-        again = shlex.join(["striate", "run", source, *overrides, *options, *(["--json"] if as_json else [])])
-        out(f"Stopped; everything is saved. To go on: {again}", error=True)
+        options = {"--seeds": seeds, "--out": folder, "--device": device, "--jobs": jobs}
+        given = [word for name, value in options.items() if value not in (None, "auto") for word in (name, str(value))]
+        command = shlex.join(["striate", "run", source, *overrides, *given, *(["--json"] if as_json else [])])
+        out(f"Stopped. Everything is saved. To resume: {command}", error=True)
         return cli.INTERRUPTED
-    return cli.FAILED_RUNS if results.failures or failed else 0
+    return cli.FAILED_RUNS if results.failures or reasons else 0
 
 
 def write_report(results: Results) -> Path:
+    """Write report.html into the study's folder."""
     from striate.report import pages
 
     return pages.write(results)
 
 
 def jobs_number(jobs: str) -> int | None:
-    """None for auto."""
+    """The number of runs to train at the same time; None for auto.
+
+    Raises:
+        StudyError: for anything but 'auto' or a number that this machine's processor can take.
+    """
     if jobs == "auto":
         return None
-    if not (jobs.isascii() and jobs.isdecimal()) or int(jobs) < 1:
-        raise ConfigError(f"--jobs: must be 'auto' or a number from 1 up, got '{jobs}'")
+    most = MOST_JOBS_OF_CORE * (os.cpu_count() or 1)
+    is_number = jobs.isascii() and jobs.isdecimal() and len(jobs) < 10
+    if not is_number or not 1 <= int(jobs) <= most:
+        raise StudyError(f"--jobs: must be 'auto' or a number from 1 to {most} on this machine, got '{jobs[:20]}'")
     return int(jobs)
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """The first Ctrl-C (or SIGTERM) asks for an end after saving; a second one ends at once."""
+    """An event that the first Ctrl-C (or SIGTERM) sets, so that runs are saved; a second one ends the process at once."""
     stop = threading.Event()
-    before: dict[signal.Signals, Any] = {}
+    old_handlers: dict[signal.Signals, Any] = {}
 
-    def ask(number: int, frame: object) -> None:
+    def restore() -> None:
+        for number, handler in old_handlers.items():
+            signal.signal(number, handler)
+
+    def on_signal(number: int, frame: object) -> None:
         stop.set()
-        out("\nStopping: saving the runs first (once more to stop at once).", error=True)
-        for known, handler in before.items():
-            signal.signal(known, handler)
+        out("\nStopping: saving the runs first. Press Ctrl-C again to stop at once.", error=True)
+        restore()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, ask)
+        old_handlers[number] = signal.signal(number, on_signal)
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()
 
 
-def _answer(results: Results, page: Path, failed: dict[str, str]) -> None:
+def _print_results(results: Results, page: Path, reasons: dict[str, str]) -> None:
+    """The question, the verdicts (or each arm's accuracy), what failed, and where the report is."""
     out("")
     out(results.study.question, bold=True)
     for verdict in results.verdicts:
         out(f"  {verdict.sentence}")
     for change in results.study.replanned:
-        out(f"  The plan was changed once results were there: {change}.")
+        out(f"  The plan was changed after the first results: {change}.")
     if not results.verdicts:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")
-    # A full disk may keep even the reason out of the folder, so what was heard counts too.
-    named = {f"{row.arm} seed {row.seed}": f"{row.state}: {row.reason}" for row in results.failures}
-    for label, what in {**{label: f"failed: {reason}" for label, reason in failed.items()}, **named}.items():
-        out(f"  {label} {what}")
+    # A full disk can keep the reason out of the run's folder; then the one that the worker sent is printed.
+    lines = {label: f"failed: {reason}" for label, reason in reasons.items()}
+    lines |= {f"{row.arm} seed {row.seed}": failure(row) for row in results.failures}
+    for label, text in lines.items():
+        out(f"  {label} {text}")
     out(f"\nReport: {page}")
 
 
+def failure(row: RunRow) -> str:
+    """How a run failed or diverged."""
+    return f"{row.state}: {row.reason}"
+
+
 def arm_line(results: Results, arm: str) -> str:
-    """An arm without a comparison: its mean, spread and n."""
+    """An arm's mean test accuracy, its spread and its number of seeds."""
     from striate.studies.statistics import deviation
 
-    found = [row.test_accuracy for row in results.of(arm) if row.test_accuracy is not None]
-    if not found:
+    rows = results.of(arm)
+    accuracies = [row.test_accuracy for row in rows if row.test_accuracy is not None]
+    if not accuracies:
         return f"{arm}: no finished run"
-    spread = f", standard deviation {deviation(found):.1f}" if len(found) > 1 else ""
-    diverged = sum(row.state == "diverged" for row in results.of(arm))
-    stuck = sum(row.is_at_chance for row in results.of(arm))
-    spread += f", {diverged} diverged and counted as chance" * bool(diverged) + f", {stuck} at chance" * bool(stuck)
-    return f"{arm}: {sum(found) / len(found):.1f} % test accuracy ({len(found)} seed{'s' if len(found) > 1 else ''}{spread})"
+    n = len(accuracies)
+    parts = [count(n, "seed")]
+    if n > 1:
+        parts.append(f"standard deviation {deviation(accuracies):.1f}")
+    if diverged := sum(row.state == "diverged" for row in rows):
+        parts.append(f"{diverged} diverged and counted as chance")
+    if at_chance := sum(row.is_at_chance for row in rows):
+        parts.append(f"{at_chance} at chance")
+    return f"{arm}: {sum(accuracies) / n:.1f} % test accuracy ({', '.join(parts)})"

@@ -60,16 +60,16 @@ def device_of(recipe: Recipe, device: str) -> str:
     return "cpu" if recipe.engine == "numpy" else "cuda"
 
 
-def speed(network: NetworkConfig, recipe: Recipe, dataset: Dataset, device: str, threads: int) -> float:
-    """Training images a second, from a few timed steps."""
+def speed(network: NetworkConfig, recipe: Recipe, dataset: Dataset, device: str, threads: int, seconds: float) -> float:
+    """Training images a second, from a few steps timed within about `seconds`; one step at least."""
     if recipe.engine == "torch":
         from striate.engines.pytorch import device as devices
         from striate.engines.pytorch import timing as torch
 
-        return torch.images_per_second(network, recipe, dataset, devices.choose(recipe, device, threads))
+        return torch.images_per_second(network, recipe, dataset, devices.choose(recipe, device, threads), seconds)
     from striate.engines.scratch import timing as scratch
 
-    return scratch.images_per_second(network, recipe, dataset, threads)
+    return scratch.images_per_second(network, recipe, dataset, threads, seconds)
 
 
 def computes_with(recipe: Recipe, device: str) -> tuple[str, str]:

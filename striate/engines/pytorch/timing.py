@@ -14,12 +14,11 @@ from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 
 WARM_UP = 2
-SECONDS = 1.0
 MOST = 20
 
 
-def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, setup: Setup) -> float:
-    """Training images a second, timed over up to a second of steps on the first images of `dataset`."""
+def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, setup: Setup, seconds: float) -> float:
+    """Training images a second, from steps timed within about `seconds` on the first images of `dataset`; one step at least."""
     prepare(setup)
     size = min(recipe.batch_size, len(dataset.train))
     images, labels = dataset.train.images[:size], dataset.train.labels[:size]
@@ -31,8 +30,8 @@ def images_per_second(network: NetworkConfig, recipe: Recipe, dataset: Dataset, 
     draws = draw(0, 0, order, feed.shape, recipe.augment)
     taken: list[float] = []
     with own_random_numbers(setup.device.type):
-        while len(taken) < WARM_UP + 1 or (sum(taken[WARM_UP:]) < SECONDS and len(taken) < MOST):
+        while not taken or (sum(taken) < seconds and len(taken) < MOST):
             started = time.perf_counter()
             float(step(learner, feed, recipe, recipe.optimizer.lr, feed.batch(order, draws))[0])
             taken.append(time.perf_counter() - started)
-    return size / float(np.median(taken[WARM_UP:]))
+    return size / float(np.median(taken[WARM_UP:] or taken))

@@ -1,0 +1,132 @@
+"""`striate check`: the plan first, then the time."""
+
+import json
+
+import pytest
+
+from striate.engines import select
+from striate.studies.execute import estimate
+from striate.studies.loaded import load
+from tests.studies.conftest import STUDY, write_study
+
+GRID = (
+    STUDY[: STUDY.index("arms:")] + "grid: {network.layers: [conv2, conv4, conv6], recipe.optimizer.lr: [0.1, 0.01]}\n"
+)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """The networks whose steps were timed, and the seconds that each was given; a step takes 4 s on a false clock."""
+    calls, clock = [], [0.0]
+    monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
+
+    def speed(network, recipe, dataset, device, threads, seconds):
+        calls.append((network.layers, seconds))
+        clock[0] += 4
+        return 1000.0 if network.layers != "conv6" else 500.0
+
+    monkeypatch.setattr(select, "speed", speed)
+    return calls
+
+
+def test_the_plan_comes_first_and_nothing_is_written(striate, tmp_path):
+    path = write_study(tmp_path, STUDY)
+    code, out, _ = striate("check", path, "recipe.epochs=3", "--out", tmp_path / "runs")
+    assert code == 0
+    lines = out.splitlines()
+    starts = ["Does batch", "data: squares", "arm", "plain", "normalized", "comparison: normalized - plain", "4 runs: 0 done, 4 to train",
+              "trained ", "disk: about ", "time: about "]  # fmt: skip
+    found = [next(index for index, line in enumerate(lines) if line.startswith(start)) for start in starts]
+    assert found == sorted(found)
+    assert "network of" not in out
+    assert "(a few training steps of each arm were timed)" in lines[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_done_is_counted(striate, finished, tmp_path):
+    _, out, _ = striate("check", finished, "--out", tmp_path / "runs", "--seeds", 4, "--no-time")
+    assert "8 runs: 6 done, 2 to train" in out
+    _, out, _ = striate("check", finished, "--out", tmp_path / "runs")
+    assert "6 runs: 6 done, 0 to train" in out
+    assert "time:" not in out
+
+
+def test_json_has_the_plan_and_the_estimate(striate, tmp_path):
+    path = write_study(tmp_path, STUDY)
+    found = json.loads(striate("check", path, "--json", "--out", tmp_path / "runs")[1])
+    assert [run["state"] for run in found["runs"]] == ["new"] * 4
+    assert found["time"]["seconds"] > 0
+    assert set(found["time"]["images_per_second"]) == {"plain", "normalized"}
+    assert found["resources"]["disk_bytes"] > 4 * 8 * found["arms"]["plain"]["parameters"]
+    found = json.loads(striate("check", path, "--json", "--no-time", "--out", tmp_path / "runs")[1])
+    assert found["time"] is None
+
+
+def test_layers_and_what_their_columns_mean_are_printed_when_asked_for(striate, tmp_path):
+    path = write_study(tmp_path, STUDY)
+    _, out, _ = striate("check", path, "--layers", "--no-time")
+    assert "network of plain\n" in out
+    assert "network of normalized\n" in out
+    assert "587" in out
+    meaning = "the receptive field: rows x columns"
+    assert meaning not in out
+    assert striate("check", path, "--layers", "--explain", "--no-time")[1].count(meaning) == 1
+
+
+def test_yaml_is_a_study_file_with_the_overrides(striate, tmp_path):
+    path = write_study(tmp_path, STUDY)
+    code, out, _ = striate("check", path, "recipe.epochs=7", "--yaml")
+    assert code == 0
+    again = tmp_path / "again.yaml"
+    again.write_text(out)
+    assert load(again).arms == load(path, "recipe.epochs=7").arms
+
+
+def test_arms_whose_steps_cost_the_same_are_timed_once(striate, timed, tmp_path):
+    path = write_study(tmp_path, STUDY.replace("{network.norm: batch}", "{recipe.optimizer.lr: 0.1, recipe.epochs: 9}"))
+    _, out, _ = striate("check", path)
+    assert timed == [("conv4 pool fc8", 1.0)]
+    assert "(a few training steps of each arm were timed)" in out
+
+
+def test_timing_ends_after_ten_seconds_and_says_how_many_arms_it_rests_on(striate, timed, monkeypatch, tmp_path):
+    path = write_study(tmp_path, GRID)
+    monkeypatch.setattr(estimate, "TIMING_SECONDS", 10.0)
+    _, out, _ = striate("check", path)
+    assert len(timed) == 3
+    assert "(a few training steps of each arm were timed)" in out
+    timed.clear()
+    plan = load(path).plan()
+    workers = estimate.resources(plan, 1, "cpu")
+    found = estimate.estimate_time(plan, workers, "cpu", timing_seconds=5.0)
+    assert [seconds for _, seconds in timed] == [1.0, 1.0]
+    assert (len(found.images_per_second), found.arms, found.is_complete) == (4, 6, False)
+
+
+def test_arms_that_were_not_timed_count_as_the_mean_of_the_others(timed, tmp_path):
+    plan = load(write_study(tmp_path, GRID)).plan()
+    workers = estimate.resources(plan, 1, "cpu")
+    whole = estimate.estimate_time(plan, workers, "cpu", timing_seconds=100)
+    part = estimate.estimate_time(plan, workers, "cpu", timing_seconds=3)
+    assert (len(timed), whole.is_complete, part.is_complete) == (4, True, False)
+    assert len(part.images_per_second) == 2
+    images = (whole.seconds - estimate.START_SECONDS) / (2 / 1000 + 2 / 1000 + 2 / 500)  # of one arm
+    speed = next(iter(part.images_per_second.values()))
+    assert part.seconds - estimate.START_SECONDS == pytest.approx(6 * images / speed)
+
+
+def test_a_partly_timed_study_says_so(striate, timed, monkeypatch, tmp_path):
+    monkeypatch.setattr(estimate.estimate_time, "__defaults__", (5.0,))
+    _, out, _ = striate("check", write_study(tmp_path, GRID))
+    assert "(estimated from 4 of 6 arms, timed for a few steps each)" in out
+
+
+def test_a_step_that_fails_is_one_sentence_after_the_plan(striate, tmp_path):
+    code, out, err = striate("check", "quickstart", "recipe.batch_size=1", "--out", tmp_path)
+    assert code == 1
+    assert "to train" in out
+    assert err.startswith(
+        "striate: arm 'normalized': a step of training failed: ValueError: Expected more than 1 value"
+    )
+    assert err.count("\n") == 1
+    assert striate("check", "quickstart", "recipe.batch_size=1", "--no-time", "--out", tmp_path)[0] == 0

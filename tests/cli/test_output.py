@@ -1,0 +1,72 @@
+"""What is printed cannot steer the terminal."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from striate.cli import output
+from striate.cli.progress import _Bars, _Lines
+from striate.studies.execute.protocol import Event, Task
+from tests.studies.conftest import STUDY, write_study
+
+EVIL = "a\x1b]0;title\x07b\rc\x9bd\u202ee"
+SHOWN = r"a\x1b]0;title\x07b\rc\x9bd\u202ee"
+
+
+def test_control_characters_are_written_out_and_line_breaks_stay():
+    assert output.visible(EVIL) == SHOWN
+    assert output.visible("a\n\tb \u00e9 \u4e2d") == "a\n\tb \u00e9 \u4e2d"
+    assert output.visible_line("a\n\tb") == r"a\n\tb"
+
+
+def test_lines_and_tables_are_printed_so(capsys):
+    output.out(EVIL)
+    output.out(EVIL, error=True)
+    output.table(["name"], [[EVIL + "\nforged"]])
+    out, err = capsys.readouterr()
+    assert [line.rstrip() for line in out.splitlines()] == [SHOWN, "name", f"{SHOWN}\\nforged"]
+    assert err == f"{SHOWN}\n"
+    assert "\x1b" not in out + err
+
+
+def test_markup_in_a_name_is_text(capsys):
+    output.out("[red]arm[/red]")
+    assert capsys.readouterr().out == "[red]arm[/red]\n"
+
+
+@pytest.mark.parametrize("display", [_Lines, _Bars])
+def test_progress_is_printed_so(display, capsys, tmp_path):
+    shown = display()
+    study = SimpleNamespace(name=EVIL)
+    shown.on_plan(SimpleNamespace(study=study, runs=[1], missing=[1]))
+    task = Task(f"[red]{EVIL}[/red]\nforged", None, tmp_path, ())
+    shown.on_event(Event(task, "started", {}))
+    shown.on_event(Event(task, "note", {"text": EVIL}))
+    shown.on_event(Event(task, "failed", {"reason": EVIL}))
+    err = capsys.readouterr().err
+    assert not set("\x1b\x07\r\x9b\u202e") & set(err)
+
+
+def test_names_from_the_command_line_files_and_studies_are_printed_so(striate, tmp_path):
+    folder = tmp_path / "evil\x1b[31m"
+    for words in (
+        ["status", folder],
+        ["report", folder],
+        ["run", f"{folder}.yaml"],
+        ["run", "quickstart", f"data={folder}"],
+        ["run", "quickstart", "recipe.optimizer.name=\x1b[31m"],
+        ["summary", "conv8\x1b[31m"],
+        ["recipes", "\x1b[31m"],
+        ["\x1b[31m"],
+    ):
+        code, out, err = striate(*words)
+        assert (code, out) == (1, "")
+        assert "\x1b" not in err, words
+        assert "x1b" in err, words
+    path = write_study(
+        tmp_path, STUDY.replace("plain: {}", '"pl\\eain": {}').replace("Does", '"\\eDoes').replace("help?", 'help?"')
+    )
+    code, out, err = striate("check", path, "--no-time", "--out", tmp_path / "runs")
+    assert code == 0
+    assert "\x1b" not in out
+    assert "x1bDoes" in out

@@ -1,5 +1,6 @@
-"""A study's results as one page: figures (numbers), drawings (SVG), sections (facts), the page (HTML)."""
+"""A study's results as one HTML page: `pages.build` returns it, `pages.write` puts it into the study's folder.
 
-from striate.report.pages import build, write
-
-__all__ = ["build", "write"]
+Layers of the room: numbers (`figures`, `curves`), charts (`draw`, `marks`, `svg`), texts (`sections`, `study_facts`,
+`limits`, `wording`), the page (`pages`, templates). Nothing is imported here, so that the renderer of the charts, a
+process of its own, starts fast.
+"""

@@ -1,9 +1,8 @@
-"""The smallest parts of a drawing, as Vega-Lite: marks, axes, a chart of layers. All looks that charts share are here.
+"""The parts that charts are made of, as Vega-Lite: markers, lines, axes, a chart of layers, and the style of each arm.
 
-How an arm looks, the same in every figure: a color, a dash and a marker, by its place in the study.
-
-Colors are names of CSS variables (`report.css` gives them their values, for light and for dark), so a drawing follows the
-page it stands in. Dash and marker tell the arms apart where color cannot: in print, and for color-blind readers.
+An arm has the same color, dash and marker in every figure, by its index in the study. Colors are names of CSS variables
+(`report.css` gives their values, for light and for dark pages), so a chart follows the page that it is in. Dash and
+marker tell the arms apart where color cannot: in print, and for color-blind readers.
 """
 
 from collections.abc import Iterable
@@ -13,68 +12,6 @@ from typing import Any
 Spec = dict[str, Any]
 
 INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
-
-
-def chart(layers: list[Spec], width: int, height: int, fit: str = "fit") -> Spec:
-    look = {
-        "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 11.5, "titleFontSize": 11.5, "titleFontWeight": "normal",
-        "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelFlush": True, "titlePadding": 6,
-    }  # fmt: skip
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": width,
-        "height": height,
-        "background": None,
-        "padding": {"left": 2, "right": 2, "top": 4, "bottom": 2},
-        "autosize": {"type": fit, "contains": "padding"},
-        "data": {"values": [{}]},  # for the marks that stand at a given place: one datum each
-        "layer": layers,
-        "config": {"aria": False, "font": "system-ui, sans-serif", "view": {"stroke": None}, "axis": look},
-    }
-
-
-def path(points: Iterable[tuple[float, float]], mark: Spec) -> Spec:
-    values = [{"x": x, "y": y} for x, y in points]
-    encoding = {"x": field("x"), "y": field("y")}
-    return {
-        "data": {"values": values},
-        "mark": {"type": "line", "clip": True, "strokeJoin": "round", **mark},
-        "encoding": encoding,
-    }
-
-
-def mark(x: float, y: float, color: str, shape: str, radius: float = 4.2) -> Spec:
-    """A marker with a rim of paper; a cross has no inside and is drawn in its own color."""
-    rim = (
-        {"stroke": color, "strokeWidth": 2, "fill": None}
-        if shape == CROSS
-        else {"fill": color, "stroke": PAPER, "strokeWidth": 0.8}
-    )
-    return {
-        "mark": {"type": "point", "shape": shape, "size": 4 * radius**2, "opacity": 1, **rim},
-        "encoding": {"x": at(x), "y": {"datum": y}},
-    }
-
-
-def at(value: float) -> Spec:
-    return {"datum": value, "type": "quantitative"}
-
-
-def field(name: str) -> Spec:
-    return {"field": name, "type": "quantitative"}
-
-
-def axis(field: str, domain: tuple[float, float], axis: Spec | None) -> Spec:
-    scale = {"domain": list(domain), "nice": False, "zero": False}
-    return {"field": field, "type": "quantitative", "scale": scale, "axis": axis}
-
-
-def domain(values: list[float]) -> tuple[float, float]:
-    """The values with a little air, never of no width."""
-    low, high = min(values), max(values)
-    air = max((high - low) * 0.05, 0.1)
-    return low - air, high + air
-
 
 # Okabe and Ito's eight, https://jfly.uni-koeln.de/color/; the pair that is easiest to tell apart comes first.
 COLORS = tuple(f"var(--c{n})" for n in range(1, 9))
@@ -97,13 +34,80 @@ CROSS = "M-1,-1L1,1M1,-1L-1,1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Style:
+class ArmStyle:
     color: str
     dash: tuple[int, ...]
     marker: str
 
 
-def style(index: int) -> Style:
-    """The look of the arm that stands at `index` in the study."""
+def arm_style(index: int) -> ArmStyle:
+    """The style of the arm at `index` in the study."""
     color = COLORS[index] if index < len(COLORS) else OTHER
-    return Style(color=color, dash=DASHES[index % len(DASHES)], marker=MARKERS[index % len(MARKERS)])
+    return ArmStyle(color=color, dash=DASHES[index % len(DASHES)], marker=MARKERS[index % len(MARKERS)])
+
+
+def chart(layers: list[Spec], width: int, height: int, fit: str = "fit") -> Spec:
+    """Layers as one chart, in pixels. `fit="fit-x"`: `height` is that of the plot alone, without its axis."""
+    axis_config = {
+        "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 11.5, "titleFontSize": 11.5, "titleFontWeight": "normal",
+        "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelFlush": True, "titlePadding": 6,
+    }  # fmt: skip
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": width,
+        "height": height,
+        "background": None,
+        "padding": {"left": 2, "right": 2, "top": 4, "bottom": 2},
+        "autosize": {"type": fit, "contains": "padding"},
+        "data": {"values": [{}]},  # for the marks at a fixed position: one datum each
+        "layer": layers,
+        "config": {"aria": False, "font": "system-ui, sans-serif", "view": {"stroke": None}, "axis": axis_config},
+    }
+
+
+def line(points: Iterable[tuple[float, float]], **mark: Any) -> Spec:
+    """A line through `points`; `mark` holds its color, width, dash and opacity."""
+    return {
+        "data": {"values": [{"x": x, "y": y} for x, y in points]},
+        "mark": {"type": "line", "clip": True, "strokeJoin": "round", **mark},
+        "encoding": {"x": field("x"), "y": field("y")},
+    }
+
+
+def marker(x: float, y: float, color: str, shape: str, radius: float = 4.2) -> Spec:
+    """A marker with a rim in the color of the page; a cross has no inside and is drawn in its own color."""
+    rim = (
+        {"stroke": color, "strokeWidth": 2, "fill": None}
+        if shape == CROSS
+        else {"fill": color, "stroke": PAPER, "strokeWidth": 0.8}
+    )
+    return {
+        "mark": {"type": "point", "shape": shape, "size": 4 * radius**2, "opacity": 1, **rim},
+        "encoding": {"x": datum(x), "y": datum(y)},
+    }
+
+
+def frame(x: Spec, y: Spec) -> Spec:
+    """The layer that defines both axes and draws nothing else."""
+    return {"mark": {"type": "point", "opacity": 0}, "encoding": {"x": x, "y": y}}
+
+
+def axis(name: str, domain: tuple[float, float], axis: Spec | None) -> Spec:
+    scale = {"domain": list(domain), "nice": False, "zero": False}
+    return {"field": name, "type": "quantitative", "scale": scale, "axis": axis}
+
+
+def datum(value: float) -> Spec:
+    """A fixed position, in units of the axis."""
+    return {"datum": value, "type": "quantitative"}
+
+
+def field(name: str) -> Spec:
+    return {"field": name, "type": "quantitative"}
+
+
+def padded_range(values: list[float]) -> tuple[float, float]:
+    """From the least to the largest value with 5 % on each side, and never of width 0."""
+    low, high = min(values), max(values)
+    padding = max((high - low) * 0.05, 0.1)
+    return low - padding, high + padding

@@ -1,50 +1,145 @@
-"""A Vega-Lite dictionary to inline SVG, with vl-convert.
+"""Vega-Lite charts to inline SVG. vl-convert draws them in a child process, all charts of a page in one.
 
-Promises: the same dictionary gives the same bytes; identifiers begin with the given prefix, so drawings never share a
-clip path; nothing is fetched. Where vl-convert is not installed there is no drawing, and the caller shows the table.
+Promises: the same chart gives the same bytes; identifiers begin with the chart's own name, so no two charts share a
+clip path; nothing is fetched. A chart that cannot be drawn (the child raises, dies or hangs) carries the reason and
+costs no other chart, except that a hang uses up the time of those behind it.
 """
 
 import html
-import itertools
+import importlib.util
+import json
+import os
 import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
+from striate.report.marks import Spec
+from striate.report.wording import printable, shortened
+
+RENDERER = "striate.report.render_charts"
+TIME_LIMIT = 120.0  # seconds for all charts of a page; 8 arms with 5 seeds take 3 s on two cores
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chart:
+    """A chart to draw: one figure at one size."""
+
+    figure: str
+    size: str  # a class of the style sheet, which shows the size that fits the page
+    spec: Spec
+    label: str  # read aloud by a screen reader
+
+    @property
+    def name(self) -> str:
+        return f"{self.figure}-{self.size}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawing:
+    """The SVG of a chart, or why there is none."""
+
+    svg: Markup = Markup()
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A figure as (size, SVG) pairs, or why there are none; the failure is empty where vl-convert is not installed."""
+
+    sizes: tuple[tuple[str, Markup], ...] = ()
+    failure: str = ""
+
 
 def is_available() -> bool:
+    """Whether vl-convert is installed. It is not imported."""
+    return importlib.util.find_spec("vl_convert") is not None
+
+
+def pictures(charts: Sequence[Chart]) -> dict[str, Picture]:
+    """A picture for each figure of `charts`; a figure that lacks one size is not drawn at any."""
+    drawings = render(charts) if is_available() else [Drawing()] * len(charts)
+    by_figure: dict[str, Picture] = {}
+    for chart, drawing in zip(charts, drawings, strict=True):
+        before = by_figure.get(chart.figure, Picture())
+        failure = before.failure or drawing.failure
+        sizes = () if failure or not drawing.svg else (*before.sizes, (chart.size, drawing.svg))
+        by_figure[chart.figure] = Picture(sizes=sizes, failure=failure)
+    return by_figure
+
+
+def render(charts: Sequence[Chart], *, renderer: str = RENDERER, time_limit: float = TIME_LIMIT) -> list[Drawing]:
+    """A drawing for each chart, in order. `renderer` is the module that the child process runs."""
+    specs = [json.dumps(_printable(chart.spec)) for chart in charts]
+    deadline = time.monotonic() + time_limit
+    drawings: list[Drawing] = []
+    while len(drawings) < len(charts):
+        answers, failure = _ask(renderer, specs[len(drawings) :], deadline - time.monotonic())
+        unanswered = charts[len(drawings) :]
+        drawings += [_drawing(chart, answer) for chart, answer in zip(unanswered, answers, strict=False)]
+        # The child died at the next chart, and another child draws those behind it. After a hang no time is left.
+        missing = len(charts) - len(drawings)
+        lost = missing if time.monotonic() >= deadline else min(missing, 1)
+        drawings += [Drawing(failure=failure)] * lost
+    return drawings
+
+
+def _ask(renderer: str, specs: list[str], seconds: float) -> tuple[list[dict[str, str]], str]:
+    """The answers of one child, and why there are fewer of them than specifications."""
+    command = [sys.executable, "-P", "-m", renderer]
+    # It imports what this process can, wherever that was found.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    text = "".join(f"{spec}\n" for spec in specs).encode()
+    failure = "the renderer (vl-convert) crashed"
     try:
-        import vl_convert  # noqa: F401
-    except ImportError:
-        return False
-    return True
+        output = subprocess.run(
+            command, input=text, capture_output=True, env=environment, timeout=max(seconds, 0.0), check=False
+        ).stdout
+    except subprocess.TimeoutExpired as error:
+        output, failure = error.stdout or b"", "the renderer (vl-convert) took too long"
+    complete_lines = output.decode("utf-8", errors="replace").split("\n")[:-1]
+    return [json.loads(line) for line in complete_lines], failure
 
 
-def render(spec: dict[str, Any], prefix: str, label: str) -> Markup:
-    """The drawing; `label` is what a screen reader says of it."""
-    import vl_convert
+def _drawing(chart: Chart, answer: dict[str, str]) -> Drawing:
+    if "svg" not in answer:
+        return Drawing(failure=f"vl-convert says: {shortened(answer['error'])}")
+    return Drawing(svg=Markup(_inline(answer["svg"], chart.name, printable(chart.label))))
 
-    return Markup(_inline(vl_convert.vegalite_to_svg(spec, allowed_base_urls=[]), prefix, label))
 
+def _inline(svg: str, name: str, label: str) -> str:
+    """The SVG for use inside HTML: identifiers of its own, a label, no fixed size, no bytes without use."""
+    ids: dict[str, str] = {}
 
-def _inline(svg: str, prefix: str, label: str) -> str:
-    # vl-convert numbers clip paths on and on within a process: the second build would have other bytes.
-    names: dict[str, str] = {}
-    numbers = itertools.count(1)
-    for name in re.findall(r'\bid="([^"]+)"', svg):
-        names.setdefault(name, f"{prefix}-{next(numbers)}")
-    for old, new in names.items():
-        svg = svg.replace(f'id="{old}"', f'id="{new}"').replace(f"url(#{old})", f"url(#{new})")
-    svg = re.sub(r"<[^>]*>", lambda tag: _slim(tag.group()), svg)
+    def rename(match: re.Match[str]) -> str:
+        return match[1] + ids.setdefault(match[2], f"{name}-{len(ids) + 1}")
+
+    def slim(tag: str) -> str:
+        # One image with one label: roles of its parts are noise to a screen reader and a third of the bytes.
+        tag = re.sub(r' (?:aria-[a-z]+|role|class|pointer-events|xmlns:xlink|version)="[^"]*"', "", tag)
+        tag = re.sub(r'(\bid="|url\(#)([^")]+)', rename, tag)
+        return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
+
+    # Only tags are changed: the text between them holds names, such as lr=0.0005.
+    svg = re.sub(r"<[^>]*>", lambda tag: slim(tag[0]), svg)
     svg = re.sub(r'<path d="M0,0h0v0h0Z"/>|<path d="" display="none"/>', "", svg)
     width = re.search(r'<svg[^>]* width="(\d+)', svg)
-    size = f' style="max-width:{int(width.group(1)) * 1.12:.0f}px"' if width else ""
+    size = f' style="max-width:{int(width[1]) * 1.12:.0f}px"' if width else ""
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     return svg.replace("<svg", f'<svg class="chart" role="img" aria-label="{html.escape(label)}"{size}', 1)
 
 
-def _slim(tag: str) -> str:
-    """A tag without what nobody needs; the text between tags is somebody's words and stays as it is."""
-    # One image with one label: roles of its parts are noise to a screen reader and a third of the bytes.
-    tag = re.sub(r' (?:aria-[a-z]+|role|class|pointer-events|xmlns:xlink|version)="[^"]*"', "", tag)
-    return re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found.group()):.2f}", tag)
+def _printable(part: Any) -> Any:
+    """A part of a specification with every text made printable."""
+    if isinstance(part, str):
+        return printable(part)
+    if isinstance(part, dict):
+        return {key: _printable(item) for key, item in part.items()}
+    if isinstance(part, list | tuple):
+        return [_printable(item) for item in part]
+    return part

@@ -1,6 +1,7 @@
-"""How the page spells numbers, counts, places and runs. One spelling each, so that no two sections differ.
+"""How the page writes numbers, counts, names and paths: one spelling each, so that no two sections differ.
 
-Promise: `shortened` leaves no absolute path in a text; a report may go to people who must not learn where it was made.
+Promises: `shortened` leaves no absolute path in a text, as a report may go to people who must not learn where it was
+made; `printable` leaves no character that breaks a page or a chart, or makes a text look like another one.
 """
 
 import re
@@ -10,10 +11,17 @@ from typing import Any
 
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
+LONGEST_NAME = 44  # characters of an arm's name in a table, a legend or a heading
 
 # After a home or a drive, or two components from a root; the look-behind spares URLs, </tags> and `a/b` inside a word.
 _PART = r"[/\\][^\s/\\'\"<>|:;,()]+"
 _PATH = re.compile(rf"(?<![\w./\\:<])(?:file://)?(?:(?:~[\w-]*|\b[A-Za-z]:)(?:{_PART})+|(?:{_PART}){{2,}})[/\\]?")
+
+# Control characters, overrides of the writing direction, lone surrogates and noncharacters: XML allows none of them, or
+# the eye is deceived.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,9 +89,30 @@ def pair(first: str, second: str) -> str:
     return f"{first} {MINUS} {second}"
 
 
+def abbreviated(text: str) -> str:
+    """A name of over LONGEST_NAME characters without its middle, as names that differ often differ at the end. Of a
+    comparison, each of both names."""
+    return f" {MINUS} ".join(map(_abbreviate, text.split(f" {MINUS} ")))
+
+
+def _abbreviate(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:26]}\N{HORIZONTAL ELLIPSIS}{name[-17:]}"
+
+
 def shortened(text: str) -> str:
     """`text` with each absolute path cut to its last component."""
-    return _PATH.sub(lambda found: re.split(r"[/\\]", found.group().rstrip("/\\"))[-1], text)
+    return _PATH.sub(lambda path: re.split(r"[/\\]", path[0].rstrip("/\\"))[-1], text)
+
+
+def printable(text: str) -> str:
+    """`text` with each unprintable character as its escape (\\x1b, \\u202e), and tabs and line ends as spaces."""
+    return _UNPRINTABLE.sub(lambda character: _escape(character[0]), text)
+
+
+def _escape(character: str) -> str:
+    if character in "\t\n\r":
+        return " "
+    return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
 
 
 def value(content: Any) -> str:

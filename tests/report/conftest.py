@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from striate.report import build
+from striate.report.pages import build
 from striate.studies.results import Results
 from tests.report import folders
 

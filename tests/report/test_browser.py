@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from striate.report import pages, write
+from striate.report import pages
+from striate.report.pages import write
 from striate.studies.results import Results
 from tests.report import folders
 

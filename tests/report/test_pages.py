@@ -7,11 +7,14 @@ import sys
 
 import pytest
 import yaml
+from markupsafe import Markup
 
 from striate.core import config
+from striate.core.errors import ReportError
 from striate.nets import NetworkConfig
 from striate.nets.summary.summarize import count_parameters
-from striate.report import build, pages, svg, write
+from striate.report import pages, svg
+from striate.report.pages import build, write
 from striate.report.layers import layer_tables
 from striate.report.study_facts import study_yaml
 from striate.report.wording import duration, shortened, signed
@@ -183,18 +186,6 @@ def test_the_yaml_is_yaml(two):
     assert yaml.safe_load(study_yaml(two.study))["matters"] == 0.5
 
 
-def test_numbers_in_names_stay_as_they_are_and_numbers_of_drawings_are_rounded():
-    """A grid's arms are called by their values: lr=0.0005 must not become lr=0.00."""
-    spec = {
-        "data": {"values": [{"x": 1 / 3, "arm": "lr=0.0005"}]},
-        "mark": "point",
-        "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "arm", "type": "nominal"}},
-    }
-    drawn = str(svg.render(spec, "f", "label"))
-    assert ">lr=0.0005<" in drawn
-    assert not re.search(r'<path[^>]* d="[^"]*\d\.\d{3}', drawn)
-
-
 def test_each_network_has_its_layer_table_and_every_column_its_meaning(two, two_page):
     found = layer_tables(two)
     assert [whose for whose, _ in found] == [arm.name for arm in two.arms]
@@ -227,3 +218,45 @@ def test_a_network_of_somebody_else_has_its_table_too_unless_it_is_not_here(two)
     assert sum(counts) == 65 * classes
     assert tables({"import": "no_such_package:make"}) == ()
     assert tables({"import": "torch.nn:Flatten"}) == ()
+
+
+def test_a_chart_that_cannot_be_drawn_is_its_table_and_a_line_says_why(two, monkeypatch):
+    monkeypatch.setattr(svg, "render", lambda charts: [_undrawn(chart) for chart in charts])
+    source = build(two)
+    page = Page(source)
+    assert "This chart is missing: the renderer (vl-convert) crashed. The table has its numbers." in page.text
+    assert page.text.count("This chart is missing") == 1
+    assert "Numbers: test accuracy of each run" in page.text
+    assert "Numbers: differences by seed, in points" not in page.text  # the table is not folded away
+    assert "differences by seed, in points" in page.tables
+    assert 'id="figure-differences"' in source
+
+
+def _undrawn(chart: svg.Chart) -> svg.Drawing:
+    """What `svg.render` gives, with the chart of the differences missing."""
+    if chart.figure == "differences":
+        return svg.Drawing(failure="the renderer (vl-convert) crashed")
+    return svg.Drawing(svg=Markup("<svg></svg>"))
+
+
+def test_unprintable_characters_are_shown_as_escapes(tmp_path):
+    folder = folders.two_arms(tmp_path / "s")
+    folders.write_run(folder, "plain", 3, test=None, state="failed", reason="a \uffff, a \x1b and a \u202e")
+    results = Results.read(folders.write_study(folder, seeds=4))
+    study = results.study.model_copy(update={"question": "A \u202e and a \ud800?"})  # past the check of the study file
+    source = build(dataclasses.replace(results, study=study))
+    assert "a \\uffff, a \\x1b and a \\u202e" in Page(source).text
+    assert Page(source).text.count("A \\u202e and a \\ud800?") == 2  # title and heading
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]", source)
+
+
+def test_a_page_whose_template_is_missing_says_so(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(pages, "_TEMPLATES", tmp_path)
+    with pytest.raises(ReportError, match=r"^report.css: .*cannot be read \(No such file or directory\); install Striate"):
+        build(two)
+
+
+def test_a_folder_that_is_gone_is_not_made_again_for_its_report(two, tmp_path):
+    with pytest.raises(ReportError, match="the study's folder is gone"):
+        write(dataclasses.replace(two, folder=tmp_path / "gone"))
+    assert not (tmp_path / "gone").exists()

@@ -154,7 +154,14 @@ def _row_marks(
     y = row * _ROW + _NUMBERS
     layers: list[Spec] = []
     if interval:
-        bar = {"type": "rule", "color": style.color, "strokeWidth": 7, "opacity": 0.28, "strokeCap": "round", "clip": True}
+        bar = {
+            "type": "rule",
+            "color": style.color,
+            "strokeWidth": 7,
+            "opacity": 0.28,
+            "strokeCap": "round",
+            "clip": True,
+        }
         ends = {"x": datum(interval.low), "x2": {"datum": interval.high}, "y": {"datum": y}}
         layers.append({"mark": bar, "encoding": ends})
     # Seeds alternate a little above and below the line, so that equal values stay apart.

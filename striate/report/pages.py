@@ -59,7 +59,9 @@ def write(results: Results) -> Path:
         RunError: when the disk refuses.
     """
     if not results.folder.is_dir():
-        raise ReportError(f"{results.folder}: the study's folder is gone, so its report has no place; run the study again")
+        raise ReportError(
+            f"{results.folder}: the study's folder is gone, so its report has no place; run the study again"
+        )
     path = results.folder / layout.REPORT
     write_text(path, build(results))
     return path

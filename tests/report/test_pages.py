@@ -14,8 +14,8 @@ from striate.core.errors import ReportError
 from striate.nets import NetworkConfig
 from striate.nets.summary.summarize import count_parameters
 from striate.report import pages, svg
-from striate.report.pages import build, write
 from striate.report.layers import layer_tables
+from striate.report.pages import build, write
 from striate.report.study_facts import study_yaml
 from striate.report.wording import duration, shortened, signed
 from striate.runs.layout import slug
@@ -252,7 +252,9 @@ def test_unprintable_characters_are_shown_as_escapes(tmp_path):
 
 def test_a_page_whose_template_is_missing_says_so(two, tmp_path, monkeypatch):
     monkeypatch.setattr(pages, "_TEMPLATES", tmp_path)
-    with pytest.raises(ReportError, match=r"^report.css: .*cannot be read \(No such file or directory\); install Striate"):
+    with pytest.raises(
+        ReportError, match=r"^report.css: .*cannot be read \(No such file or directory\); install Striate"
+    ):
         build(two)
 
 

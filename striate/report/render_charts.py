@@ -6,16 +6,18 @@ why the page is not built in this one.
 
 import json
 import sys
-
-import vl_convert
+from typing import Any
 
 
 def main() -> None:
     for line in sys.stdin:
-        print(json.dumps(_answer(json.loads(line))), flush=True)
+        sys.stdout.write(f"{json.dumps(_answer(json.loads(line)))}\n")
+        sys.stdout.flush()
 
 
-def _answer(spec: dict[str, object]) -> dict[str, str]:
+def _answer(spec: dict[str, Any]) -> dict[str, str]:
+    import vl_convert
+
     try:
         return {"svg": vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])}
     except ValueError as error:  # the only exception that vl-convert raises

@@ -24,6 +24,7 @@ from striate.report.wording import printable, shortened
 
 RENDERER = "striate.report.render_charts"
 TIME_LIMIT = 120.0  # seconds for all charts of a page; 8 arms with 5 seeds take 3 s on two cores
+NO_SVG = Markup()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +45,7 @@ class Chart:
 class Drawing:
     """The SVG of a chart, or why there is none."""
 
-    svg: Markup = Markup()
+    svg: Markup = NO_SVG
     failure: str = ""
 
 

@@ -15,4 +15,5 @@ for line in sys.stdin:
             answer = {"error": "Error: no such mark in /home/somebody/spec.json"}
         case _:
             answer = {"svg": '<svg width="10" height="10"><text>drawn</text></svg>'}
-    print(json.dumps(answer), flush=True)
+    sys.stdout.write(f"{json.dumps(answer)}\n")
+    sys.stdout.flush()

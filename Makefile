@@ -1,4 +1,4 @@
-# The default target lists the others. Everything runs in .venv, made on first use.
+# The default target lists the others. Everything runs in .venv, which is made on first use.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,14 +15,16 @@ help: ## list the targets
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("striate needs Python 3.11 or newer; say which: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
+	@echo "Installing Striate and its packages into .venv: takes minutes and, with torch's CUDA libraries (Linux), about 5 GB of disk."
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 .venv/installed-test: .venv/installed
+	@echo "Installing the packages for tests and checks."
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
-run: .venv/installed ## install, then run the built-in study quickstart (a minute) and write its report
+run: .venv/installed ## install (minutes, 5 GB), then run the built-in study quickstart (a minute)
 	$(BIN)/striate run quickstart
 
 test: .venv/installed-test ## the default tests (minutes)
@@ -42,7 +44,7 @@ bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; hours)
 	$(BENCH) benchmarks/study_throughput.py $(DATA)
 	$(BENCH) benchmarks/engine_speed.py
 
-docs: .venv/installed-test ## write the generated parts of docs/ anew (command line, study file)
+docs: .venv/installed-test ## regenerate the generated parts of docs/ (command line, study file)
 	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and caches; results in runs/ stay

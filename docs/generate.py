@@ -1,6 +1,6 @@
-"""Writes the generated parts of the manual: the tables of the study file, the reference of the command line, the lesson.
+"""Generate parts of the manual: the tables of the study file, the command line, the numbers of the walkthrough.
 
-`make docs` runs it; a test fails when the files are not what it would write.
+`make docs` runs it. A test fails when a page differs from what this would write.
 """
 
 import inspect
@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-MARKS = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-LESSON = re.compile(r"(<!-- lesson: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+WALKTHROUGH = re.compile(r"(<!-- walkthrough: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def records() -> dict[str, type]:
-    """The records that a study file is made of."""
+    """The records that a study file consists of, by name."""
     from striate.data import DataConfig
     from striate.nets import NetworkConfig
     from striate.recipes import AugmentConfig, OptimizerConfig, Recipe, ScheduleConfig, StopConfig
     from striate.studies.study import Claim, Study
 
-    found = (
+    parts = (
         Study,
         DataConfig,
         NetworkConfig,
@@ -35,7 +34,7 @@ def records() -> dict[str, type]:
         AugmentConfig,
         Claim,
     )
-    return {record.__name__: record for record in found}
+    return {record.__name__: record for record in parts}
 
 
 def table(record: Any) -> str:
@@ -44,7 +43,7 @@ def table(record: Any) -> str:
     for name, field in record.model_fields.items():
         cells = (
             f"`{field.alias or name}`",
-            kind(field.annotation),
+            value_type(field.annotation),
             default(field),
             (field.description or "").replace("\n", " "),
         )
@@ -52,15 +51,15 @@ def table(record: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def kind(annotation: Any) -> str:
-    """A type in the words of a study file."""
-    origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
+def value_type(annotation: Any) -> str:
+    """A type as a user of study files calls it."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(kind(option) for option in inside if option is not type(None))
+        return " or ".join(value_type(option) for option in arguments if option is not type(None))
     if origin is typing.Literal:
-        return ", ".join(f"`{option}`" for option in inside)
+        return ", ".join(f"`{option}`" for option in arguments)
     if origin is typing.Annotated:
-        return kind(inside[0])
+        return value_type(arguments[0])
     if origin is tuple:
         return "list"
     if origin is dict or (isinstance(annotation, type) and hasattr(annotation, "model_fields")):
@@ -69,45 +68,47 @@ def kind(annotation: Any) -> str:
 
 
 def default(field: Any) -> str:
+    """The default of a field, if it is a plain value."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
-    plain = isinstance(value, str | int | float) and value != ""
-    return f"`{value}`" if plain else ""
+    is_plain = isinstance(value, str | int | float) and value != ""
+    return f"`{value}`" if is_plain else ""
 
 
 def with_tables(text: str) -> str:
-    """`text` with what stands between the marks made anew."""
-    known = records()
-    return MARKS.sub(lambda mark: f"{mark[1]}{table(known[mark[2]])}{mark[3]}", text)
+    """`text` with the tables between its markers replaced."""
+    by_name = records()
+    return TABLE.sub(lambda marked: f"{marked[1]}{table(by_name[marked[2]])}{marked[3]}", text)
 
 
-def with_lesson(text: str) -> str:
-    """`text` with the numbers of the lesson computed anew."""
+def with_walkthrough(text: str) -> str:
+    """`text` with the numbers of the walkthrough computed again."""
     from striate.engines.scratch.walkthrough import parts
 
-    if not LESSON.search(text):
+    if not WALKTHROUGH.search(text):
         return text
     computed = parts()
-    return LESSON.sub(lambda mark: f"{mark[1]}```\n{computed[mark[2]]}```\n{mark[3]}", text)
+    return WALKTHROUGH.sub(lambda marked: f"{marked[1]}```\n{computed[marked[2]]}```\n{marked[3]}", text)
 
 
 def command_line() -> str:
-    """The reference of the commands, from their own help."""
+    """The page of the commands, from their own help."""
     from striate.cli.app import app
 
-    parts = [f"# The command line\n\n<!-- written by docs/generate.py -->\n\n{app.info.help}\n"]
+    sections = [f"# The command line\n\n<!-- written by docs/generate.py -->\n\n{app.info.help}\n"]
     for command in app.registered_commands:
         function = typing.cast(Any, command.callback)
-        parts.append(f"## striate {function.__name__}\n\n{inspect.getdoc(function)}\n\n{_parameters(function)}")
-    parts.append(
-        "## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | all done |\n| 1 | an error of use: one sentence on stderr |\n"
+        sections.append(f"## striate {function.__name__}\n\n{inspect.getdoc(function)}\n\n{_parameters(function)}")
+    sections.append(
+        "## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | all done |\n| 1 | wrong use: one sentence on stderr |\n"
         "| 3 | finished, but some runs failed or diverged |\n| 130 | stopped by Ctrl-C after saving |\n"
     )
-    return "\n".join(parts)
+    return "\n".join(sections)
 
 
 def _parameters(function: Any) -> str:
+    """The table of a command's arguments and options."""
     lines = ["| word | meaning | default |", "|---|---|---|"]
     for name, parameter in inspect.signature(function).parameters.items():
         info = typing.get_args(parameter.annotation)[1]
@@ -121,9 +122,9 @@ def _parameters(function: Any) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Each generated file and what it should hold."""
-    made = {path: with_lesson(with_tables(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.glob("*.md"))}
-    return {**made, DOCS / "command-line.md": command_line()}
+    """Each generated file and its text."""
+    texts = {path: with_walkthrough(with_tables(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.glob("*.md"))}
+    return {**texts, DOCS / "command-line.md": command_line()}
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ def test_a_stale_part_would_be_found():
     assert generate.with_tables(page.replace("| `epochs` |", "| `epoch` |")) == page
 
 
-def test_a_wrong_number_in_the_lesson_would_be_found():
+def test_a_wrong_number_in_the_walkthrough_would_be_found():
     page = (DOCS / "from-scratch.md").read_text()
     assert "0.57668998" in page
-    assert generate.with_lesson(page.replace("0.57668998", "0.57668997")) == page
+    assert generate.with_walkthrough(page.replace("0.57668998", "0.57668997")) == page
 
 
 @pytest.mark.parametrize("name", [name for name in striate.__all__ if name != "__version__"])

@@ -123,7 +123,9 @@ def _parameters(function: Any) -> str:
 
 def pages() -> dict[Path, str]:
     """Each generated file and its text."""
-    texts = {path: with_walkthrough(with_tables(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.glob("*.md"))}
+    texts = {
+        path: with_walkthrough(with_tables(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.glob("*.md"))
+    }
     return {**texts, DOCS / "command-line.md": command_line()}
 
 

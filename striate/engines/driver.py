@@ -24,10 +24,9 @@ from striate.engines.metrics import scores
 from striate.engines.protocol import DivergedError, Engine, Evaluation
 from striate.recipes import plateau_factor, stop_reason
 from striate.runs import layout
-from striate.runs.reader import read
 from striate.runs.records import DataFacts, EpochRow, Job, RunEnvironment, Summary
 from striate.runs.writer import RunWriter
-from striate.tracking.fanout import LoggedRunWriter, say
+from striate.tracking.loggers import Loggers, print_note
 
 REASON = "the run ended; the epoch was chosen on validation"
 WATCHED = "the study watches it in every epoch (watch_test); the epoch was chosen on validation"
@@ -51,7 +50,7 @@ def drive(
     report: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
     loggers: Sequence[str] = (),
-    note: Callable[[str], None] = say,
+    note: Callable[[str], None] = print_note,
     facts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Summary | None:
     """Train `job` into `folder`, or go on with it; None when `should_stop` said so before the end.
@@ -60,9 +59,11 @@ def drive(
         TrainingError: when the images are not those that the job names.
         StriateError: whatever else is the user's to mend. The summary then says `failed` and why, and the log has the traceback.
     """
-    with LoggedRunWriter(folder, job, loggers, note) as writer:
-        before = read(folder)
-        if before.is_result:
+    writer = RunWriter(folder, job)
+    trackers = Loggers(loggers, writer, note)
+    with writer, trackers:
+        before = writer.run
+        if before and before.is_result:
             if before.state == "finished":
                 writer.path(layout.CHECKPOINT).unlink(missing_ok=True)  # a kill may have come between the two
             return before.summary
@@ -78,23 +79,24 @@ def drive(
                 )
             splits = split(dataset, job.data.validation, job.seed)
             setting = RunInputs(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
-            engine = make_engine(setting, (before.environment and before.environment.threads) or threads)
+            earlier = before.environment if before else None
+            engine = make_engine(setting, (earlier and earlier.threads) or threads)
             environment = RunEnvironment.model_validate({**engine.environment(), **facts})
             if writer.path(layout.CHECKPOINT).exists():
-                _check_same(before.environment, environment, folder)
+                _check_same(earlier, environment, folder)
             writer.environment(environment)
-            return Driver(setting, writer, engine).run(report, should_stop)
+            return Driver(setting, writer, trackers, engine).run(report, should_stop)
         except Exception as error:
             # Out of memory is an exception too; whatever it was, the folder says so and the next attempt starts from the last save.
-            _note_failure(writer, error)
+            _note_failure(writer, trackers, error)
             raise
 
 
 class Driver:
     """One run while it lasts."""
 
-    def __init__(self, setting: RunInputs, writer: RunWriter, engine: Engine) -> None:
-        self.setting, self.writer, self.engine = setting, writer, engine
+    def __init__(self, setting: RunInputs, writer: RunWriter, loggers: Loggers, engine: Engine) -> None:
+        self.setting, self.writer, self.loggers, self.engine = setting, writer, loggers, engine
         self.job, self.recipe, self.dataset = setting.job, setting.job.recipe, setting.dataset
         job, dataset, splits = setting.job, setting.dataset, setting.splits
         self.sizes = {which: splits.size(which) for which in ("train", "validation")}
@@ -186,6 +188,7 @@ class Driver:
     def _append(self, row: EpochRow) -> None:
         self.rows.append(row)
         self.writer.append(row)
+        self.loggers.log([row])
 
     def _judge(self, should_stop: Callable[[], bool]) -> Summary | None:
         """Weights and predictions to files; the test part, opened with the best epoch's weights. None if asked to stop meanwhile."""
@@ -245,6 +248,7 @@ class Driver:
 
     def _finish(self, summary: Summary) -> Summary:
         self.writer.finish(summary)
+        self.loggers.end(summary)
         return summary
 
     def _facts(self, **of_test: str) -> dict[str, Any]:
@@ -283,7 +287,7 @@ class Driver:
                 ) from error
             except Exception as error:
                 raise RunError(f"{path}: cannot be read ({error}); remove the run's folder to train it anew") from error
-        metrics = read(self.writer.folder).metrics
+        metrics = self.writer.run.metrics if self.writer.run else ()
         self.rows = [row for row in metrics if row.epoch <= self.engine.train_state.epoch]
         if len(self.rows) < self.engine.train_state.epoch:  # stopping and the learning rate may follow from them
             raise RunError(
@@ -291,6 +295,7 @@ class Driver:
                 f"{layout.CHECKPOINT} has seen; remove the run's folder to train it anew"
             )
         self.writer.rewind(self.rows)
+        self.loggers.log(self.rows)
 
     def _save(self) -> None:
         """The whole state to the checkpoint. One that is broken is not worth going back to: the last sound one stays.
@@ -343,11 +348,11 @@ def _check_same(before: RunEnvironment | None, now: RunEnvironment, folder: Path
         )
 
 
-def _note_failure(writer: RunWriter, error: Exception) -> None:
+def _note_failure(writer: RunWriter, loggers: Loggers, error: Exception) -> None:
     """Leave the reason in the folder. A full disk may refuse that too, and must not hide the error itself."""
     with contextlib.suppress(StriateError, OSError):
         writer.log("".join(traceback.format_exception(error)))
-        writer.finish(Summary.failed(str(error) or type(error).__name__))
+        loggers.end(writer.finish(Summary.failed(str(error) or type(error).__name__)))
 
 
 def _digest(part: Part) -> str:

@@ -1,7 +1,7 @@
 """The writer of one run folder: create or reopen, append, finish.
 
-Every file but the metrics is written beside and renamed. The metrics grow by whole lines; a line torn by
-a crash is cut off when the run is taken up again. One process writes a run at a time (a lock says so).
+Every file but the metrics is written beside its place and renamed. The metrics grow by whole lines. One process at a
+time writes a run; a lock ensures it.
 """
 
 import json
@@ -17,12 +17,14 @@ import yaml
 from striate.core.errors import RunError
 from striate.runs import layout
 from striate.runs.files import disk_errors, sweep, write_atomic, write_json, write_text
-from striate.runs.reader import read
+from striate.runs.reader import Run, read
 from striate.runs.records import EpochRow, Job, RunEnvironment, Summary
 
 
 class RunWriter:
-    """Use as a context: the lock is held inside.
+    """Writes `job`'s run in `folder`; use as a context, which holds the lock.
+
+    `run` is what the folder held when the context was entered, read once; None where the run is new.
 
     Raises:
         RunError: when the folder holds another job's run, when another process writes it, or when the disk refuses.
@@ -31,6 +33,8 @@ class RunWriter:
     def __init__(self, folder: Path, job: Job) -> None:
         self.folder = folder
         self.job = job
+        self.run: Run | None = None
+        self._result: Summary | None = None
         self._lock = filelock.FileLock(folder / layout.LOCK)
 
     def __enter__(self) -> Self:
@@ -42,7 +46,10 @@ class RunWriter:
         except filelock.Timeout as error:
             raise RunError(f"{self.folder}: another process is training this run; wait for it to end") from error
         try:
-            self._open()
+            if self.path(layout.RUN).exists():
+                self._reopen()
+            else:
+                self._create()
         except BaseException:
             self._lock.release()
             raise
@@ -56,8 +63,8 @@ class RunWriter:
     def path(self, name: str) -> Path:
         return self.folder / name
 
-    def environment(self, facts: RunEnvironment) -> None:
-        write_json(self.path(layout.ENVIRONMENT), facts.model_dump(mode="json"))
+    def environment(self, environment: RunEnvironment) -> None:
+        write_json(self.path(layout.ENVIRONMENT), environment.model_dump(mode="json"))
 
     def append(self, row: EpochRow) -> None:
         """One epoch's numbers."""
@@ -68,7 +75,7 @@ class RunWriter:
             os.fsync(file.fileno())  # a checkpoint that is saved after it must not outlive it
 
     def rewind(self, rows: Iterable[EpochRow]) -> None:
-        """Keep these rows only: those of the epochs that the checkpoint has seen."""
+        """Keep these rows only: those of the epochs that the checkpoint holds. Drops a line that a crash cut short."""
         write_text(self.path(layout.METRICS), "".join(map(_line, rows)))
 
     def save(self, name: str, write: Callable[[Path], None]) -> None:
@@ -76,32 +83,37 @@ class RunWriter:
         write_atomic(self.path(name), write)
 
     def log(self, text: str) -> None:
-        """Something to keep about how the run went, below what is kept already."""
+        """Add a remark on how the run went to its log."""
         path = self.path(layout.LOG)
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         write_text(path, f"{before}{text.rstrip()}\n")
 
-    def finish(self, summary: Summary) -> None:
-        """The finished marker. A finished run needs no checkpoint, and no later failure undoes it."""
-        if summary.state == "failed" and read(self.folder).is_result:
-            return
+    def finish(self, summary: Summary) -> Summary:
+        """Write the finished marker; returns the summary that counts, because a failure does not undo a result.
+
+        A finished run needs no checkpoint, so it is removed.
+        """
+        if summary.state == "failed" and self._result:
+            return self._result
         write_json(self.path(layout.SUMMARY), summary.model_dump(mode="json"))
+        if summary.state != "failed":
+            self._result = summary
         if summary.state == "finished":
             self.path(layout.CHECKPOINT).unlink(missing_ok=True)
+        return summary
 
-    def _open(self) -> None:
-        path = self.path(layout.RUN)
-        if path.exists():
-            there = read(self.folder)
-            if there.fingerprint != self.job.fingerprint:
-                raise RunError(
-                    f"{self.folder}: holds a run of other settings; choose another --out or remove that folder"
-                )
-            if there.state == "failed":  # tried again: its marker must not outlive the attempt
-                self.path(layout.SUMMARY).unlink(missing_ok=True)
-                self.path(layout.LOG).unlink(missing_ok=True)
-            sweep(self.folder)
-            return
+    def _reopen(self) -> None:
+        self.run = run = read(self.folder)
+        if run.fingerprint != self.job.fingerprint:
+            raise RunError(f"{self.folder}: holds a run of other settings; choose another --out or remove that folder")
+        if run.is_result:
+            self._result = run.summary
+        elif run.state == "failed":  # it is tried again, and its marker must not outlive the attempt
+            self.path(layout.SUMMARY).unlink(missing_ok=True)
+            self.path(layout.LOG).unlink(missing_ok=True)
+        sweep(self.folder)
+
+    def _create(self) -> None:
         if any(self.path(name).exists() for name in (layout.SUMMARY, layout.METRICS, layout.CHECKPOINT)):
             raise RunError(
                 f"{self.folder}: holds results without the {layout.RUN} that says of what; remove that folder"
@@ -111,7 +123,7 @@ class RunWriter:
             "fingerprint": self.job.fingerprint,
             **self.job.model_dump(mode="json", exclude_defaults=True),
         }
-        write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        write_text(self.path(layout.RUN), yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def _line(row: EpochRow) -> str:

@@ -19,7 +19,7 @@ from striate.core import processes as children
 from striate.core.errors import StriateError
 from striate.runs import layout
 from striate.runs.files import write_json
-from striate.runs.records import EpochRow
+from striate.runs.records import EpochRow, Summary
 from striate.tracking.protocol import RunInfo
 
 # A first contact with a server can take a while; a row an epoch never does.
@@ -51,8 +51,8 @@ class LoggerProcess:
         if asked_at is not None and time.monotonic() - asked_at > PATIENCE_SECONDS:
             self._give_up(f"did not answer for {PATIENCE_SECONDS:.0f} seconds")
 
-    def finish(self, summary: dict[str, Any] | None) -> None:
-        self._put({"finish": summary})
+    def finish(self, summary: Summary | None) -> None:
+        self._put({"finish": summary and summary.model_dump(mode="json")})
 
     def close(self, seconds: float) -> None:
         """Wait at most so long for what is under way, then end the process."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from striate.runs import EpochRow, Summary, read
-from striate.tracking import LoggedRunWriter
+from striate.runs import EpochRow, RunWriter, Summary, read
+from striate.tracking import Loggers
 from tests.runs.test_runs import finished, make_job
 
 ROWS = [
@@ -16,12 +16,15 @@ RESULT = finished(epochs=5, test_accuracy=0.75)
 def log_run(folder, name, rows, summary: Summary | None = RESULT, kept=()):
     """One attempt at a run, as `train` makes it; returns what its user was told."""
     notes: list[str] = []
-    with LoggedRunWriter(folder, make_job(), [name], notes.append) as writer:
+    writer = RunWriter(folder, make_job())
+    with writer, Loggers([name], writer, notes.append) as loggers:
         writer.rewind(kept)
+        loggers.log(kept)
         for row in rows:
             writer.append(row)
+            loggers.log([row])
         if summary:
-            writer.finish(summary)
+            loggers.end(writer.finish(summary))
     return notes
 
 

@@ -350,3 +350,17 @@ def test_a_seed_that_is_no_number_is_named(tmp_path):
     (tmp_path / layout.RUN).write_text("format: 1\nfingerprint: a\nseed: x")
     with pytest.raises(RunError, match="is not the description of a run"):
         read(tmp_path)
+
+
+def test_a_run_that_is_reopened_is_read_once(tmp_path, monkeypatch):
+    with RunWriter(tmp_path, make_job()) as writer:
+        assert writer.run is None
+        writer.append(EpochRow(epoch=1))
+        writer.finish(finished(state="failed"))
+    folders = []
+    monkeypatch.setattr("striate.runs.writer.read", lambda folder: folders.append(folder) or read(folder))
+    with RunWriter(tmp_path, make_job()) as writer:
+        assert [row.epoch for row in writer.run.metrics] == [1]
+        writer.rewind(writer.run.metrics)
+        assert writer.finish(finished()) == writer.finish(finished(state="failed"))
+    assert folders == [tmp_path]

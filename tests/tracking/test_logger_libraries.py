@@ -2,11 +2,12 @@
 
 import struct
 from collections import defaultdict
+from contextlib import ExitStack
 
 import pytest
 
-from striate.runs import layout
-from striate.tracking import LoggedRunWriter
+from striate.runs import RunWriter, layout
+from striate.tracking import Loggers
 from tests.contracts.logger import RESULT, ROWS, LoggerContract, log_run
 from tests.runs.test_runs import make_job
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(autouse=True)
 def patient(monkeypatch):
     """What a hang would cost here; a machine with much to do may need more than a user would wait."""
-    monkeypatch.setattr("striate.tracking.fanout.LAST_SECONDS", 120.0)
+    monkeypatch.setattr("striate.tracking.loggers.LAST_SECONDS", 120.0)
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "WANDB_PROJECT", "WANDB_ENTITY"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -115,16 +116,16 @@ class TestMlflow(LoggerContract):
 
         (tmp_path / layout.STUDY).write_text("question: x\n")
         notes: list[str] = []
-        writers = [
-            LoggedRunWriter(tmp_path / "arm" / f"seed-{seed}", make_job(seed=seed), ["mlflow"], notes.append)
-            for seed in range(3)
-        ]
-        for writer in writers:
-            writer.__enter__()
-            writer.append(ROWS[0])
-        for writer in writers:
-            writer.finish(RESULT)
-            writer.__exit__(None, None, None)
+        with ExitStack() as stack:
+            writers = [
+                stack.enter_context(RunWriter(tmp_path / "arm" / f"seed-{seed}", make_job(seed=seed)))
+                for seed in range(3)
+            ]
+            runs = [Loggers(["mlflow"], writer, notes.append) for writer in writers]
+            for loggers in runs:
+                loggers.log(ROWS[:1])
+            for loggers in runs:
+                loggers.end(RESULT)
         assert notes == []
         client = MlflowClient(f"sqlite:///{tmp_path / layout.MLFLOW}")
         experiment = client.get_experiment_by_name(tmp_path.name)

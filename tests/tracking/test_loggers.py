@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 from striate.core.errors import ConfigError, MissingExtra
-from striate.runs import layout, read
-from striate.tracking import LOGGERS, LoggedRunWriter, RunInfo
+from striate.runs import RunWriter, layout, read
+from striate.tracking import LOGGERS, Loggers, RunInfo
 from striate.tracking.protocol import flat, numbers
 from tests.contracts.logger import ROWS, HarmlessContract, log_run
 from tests.contracts.planted_loggers import FAULTY, WORKING, Quiet, RaisesInStart, SleepsInStart
@@ -22,11 +23,20 @@ def plant(monkeypatch):
     def add(logger):
         # One that sleeps is waited for to the end; for the others this is only what a hang would cost.
         seconds = 1.0 if logger.__name__.startswith("Sleeps") else 60.0
-        monkeypatch.setattr("striate.tracking.fanout.LAST_SECONDS", seconds)
+        monkeypatch.setattr("striate.tracking.loggers.LAST_SECONDS", seconds)
         monkeypatch.setitem(LOGGERS, "planted", logger)
         return "planted"
 
     return add
+
+
+@contextmanager
+def logged(folder, names, notes=None):
+    with (
+        RunWriter(folder, make_job()) as writer,
+        Loggers(names, writer, ([] if notes is None else notes).append) as loggers,
+    ):
+        yield loggers
 
 
 @pytest.mark.parametrize("logger", [*WORKING, *FAULTY], ids=lambda logger: logger.__name__)
@@ -72,9 +82,9 @@ def test_one_logger_that_fails_leaves_the_others_alone(tmp_path, monkeypatch):
     monkeypatch.setitem(LOGGERS, "bad", RaisesInStart)
     monkeypatch.setitem(LOGGERS, "good", Quiet)
     notes = []
-    with LoggedRunWriter(tmp_path, make_job(), ["bad", "good"], notes.append) as writer:
-        writer.append(ROWS[0])
-        writer.finish(finished())
+    with logged(tmp_path, ["bad", "good"], notes) as loggers:
+        loggers.log(ROWS[:1])
+        loggers.end(finished())
     assert heard(tmp_path)[-2:] == ["row 1", "finish finished"]
     assert [note.split("'")[1] for note in notes] == ["bad"]
 
@@ -83,18 +93,18 @@ def test_a_logger_that_does_not_answer_is_given_up_during_the_run(tmp_path, plan
     """So that the end of a long run waits for nothing."""
     monkeypatch.setattr("striate.tracking.logger_process.PATIENCE_SECONDS", -1.0)
     notes = []
-    with LoggedRunWriter(tmp_path, make_job(), [plant(SleepsInStart)], notes.append) as writer:
+    with logged(tmp_path, [plant(SleepsInStart)], notes) as loggers:
         while not notes:  # a clock that has run out is seen at the next row
-            writer.append(ROWS[0])
+            loggers.log(ROWS[:1])
     assert "did not answer" in notes[0]
 
 
 def test_a_logger_that_falls_behind_is_given_up(tmp_path, plant, monkeypatch):
     monkeypatch.setattr("striate.tracking.logger_process.QUEUE", 3)
     notes = []
-    with LoggedRunWriter(tmp_path, make_job(), [plant(SleepsInStart)], notes.append) as writer:
+    with logged(tmp_path, [plant(SleepsInStart)], notes) as loggers:
         for row in ROWS:
-            writer.append(row)
+            loggers.log([row])
         assert len(notes) == 1
     assert "fell 3 messages behind" in notes[0]
 
@@ -103,14 +113,13 @@ def test_a_logger_whose_process_is_killed_is_given_up(tmp_path, plant):
     import psutil
 
     notes = []
-    with LoggedRunWriter(tmp_path, make_job(), [plant(Quiet)], notes.append) as writer:
-        writer.append(ROWS[0])
+    with logged(tmp_path, [plant(Quiet)], notes) as loggers:
+        loggers.log(ROWS[:1])
         for child in psutil.Process().children():
             if "striate.tracking.child" in child.cmdline():
                 os.kill(child.pid, signal.SIGKILL)
-        writer.finish(finished())
+        loggers.end(finished())
     assert "its process ended" in notes[0]
-    assert read(tmp_path).state == "finished"
 
 
 def test_a_logger_that_hangs_alone_ends_too(tmp_path):
@@ -129,17 +138,17 @@ def test_a_logger_that_hangs_alone_ends_too(tmp_path):
 def test_a_finished_run_that_is_only_read_starts_no_logger(tmp_path, plant):
     log_run(tmp_path, plant(Quiet), ROWS[:1])
     before = heard(tmp_path)
-    with LoggedRunWriter(tmp_path, make_job(), ["planted"]):
-        pass
+    with logged(tmp_path, ["planted"]) as loggers:
+        loggers.end(read(tmp_path).summary)
     assert heard(tmp_path) == before
 
 
 def test_an_unknown_logger_and_one_that_is_not_installed_are_told_before_the_run(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="no logger is called 'tensorbord'; did you mean 'tensorboard'?"):
-        LoggedRunWriter(tmp_path, make_job(), ["tensorbord"])
+        Loggers(["tensorbord"], RunWriter(tmp_path, make_job()))
     monkeypatch.setattr(LOGGERS["wandb"], "package", "no_such_package")
     with pytest.raises(MissingExtra, match=r"'log: wandb' needs no_such_package: pip install 'striate\[wandb\]'"):
-        LoggedRunWriter(tmp_path, make_job(), ["wandb"])
+        Loggers(["wandb"], RunWriter(tmp_path, make_job()))
 
 
 def test_settings_and_numbers_are_told_flat():

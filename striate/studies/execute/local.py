@@ -15,7 +15,7 @@ from striate.core import processes as children
 from striate.core.errors import StriateError, StudyError
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
-from striate.runs import RunWriter, Summary, read
+from striate.runs import RunWriter, Summary
 from striate.studies.execute.protocol import ENDINGS, Event, Task
 
 # How long a worker may take to save and go when asked to.
@@ -169,10 +169,9 @@ class _Worker:
         reason = f"the {self.how_it_went()}"
         try:
             with RunWriter(task.folder, task.job) as writer:
-                writer.finish(Summary.failed(reason))
-            run = read(task.folder)
-            if run.summary and run.is_result:
-                return Event(task, "finished", run.summary.model_dump(mode="json"))
+                summary = writer.finish(Summary.failed(reason))
+            if summary.state != "failed":
+                return Event(task, "finished", summary.model_dump(mode="json"))
         except StriateError as error:
             reason = f"{reason}; and {error}"
         return Event(task, "failed", {"reason": reason})

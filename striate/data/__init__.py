@@ -4,9 +4,8 @@ Sources are digits, CIFAR-10, folders of images, parquet and .npz files. The dig
 wherever they are stored.
 """
 
-from striate.data.config import DataConfig
-from striate.data.dataset import Dataset, Part
-from striate.data.load import NAMES, load
+from striate.data.dataset import DataConfig, Dataset, Part
+from striate.data.loading import NAMES, load
 from striate.data.splits import Splits, batch_slices, epoch_order, mean_std, split
 
 __all__ = [

@@ -1,8 +1,8 @@
-"""Decoded images, kept once and mapped into every process that uses them.
+"""Decoded images, stored once and memory-mapped by every process that uses them.
 
-One folder is one source as one config decodes it; its name says which, so a changed file is another folder. It is
-written beside and renamed, so a reader sees all of it or nothing, and two writers at once are fine. Whatever cannot be
-read is made again, and where nothing can be written the images stay in memory.
+A folder of the cache holds one source as one config decodes it. Its name tells which, so a changed file is another
+folder. It is written under another name and renamed, so a reader sees all of it or nothing, and two writers at once do
+no harm. What cannot be read is decoded again; where nothing can be written, the images stay in memory.
 """
 
 import hashlib
@@ -17,117 +17,147 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 from numpy.lib.format import open_memmap, write_array_header_1_0
 
-from striate.data.assemble import Assembled, assemble, in_memory
-from striate.data.canonical_order import Hashed
-from striate.data.config import DataConfig
-from striate.data.dataset import Images
-from striate.data.places import cache_folder
-from striate.data.sources.contents import Found
+from striate.core.errors import DataError
+from striate.data.assemble import DecodedDataset, assemble, store_in_memory
+from striate.data.canonical_order import HashedPart
+from striate.data.contents import Source
+from striate.data.dataset import DataConfig, Images
 
 VERSION = 1
 META = "meta.json"
 
 
-def stored(found: Found, config: DataConfig) -> Assembled:
-    """The source decoded: from the cache, or into it."""
-    if not found.files:
-        return assemble(found.read(), config, in_memory)
+def cache_folder() -> Path:
+    """$STRIATE_CACHE, or `striate` in the user's cache directory."""
+    value = os.environ.get("STRIATE_CACHE")
+    return expand_user(value, "STRIATE_CACHE") if value else platformdirs.user_cache_path("striate", appauthor=False)
+
+
+def expand_user(path: str, setting: str) -> Path:
+    """`path` with ~ replaced by the home directory; `setting` names its origin in errors.
+
+    Raises:
+        DataError: if the user after ~ is unknown.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{setting}: {path!r} names a user whose home directory is unknown; write it out") from error
+
+
+def load_cached(source: Source, config: DataConfig) -> DecodedDataset:
+    """The source as `config` decodes it, from the cache if it is there, else decoded and stored.
+
+    Raises:
+        DataError: for labels, classes or images that do not fit together.
+    """
+    if not source.files:
+        return assemble(source.read(), config, store_in_memory)
     home = cache_folder() / "decoded"
     try:
-        folder = home / _key(found, config)
-        return _opened(folder) or _made(found, config, folder)
+        folder = home / _folder_name(source, config)
+        return _read_folder(folder) or _decode_into(folder, source, config)
     except OSError as error:
-        # Also a full disk: pixels go through write(), since a full disk under a memory map kills the process.
-        kept = assemble(found.read(), config, in_memory)
+        # Also a full disk: pixels are written with write(), because a full disk under a memory map kills the process.
+        dataset = assemble(source.read(), config, store_in_memory)
         note = f"the cache {home} could not be used ({error.strerror or error}): images are in memory"
-        return replace(kept, notes=(*kept.notes, note))
+        return replace(dataset, notes=(*dataset.notes, note))
 
 
-def _key(found: Found, config: DataConfig) -> str:
+def _folder_name(source: Source, config: DataConfig) -> str:
     """The source and how it is decoded, then the state of its files."""
-    what = [VERSION, str(Path(found.where).absolute()), config.channels, config.size, config.broken]
-    state = [(str(path), stat.st_size, stat.st_mtime_ns) for path in found.files for stat in [path.stat()]]
-    return f"{found.name[:40]}-{_short(what)}-{_short(state)}"
+    identity = [VERSION, str(Path(source.location).absolute()), config.channels, config.size, config.broken]
+    state = [(str(path), stat.st_size, stat.st_mtime_ns) for path in source.files for stat in [path.stat()]]
+    return f"{source.name[:40]}-{_short_hash(identity)}-{_short_hash(state)}"
 
 
-def _short(data: object) -> str:
+def _short_hash(data: object) -> str:
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:16]
 
 
-def _opened(folder: Path) -> Assembled | None:
-    """What the folder holds, or None if that cannot be read."""
+def _read_folder(folder: Path) -> DecodedDataset | None:
+    """The dataset in a folder of the cache; None if it cannot be read."""
     try:
         meta = json.loads((folder / META).read_text(encoding="utf-8"))
-        parts = {name: _part(folder, name) for name in meta["parts"]}
-        return Assembled(tuple(meta["classes"]), parts, tuple(meta["notes"]), meta["is_cifar10"])
+        parts = {name: _read_part(folder, name) for name in meta["parts"]}
+        return DecodedDataset(tuple(meta["classes"]), parts, tuple(meta["notes"]), meta["is_cifar10"])
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 
 
-def _part(folder: Path, name: str) -> Hashed:
+def _read_part(folder: Path, name: str) -> HashedPart:
     images = np.load(folder / f"{name}.npy", mmap_mode="r")
     labels, hashes = np.load(folder / f"{name}-labels.npy"), np.load(folder / f"{name}-hashes.npy")
     if not len(images) == len(labels) == len(hashes):
         raise ValueError(f"{folder}: {name} has {len(images)} images and {len(labels)} labels")
-    return Hashed(images, labels, hashes)
+    return HashedPart(images, labels, hashes)
 
 
-def _made(found: Found, config: DataConfig, folder: Path) -> Assembled:
+def _decode_into(folder: Path, source: Source, config: DataConfig) -> DecodedDataset:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile's: its folders are closed to other users, who may share this cache.
-    beside = folder.parent / f".making-{secrets.token_hex(8)}"
-    beside.mkdir()
+    # Not tempfile's, whose folders are closed to other users: they may share this cache.
+    unfinished = folder.parent / f".making-{secrets.token_hex(8)}"
+    unfinished.mkdir()
     try:
-        _write(beside, assemble(found.read(), config, lambda name, chunks: _keep(beside / f"{name}.npy", chunks)))
-        _replace(beside, folder)
-        made = _opened(folder)
+        contents = source.read()
+        decoded = assemble(contents, config, lambda name, chunks: _store_npy(unfinished / f"{name}.npy", chunks))
+        _write_folder(unfinished, decoded)
+        _move_into_place(unfinished, folder)
+        dataset = _read_folder(folder)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    if made is None:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    if dataset is None:
         raise OSError(f"{folder} cannot be read back")
-    return made
+    return dataset
 
 
-def _write(folder: Path, made: Assembled) -> None:
-    for name, part in made.parts.items():
+def _write_folder(folder: Path, dataset: DecodedDataset) -> None:
+    """Write everything but the images, which `_store_npy` has written, and remove those in their first order."""
+    for name, part in dataset.parts.items():
         np.save(folder / f"{name}-labels.npy", part.labels)
         np.save(folder / f"{name}-hashes.npy", part.hashes)
     for raw in folder.glob("raw-*"):
         raw.unlink()
-    meta = {"classes": made.classes, "notes": made.notes, "is_cifar10": made.is_cifar10, "parts": list(made.parts)}
+    meta = {
+        "classes": dataset.classes,
+        "notes": dataset.notes,
+        "is_cifar10": dataset.is_cifar10,
+        "parts": list(dataset.parts),
+    }
     (folder / META).write_text(json.dumps(meta), encoding="utf-8")
 
 
-def _replace(beside: Path, folder: Path) -> None:
-    if _opened(folder):
+def _move_into_place(unfinished: Path, folder: Path) -> None:
+    if _read_folder(folder):
         return  # another process was first
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        os.rename(beside, folder)
+        os.rename(unfinished, folder)
     except OSError:
-        if not _opened(folder):
+        if not _read_folder(folder):
             raise
-    # The same source in an earlier state will not come back; processes that have it mapped keep their pages.
+    # Earlier states of this source are not needed again; processes that have them mapped keep their pages.
     prefix = folder.name.rpartition("-")[0]
-    for old in folder.parent.glob(f"{prefix}-*"):
-        if old != folder:
-            shutil.rmtree(old, ignore_errors=True)
+    for other in folder.parent.iterdir():
+        if other.name.startswith(f"{prefix}-") and other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
-def _keep(path: Path, chunks: Iterator[Images]) -> Images:
-    """Chunks to an .npy file, mapped. The count is known at the end, so the header is written twice."""
+def _store_npy(path: Path, chunks: Iterator[Images]) -> Images:
+    """Write chunks to an .npy file and map it. The count is known at the end, so the header is written twice."""
     first = next(chunks)
     count = 0
     with path.open("wb") as file:
-        blank = file.write(_header((0, *first.shape[1:])))
+        header_bytes = file.write(_header((0, *first.shape[1:])))
         for chunk in itertools.chain([first], chunks):
             file.write(np.ascontiguousarray(chunk).data)
             count += len(chunk)
         file.seek(0)
         header = _header((count, *first.shape[1:]))
-        assert len(header) == blank, "NumPy leaves room in a header for the first axis to grow"
+        assert len(header) == header_bytes, "NumPy leaves room in a header for the first axis to grow"
         file.write(header)
     return open_memmap(path, mode="r")
 

@@ -1,7 +1,7 @@
-"""The order of images, and the digest of a dataset, decided by the pixels alone.
+"""The order of images and the digest of a dataset, both decided by the pixels alone.
 
-A folder sorts by file name, parquet by row and an archive by batch. Were that order kept, one dataset in two formats
-would give two runs. So the images of a part are sorted by their SHA-256 and then by label; equal ones may swap unseen.
+Folders sort by file name, parquet by row and archives by batch, so one dataset in two formats would give two different
+runs. Therefore the images of a part are sorted by their SHA-256, then by label.
 """
 
 import hashlib
@@ -18,33 +18,33 @@ PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Hashed:
-    """A part with the SHA-256 of each image, N x 32."""
+class HashedPart:
+    """The images of a part, their labels and the SHA-256 of each image, N x 32."""
 
     images: Images
     labels: Labels
     hashes: NDArray[np.uint8]
 
-    def pick(self, rows: NDArray[np.int64]) -> "Hashed":
+    def select(self, rows: NDArray[np.int64]) -> "HashedPart":
         """These rows only, copied into memory."""
-        return Hashed(self.images[rows], self.labels[rows], self.hashes[rows])
+        return HashedPart(self.images[rows], self.labels[rows], self.hashes[rows])
 
 
-def hashes(images: Images) -> NDArray[np.uint8]:
-    """SHA-256 of the pixels of each image."""
+def hash_images(images: Images) -> NDArray[np.uint8]:
+    """The SHA-256 of the pixels of each image, N x 32."""
     joined = b"".join(hashlib.sha256(np.ascontiguousarray(image).data).digest() for image in images)
     return np.frombuffer(joined, np.uint8).reshape(-1, 32)
 
 
-def order(labels: Labels, hashed: NDArray[np.uint8]) -> NDArray[np.int64]:
+def argsort_by_hash(labels: Labels, hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The rows sorted by hash, then by label."""
-    words = np.ascontiguousarray(hashed).view(">u8")  # four a hash
-    # lexsort takes its last key as the first to sort by.
+    words = np.ascontiguousarray(hashes).view(">u8")  # four words a hash
+    # lexsort sorts by its last key first.
     return np.lexsort((labels, words[:, 3], words[:, 2], words[:, 1], words[:, 0]))
 
 
-def digest(classes: tuple[str, ...], parts: Mapping[str, Hashed]) -> str:
-    """What the dataset is, in 64 hexadecimal digits. Cheap: the images were hashed before."""
+def dataset_digest(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) -> str:
+    """The SHA-256 of shape, class names, labels and image hashes, in hexadecimal. Cheap: pixels are not read again."""
     total = hashlib.sha256()
     shape = parts["train"].images.shape[1:]
     total.update(json.dumps(["striate dataset 1", shape, classes], ensure_ascii=True).encode())
@@ -57,7 +57,7 @@ def digest(classes: tuple[str, ...], parts: Mapping[str, Hashed]) -> str:
     return total.hexdigest()
 
 
-def shared(one: Hashed, other: Hashed) -> int:
-    """How many images of `other` are, pixel by pixel, also in `one`."""
-    known = {row.tobytes() for row in one.hashes}
-    return sum(row.tobytes() in known for row in other.hashes)
+def count_shared_images(part: HashedPart, other: HashedPart) -> int:
+    """How many images of `other` are also in `part`, pixel by pixel."""
+    hashes = {row.tobytes() for row in part.hashes}
+    return sum(row.tobytes() in hashes for row in other.hashes)

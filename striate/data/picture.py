@@ -1,6 +1,6 @@
 """One encoded image to one uint8 array, H x W x C.
 
-The order is: turn upright as EXIF says, bring to 8 bits and the wanted channels, resize the short side (bilinear,
+The order is: turn upright as EXIF says, convert to 8 bits and to the asked channels, resize the short side (bilinear,
 antialiased), crop the central square. Transparency is dropped. What Pillow takes for a decompression bomb is refused.
 """
 
@@ -12,36 +12,36 @@ from PIL import Image, ImageOps
 
 from striate.data.dataset import Images
 
-# Listed, so that no file can call for a decoder that starts other programs, as PostScript does.
+# Listed, so that no file can start another program, as Pillow's PostScript decoder does.
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
-DEEP = ("I", "I;16", "I;16L", "I;16B")
+MODES_16_BIT = ("I", "I;16", "I;16L", "I;16B")
 
 
 def read(source: Path | bytes, channels: int, size: int | None) -> Images:
-    """The image in a file or in bytes. Raises whatever Pillow raises for a broken one."""
+    """Decode the image in a file or in bytes. Raises whatever Pillow raises for a broken one."""
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
         upright = ImageOps.exif_transpose(image)
-        return _array(_fit(_eight_bits(upright), channels, size))
+        return _to_array(_convert(_to_8_bits(upright), channels, size))
 
 
 def convert(pixels: Images, channels: int, size: int | None) -> Images:
-    """An H x W x C array, brought to the wanted channels and size."""
+    """Convert an H x W x C array to these channels and this size."""
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return _array(_fit(image, channels, size))
+    return _to_array(_convert(image, channels, size))
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode in DEEP:
-        # Pillow clips 16 bits at 255, which would make most of the picture white.
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    if image.mode in MODES_16_BIT:
+        # Pillow clips 16 bits at 255, which would make most of the image white.
         return Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("pixels are floating point; save it with 8 bits a channel")
     if image.mode in ("P", "PA"):
-        return image.convert("RGBA")  # a palette with transparency loses colors on the direct way to RGB
+        return image.convert("RGBA")  # a palette with transparency loses colors if converted to RGB directly
     return image
 
 
-def _fit(image: Image.Image, channels: int, size: int | None) -> Image.Image:
+def _convert(image: Image.Image, channels: int, size: int | None) -> Image.Image:
     image = image.convert("L" if channels == 1 else "RGB")
     return image if size is None else _central_square(image, size)
 
@@ -57,6 +57,6 @@ def _central_square(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + size, top + size))
 
 
-def _array(image: Image.Image) -> Images:
+def _to_array(image: Image.Image) -> Images:
     pixels = np.asarray(image)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels

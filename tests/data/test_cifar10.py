@@ -16,8 +16,8 @@ from PIL import Image
 
 from striate.core.errors import DataError
 from striate.data import DataConfig, load
-from striate.data.canonical_order import Hashed, digest, hashes, order
-from striate.data.sources import cifar10 as cifar10_contents
+from striate.data.canonical_order import HashedPart, argsort_by_hash, dataset_digest, hash_images
+from striate.data.sources import cifar10
 
 CIFAR10 = DataConfig(source="cifar10")
 
@@ -28,11 +28,11 @@ def small(pictures, monkeypatch):
     parts = {"train": pictures(50, side=32), "test": pictures(10, seed=1, side=32)}
     hashed = {}
     for name, (images, labels) in parts.items():
-        whole = Hashed(images, labels, hashes(images))
-        hashed[name] = whole.pick(order(labels, whole.hashes))
-    monkeypatch.setattr(cifar10_contents, "SIZES", {"train": 50, "test": 10})
-    monkeypatch.setattr(cifar10_contents, "KNOWN", digest((), hashed))
-    monkeypatch.setattr(cifar10_contents, "CLASSES", ("x", "y", "z"))
+        whole = HashedPart(images, labels, hash_images(images))
+        hashed[name] = whole.select(argsort_by_hash(labels, whole.hashes))
+    monkeypatch.setattr(cifar10, "SIZES", {"train": 50, "test": 10})
+    monkeypatch.setattr(cifar10, "DIGEST", dataset_digest((), hashed))
+    monkeypatch.setattr(cifar10, "CLASSES", ("x", "y", "z"))
     return parts
 
 
@@ -149,7 +149,7 @@ def test_a_download_with_a_wrong_checksum(server, monkeypatch):
     from torchvision.datasets import CIFAR10 as TORCHVISION
 
     monkeypatch.setattr(TORCHVISION, "tgz_md5", "0" * 32)
-    with pytest.raises(DataError, match=r"cifar10: not found .* could not be fetched \(File not found or corrupted"):
+    with pytest.raises(DataError, match=r"cifar10: not found .* could not be downloaded \(File not found or corrupted"):
         load(CIFAR10)
 
 
@@ -170,7 +170,7 @@ def test_a_torn_archive_and_a_torn_batch(archive):
     with pytest.raises(DataError, match="a file of cifar-10-batches-py is missing or its MD5 is not the known one"):
         load(DataConfig(source=str(batch.parent)))
     archive.write_bytes(archive.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"its MD5 must be .*, and is not; delete it and fetch it again"):
+    with pytest.raises(DataError, match=r"its MD5 must be .*, and is not; delete it and download it again"):
         load(DataConfig(source=str(archive)))
 
 

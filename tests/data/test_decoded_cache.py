@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_images_in_memory_and_nothing_behind(config, cache, m
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("striate.data.cache._write", full)
+    monkeypatch.setattr("striate.data.cache._write_folder", full)
     dataset = load(config)
     assert len(dataset.train) == 30
     assert "No space left on device" in dataset.notes[-1]
@@ -128,13 +128,13 @@ def test_two_processes_at_once(config, cache):
 
 
 def test_the_second_of_two_writers_uses_what_the_first_made(config, cache, monkeypatch):
-    write = cache_module._write
+    write = cache_module._write_folder
 
     def overtaken(folder, made):
         write(folder, made)
-        monkeypatch.setattr(cache_module, "_write", write)
+        monkeypatch.setattr(cache_module, "_write_folder", write)
         load(config)
 
-    monkeypatch.setattr(cache_module, "_write", overtaken)
+    monkeypatch.setattr(cache_module, "_write_folder", overtaken)
     assert isinstance(load(config).train.images, np.memmap)
     assert len(kept(cache)) == 1

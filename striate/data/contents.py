@@ -1,0 +1,112 @@
+"""What a source provides before an image is decoded, and the checks of its labels and classes.
+
+A `Source` is found without reading it; its `Contents` have classes and labels, and images that may still be encoded.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from striate.core.errors import DataError
+from striate.data.dataset import Images, Labels
+
+
+class EncodedImage(NamedTuple):
+    """An image file, as a path or as bytes."""
+
+    name: str  # for errors and notes
+    data: Path | bytes
+
+
+@dataclass(frozen=True)
+class EncodedPart:
+    """Images still encoded, in the order of their labels."""
+
+    labels: Labels
+    images: Callable[[], Iterator[EncodedImage]]
+
+
+@dataclass(frozen=True)
+class ArrayPart:
+    """Images that the source holds as one array, N x H x W x C."""
+
+    labels: Labels
+    images: Images
+
+
+SourcePart = EncodedPart | ArrayPart
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The parts of a source: train, validation (if it has one) and test (if it has one)."""
+
+    location: str  # for errors
+    classes: tuple[str, ...]
+    parts: Mapping[str, SourcePart]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that exists. Its contents change only when one of `files` changes; without files, never."""
+
+    name: str
+    location: str  # for errors
+    files: tuple[Path, ...]
+    read: Callable[[], Contents]
+    must_be_cifar10: bool = False
+
+
+def check_contents(contents: Contents) -> None:
+    """Check that there are two classes or more, and that the labels of every part fit them.
+
+    Raises:
+        DataError: for the first rule that is broken.
+    """
+    location, classes = contents.location, contents.classes
+    if len(classes) < 2:
+        count = f"only '{classes[0]}'" if classes else "none"
+        rule = f"{location}: a classifier needs at least 2 classes, got {count}"
+        raise DataError(f"{rule}; give each class its own folder or label")
+    labels = {name: part.labels for name, part in contents.parts.items()}
+    for name, values in labels.items():
+        wrong = values[(values < 0) | (values >= len(classes))]
+        if len(wrong):
+            rule = f"{location}, {name} part: labels must be 0 to {len(classes) - 1} for {len(classes)} classes"
+            raise DataError(
+                f"{rule}, got {wrong[0]} ({len(wrong)} out of range); number them from 0 or name all classes"
+            )
+    check_every_class(location, classes, labels)
+
+
+def check_every_class(location: str, classes: tuple[str, ...], labels: Mapping[str, Labels]) -> None:
+    """Check that every part has images of every class; also after broken images were skipped.
+
+    Raises:
+        DataError: for the first class without images.
+    """
+    for name, values in labels.items():
+        empty = [classes[label] for label in np.flatnonzero(np.bincount(values, minlength=len(classes)) == 0)]
+        if empty and name == "train":
+            rule = f"{location}: class '{empty[0]}' has no images in the train part"
+            raise DataError(f"{rule}; add some or remove the class")
+        if empty:
+            rule = f"{location}: the {name} part must have the classes of the train part, got none of '{empty[0]}'"
+            raise DataError(f"{rule}; add images or remove the class")
+
+
+def numbered_classes(location: str, labels: Labels) -> tuple[str, ...]:
+    """The class names 0, 1, 2, ... up to the largest label of the train part.
+
+    Raises:
+        DataError: if there are more such classes than images.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    if count > len(labels) > 0:
+        rule = f"{location}: labels must be 0, 1, ... with images of each"
+        raise DataError(f"{rule}, got {count - 1} among {len(labels)} images; number the classes from 0")
+    return tuple(str(label) for label in range(count))

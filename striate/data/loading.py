@@ -1,0 +1,151 @@
+"""`load`: from the `data` of a study file to a dataset, by finding its source and decoding it through the cache.
+
+STRIATE_DATA names a folder of datasets that is only read; STRIATE_CACHE one that may be deleted at any time.
+
+The digits are scikit-learn's: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from striate.core.config import suggest
+from striate.core.errors import DataError
+from striate.core.seeds import stream
+from striate.data.cache import cache_folder, expand_user, load_cached
+from striate.data.canonical_order import HashedPart, count_shared_images, dataset_digest
+from striate.data.contents import ArrayPart, Contents, Source
+from striate.data.dataset import DataConfig, Dataset, Part
+from striate.data.sources import cifar10, folders, npz, parquet
+from striate.data.splits import class_quotas, draw_stratified
+
+DIGITS_SIDE = 32
+MIN_OF_CLASS = 2  # images of a class that `limit` leaves: one to train on and one to validate with
+
+
+def load(config: DataConfig) -> Dataset:
+    """The dataset that a config describes, checked.
+
+    Raises:
+        DataError: for what is missing, broken or does not fit together.
+    """
+    source = find_source(config.source)
+    decoded = load_cached(source, config)
+    if source.must_be_cifar10 and not decoded.is_cifar10:
+        rule = f"{source.location}: its pixels and labels are not those of CIFAR-10 (checksum)"
+        raise DataError(f"{rule}; fetch it again, or give its path as data.source if it is meant to be another dataset")
+    parts = dict(decoded.parts)
+    if config.limit is not None:
+        parts["train"] = _limit(parts["train"], config.limit, decoded.classes)
+    shared = {name: count_shared_images(parts["train"], part) for name, part in parts.items() if name != "train"}
+    plain = {name: Part(part.images, part.labels) for name, part in parts.items()}
+    return Dataset(
+        name="cifar10" if decoded.is_cifar10 else source.name,
+        classes=decoded.classes,
+        train=plain["train"],
+        validation=plain.get("validation"),
+        test=plain["test"],
+        digest=dataset_digest(decoded.classes, parts),
+        notes=(*decoded.notes, *(_shared_note(name, count) for name, count in shared.items() if count)),
+    )
+
+
+def _limit(train: HashedPart, limit: int, classes: tuple[str, ...]) -> HashedPart:
+    """A stratified subset, the same for every seed. A smaller limit gives a subset of a larger one."""
+    if limit >= len(train.labels):
+        return train
+    if limit < MIN_OF_CLASS * len(classes):
+        rule = f"data.limit: {len(classes)} classes need at least {MIN_OF_CLASS * len(classes)} images, got {limit}"
+        raise DataError(f"{rule}; raise the limit")
+    counts = np.bincount(train.labels, minlength=len(classes))
+    quotas = class_quotas(counts, limit, np.minimum(counts, MIN_OF_CLASS), counts)
+    return train.select(draw_stratified(train.labels, quotas, stream(0, "limit")))
+
+
+def _shared_note(name: str, count: int) -> str:
+    return f"{count} image{'s' if count > 1 else ''} of the {name} part are, pixel by pixel, also in the train part"
+
+
+def find_source(text: str) -> Source:
+    """The source that a known name or a path means.
+
+    Raises:
+        DataError: if there is none, with the nearest known name.
+    """
+    return NAMES[text]() if text in NAMES else _source_at(_existing_path(text))
+
+
+def data_folder() -> Path | None:
+    """$STRIATE_DATA, if it is set."""
+    value = os.environ.get("STRIATE_DATA")
+    return expand_user(value, "STRIATE_DATA") if value else None
+
+
+def _digits() -> Source:
+    """The digits, which come with scikit-learn and need no file."""
+    return Source("digits", "digits", (), _read_digits)
+
+
+def _read_digits() -> Contents:
+    """The 8 x 8 counts of 0 to 16 as 32 x 32 gray levels, so that networks made for CIFAR-10 take them."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    gray = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    side = (DIGITS_SIDE, DIGITS_SIDE)
+    images = [np.asarray(Image.fromarray(image).resize(side, Image.Resampling.BILINEAR)) for image in gray]
+    train = ArrayPart(digits.target.astype(np.int64), np.stack(images)[..., None])
+    return Contents("digits", tuple("0123456789"), {"train": train})
+
+
+def _cifar10() -> Source:
+    """CIFAR-10 from the first of: STRIATE_DATA, the cache, a download."""
+    home, downloaded = data_folder(), cache_folder() / "data" / "cifar10"
+    for folder in [*([home / "cifar10", home] if home else []), downloaded]:
+        if cifar10.list_files(folder) or parquet.list_files(folder):
+            return replace(_source_at(folder), name="cifar10", must_be_cifar10=True)
+    return replace(cifar10.download(downloaded), must_be_cifar10=True)
+
+
+NAMES: Mapping[str, Callable[[], Source]] = {"digits": _digits, "cifar10": _cifar10}
+
+
+def _existing_path(source: str) -> Path:
+    """The path, as given or under $STRIATE_DATA."""
+    path, home = expand_user(source, "data.source"), data_folder()
+    for candidate in [path, *([home / path] if home else [])]:
+        if source and _exists(candidate):
+            return candidate
+    if path.name == source and not path.suffix:
+        rule = f"data.source: '{source}' is neither a known name nor a path that exists"
+        raise DataError(f"{rule}; {suggest(source, NAMES)}")
+    also = f" or in {home}" if home and not path.is_absolute() else ""
+    rule = f"data.source: there is no {source!r} here{also}"
+    raise DataError(f"{rule}; give a path that exists, or one of {', '.join(NAMES)}")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise DataError(f"data.source: {path} cannot be read ({error.strerror}); give a path that can") from error
+
+
+def _source_at(path: Path) -> Source:
+    """The source at a path that exists, by what it holds."""
+    try:
+        if cifar10.list_files(path):
+            return cifar10.find(path)
+        if parquet.list_files(path):
+            return parquet.find(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be listed ({error.strerror}); check its permissions") from error
+    if path.is_dir():
+        return folders.find(path)
+    if path.suffix.lower() == ".npz":
+        return npz.find(path)
+    raise DataError(f"{path}: a file of images must be .npz or .parquet, got '{path.suffix}'; or give a folder")

@@ -17,7 +17,12 @@ import striate
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "weights_cpu.json"
 STUDIES = {
-    "quickstart": ("recipe.epochs=2", "recipe.precision=float32"),
+    "quickstart": (
+        "network.layers=conv16 pool conv32 pool conv64 pool fc64",
+        "recipe.optimizer.lr=0.03",
+        "recipe.epochs=2",
+        "recipe.precision=float32",
+    ),
     "engines": (
         "data=digits",
         "data.limit=400",

@@ -1,27 +1,35 @@
-"""Everything Striate raises on purpose, in one tree.
+"""The errors that Striate raises on purpose, as one tree.
 
-    StriateError                one clear sentence: place, rule, value, cure
-    |-- ConfigError             a study file or an override (also a ValueError)
-    |-- MissingExtra            an optional package (also an ImportError)
-    |-- DataError               images, labels, splits (also a ValueError)
-    |-- NetworkError            the notation, shapes that do not fit (also a ValueError)
-    |-- RecipeError             optimizer, schedule, precision (also a ValueError)
-    |-- RunError                run folders: format, locks, disk
-    |-- TrainingError           what stops a training that began
-    |-- StudyError              a study as a whole: other study's folder, nothing finished
-    `-- ReportError             a page that cannot be made
+    StriateError          one clear sentence: place, rule, value, cure
+    |-- ConfigError       a study file or an override (also a ValueError)
+    |-- MissingExtra      an optional package that is absent (also an ImportError)
+    |-- DataError         images, labels, splits (also a ValueError)
+    |-- NetworkError      the notation, shapes that do not fit (also a ValueError)
+    |-- RecipeError       optimizer, schedule, precision (also a ValueError)
+    |-- RunError          run folders: format, locks, disk
+    |-- TrainingError     what stops a training that has begun
+    |-- DivergedError     a loss, an output or a weight that is not finite (engines.protocol)
+    |-- GradientError     a derivative that differs from its finite difference (engines.scratch.gradient_check)
+    |-- StudyError        a study as a whole: another study's folder, nothing finished
+    `-- ReportError       a page that cannot be made
 
-The command line turns a StriateError into one line on stderr and exit code 1.
-Anything else is our mistake and keeps its traceback.
+The command line turns a StriateError into one line on stderr and exit code 1. Any other exception is a defect of
+Striate and keeps its traceback.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class StriateError(Exception):
-    """Base of every error that is the user's to mend."""
+    """Base of every error that the user can mend."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
 
 
 class ConfigError(StriateError, ValueError):
-    """A study file or an override that does not say what it must."""
+    """A study file or an override that cannot be read."""
 
 
 class MissingExtra(StriateError, ImportError):
@@ -45,12 +53,22 @@ class RunError(StriateError):
 
 
 class TrainingError(StriateError):
-    """A training that cannot go on."""
+    """A training that cannot continue."""
 
 
 class StudyError(StriateError):
-    """A study that cannot be planned, run or judged."""
+    """A study that cannot be planned, run or evaluated."""
 
 
 class ReportError(StriateError):
-    """A report that cannot be built."""
+    """A report that cannot be made."""
+
+
+@contextmanager
+def error_context(context: str) -> Iterator[None]:
+    """Put `context` and a colon before the text of a StriateError that is raised inside. Other exceptions pass as they are."""
+    try:
+        yield
+    except StriateError as error:
+        error.args = (f"{context}: {error}",)
+        raise

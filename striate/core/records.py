@@ -1,4 +1,4 @@
-"""Frozen records, checked when made, and the fingerprint that decides what is the same.
+"""Frozen records, checked when made, the fingerprint that decides what is the same, and names that are safe to print.
 
 A record refuses unknown keys. Its fingerprint depends on what the fields mean: not on their order,
 not on a field that equals its default (so that a new field with a default leaves old runs valid),
@@ -7,11 +7,14 @@ and not on a field marked `location_field()` (a path, a device: where, not what)
 
 import hashlib
 import json
+import unicodedata
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_PLACE = "striate_place"
+from striate.core.errors import ConfigError, StriateError
+
+_LOCATION = "striate_location"
 
 # Strict: `epochs: true` is not 1 and `lr: "fast"` is not a number; a whole number still serves as a Number.
 Whole = Annotated[int, Field(strict=True)]
@@ -21,7 +24,7 @@ Flag = Annotated[bool, Field(strict=True)]
 
 def location_field(default: Any = ...) -> Any:
     """A field that says where something is, and so takes no part in the fingerprint."""
-    return Field(default, json_schema_extra={_PLACE: True})
+    return Field(default, json_schema_extra={_LOCATION: True})
 
 
 class Record(BaseModel):
@@ -41,16 +44,16 @@ class Record(BaseModel):
         return {cls.shorthand: value} if cls.shorthand and isinstance(value, str) else value
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed, validated as if made anew."""
+        """A copy with some fields changed, validated again."""
         return type(self).model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, **changes})
 
     def identity(self) -> dict[str, Any]:
-        """What decides this record, as plain JSON data: defaults and places left out."""
+        """What decides this record, as plain JSON data: without defaults and locations."""
         decided = {}
         for name, field in type(self).model_fields.items():
             value = _plain(getattr(self, name))
-            is_place = isinstance(field.json_schema_extra, dict) and _PLACE in field.json_schema_extra
-            if not is_place and value != _plain(field.get_default(call_default_factory=True)):
+            is_location = isinstance(field.json_schema_extra, dict) and _LOCATION in field.json_schema_extra
+            if not is_location and value != _plain(field.get_default(call_default_factory=True)):
                 decided[name] = value
         return {**decided, **_plain(self.model_extra or {})}
 
@@ -72,3 +75,39 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+LONGEST_NAME = 100
+# Explicit embeddings, overrides and isolates, which reorder the text around them.
+_BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def check_name(name: str, what: str, error: type[StriateError] = ConfigError) -> str:
+    """`name`, if it can be shown in one line; `what` says whose it is, for the message.
+
+    Raises:
+        error: for an empty name, one of more than 100 characters, control characters and line breaks (an escape
+            sequence changes the terminal), and characters that reorder the text around them.
+    """
+    if not name.strip():
+        raise error(f"{what} must not be empty")
+    if len(name) > LONGEST_NAME:
+        raise error(f"{what} must have at most {LONGEST_NAME} characters, got {len(name)}: '{printable(name[:40])}...'")
+    for char in name:
+        if _is_unsafe(char):
+            raise error(f"{what} must not contain the control character {_escaped(char)}, got '{printable(name, '')}'")
+    return name
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    """`text` with control characters written as escapes (`\\x1b`), but for those in `keep`: safe for a terminal."""
+    return "".join(_escaped(char) if _is_unsafe(char) and char not in keep else char for char in text)
+
+
+def _is_unsafe(char: str) -> bool:
+    # Cc control, Zl and Zp line and paragraph separators, Cs half a surrogate pair, which cannot be printed.
+    return unicodedata.category(char) in {"Cc", "Zl", "Zp", "Cs"} or unicodedata.bidirectional(char) in _BIDI_CONTROLS
+
+
+def _escaped(char: str) -> str:
+    return ascii(char)[1:-1]

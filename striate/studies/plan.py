@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from striate.core import config
-from striate.core.errors import ConfigError, StriateError, StudyError
+from striate.core.errors import ConfigError, StudyError, error_context
 from striate.core.records import fingerprint
 from striate.data import Dataset, augment, load, split
 from striate.nets.summary.summarize import count_parameters
@@ -106,14 +106,11 @@ def _datasets(arms: Sequence[Arm]) -> dict[str, Dataset]:
 def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
     """The parameters of the arm's network on these images."""
     shape = (dataset.channels, dataset.height, dataset.width)
-    try:
+    with error_context(f"arm '{arm.name}' on {dataset.name} ({'x'.join(map(str, shape))})"):
         count = count_parameters(arm.network, shape, len(dataset.classes))
         for seed in study.seeds:
             split(dataset, arm.data.validation, seed)
         augment.check_fits(arm.recipe.augment, (*shape[1:], shape[0]))
-    except StriateError as error:
-        size = "x".join(map(str, shape))
-        raise type(error)(f"arm '{arm.name}' on {dataset.name} ({size}): {error}") from error
     return count
 
 

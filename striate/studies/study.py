@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from striate.core import config
 from striate.core.config import Document, suggest
-from striate.core.errors import ConfigError
+from striate.core.errors import ConfigError, error_context
 from striate.core.records import Flag, Number, Record, Whole, fingerprint, location_field
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
@@ -201,10 +201,8 @@ class Arm(Record):
     @contextmanager
     def named(self) -> Iterator[None]:
         """Put the name of this arm before the text of an error that is raised inside."""
-        try:
+        with error_context(f"arm '{self.name}'"):
             yield
-        except ValueError as error:
-            raise type(error)(f"arm '{self.name}': {error}") from error
 
 
 def read_study(document: Document, overrides: Sequence[str] = ()) -> tuple[Study, tuple[Arm, ...], Document]:

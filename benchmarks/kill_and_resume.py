@@ -57,7 +57,7 @@ def child(name: str, folder: Path, data: str, limit: int | None, epochs: int) ->
     """Train in this process, with one thread; in a trial, saving after every step."""
     from striate.data import DataConfig, load
     from striate.engines import driver
-    from striate.engines.pytorch.engine import train
+    from striate.engines.select import train
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job

@@ -220,7 +220,7 @@ def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, A
     It reports its steps several times a second; the seconds of the steps between two reports of an epoch are its own.
     """
     from striate.data import DataConfig, load
-    from striate.engines.pytorch.engine import train
+    from striate.engines.select import train
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, read

@@ -26,7 +26,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     """One seed: the test accuracy by epoch, the seconds by epoch, and what the run ended with."""
     from striate.core import config as files
     from striate.data import DataConfig, load
-    from striate.engines.pytorch.engine import train
+    from striate.engines.select import train
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
     from striate.runs import Job, read

@@ -1,4 +1,4 @@
-"""What a run's numbers were made with, as far as it does not depend on the engine: for env.json."""
+"""What the numbers of a run are computed with, as far as it does not depend on the engine."""
 
 import platform
 import subprocess
@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 
 
-def facts() -> dict[str, Any]:
-    """Versions, machine, commit of the study. No user name, no host name, no path."""
-    found = {
+def common_facts() -> dict[str, Any]:
+    """Fields of a RunEnvironment: versions, platform, commit of the study. No user name, host name or path."""
+    return {
         "striate": version("striate"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
+        **_commit(),
     }
-    commit = _commit()
-    return {**found, "study_commit": commit} if commit else found
 
 
 def cpu_name() -> str:
-    """What the processor is called by its maker."""
+    """The manufacturer's name of the processor."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
@@ -30,10 +29,10 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _commit() -> str:
+def _commit() -> dict[str, str]:
     """The commit of the repository that the study was started in, if it was in one."""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+        git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return {}
+    return {"study_commit": git.stdout.strip()} if git.returncode == 0 else {}

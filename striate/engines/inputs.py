@@ -1,27 +1,29 @@
-"""What a run starts from, what its door takes, and what it tells of itself: shared by the driver, the engines and their doors."""
+"""What a run starts from, which options it takes, and what it reports: shared by the driver and the engines."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypedDict
+from typing import Self, TypedDict
 
 import numpy as np
 
-from striate.data import Dataset, Splits
+from striate.core.errors import TrainingError
+from striate.data import Dataset, Splits, mean_std, split
+from striate.nets.layers import Shape
 from striate.nets.whitening import whitened
 from striate.runs.records import Job
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run is, several times a second."""
+    """How far a run is; reported several times a second."""
 
-    epoch: int  # that runs, from 1
+    epoch: int  # the current one, from 1
     epochs: int
     share: float  # of the whole run, 0 to 1
     loss: float | None
     images_per_second: float
-    validation_accuracy: float | None  # after the last finished epoch
+    validation_accuracy: float | None  # after the last epoch that ended
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,45 @@ class RunInputs:
     mean: np.ndarray  # of each channel of the training split, in units of 0 to 1
     std: np.ndarray
 
+    @classmethod
+    def of(cls, job: Job, dataset: Dataset) -> Self:
+        """The inputs of a planned run.
+
+        Raises:
+            TrainingError: when the images or the initial weights changed since the plan.
+        """
+        if dataset.digest != job.digest:
+            raise TrainingError(
+                f"the images of '{dataset.name}' are not those that this run was planned with; they changed meanwhile"
+            )
+        if job.network.weights_digest() != job.weights:
+            raise TrainingError(f"the weights in {job.network.pretrained} are not those that this run was planned with")
+        splits = split(dataset, job.data.validation, job.seed)
+        return cls(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
+
+    @property
+    def input_shape(self) -> Shape:
+        """Channels, height, width."""
+        return self.dataset.channels, self.dataset.height, self.dataset.width
+
+    @property
+    def class_count(self) -> int:
+        return len(self.dataset.classes)
+
     @cached_property
     def whitened(self) -> dict[str, np.ndarray]:
-        """The initial weights that are made of the training images, by name."""
-        data, shape = self.dataset, (self.dataset.channels, self.dataset.height, self.dataset.width)
-        images, rows = data.train.images, self.splits.train
-        return whitened(self.job.network, shape, len(data.classes), images, rows, self.mean, self.std)
+        """The initial weights that are computed from the training images, by name."""
+        images, rows = self.dataset.train.images, self.splits.train
+        return whitened(self.job.network, self.input_shape, self.class_count, images, rows, self.mean, self.std)
 
 
 class RunOptions(TypedDict, total=False):
-    """What every door of an engine takes beside the job and its folder, and hands to `drive`."""
+    """The options of a run that decide none of its numbers, except the last bits (`threads`)."""
 
-    dataset: Dataset  # the job's images, where they are loaded already
+    dataset: Dataset  # the job's images, if they are loaded already
     threads: int | None  # a resumed run keeps the number that it began with, for the same bits
     report: Callable[[Progress], None]
     should_stop: Callable[[], bool]  # asked before each step
-    loggers: Sequence[str]  # that get the numbers too
-    note: Callable[[str], None]  # told of a logger that fails; the run goes on without it
-    facts: Mapping[str, Any]  # that go into env.json beside the engine's own
+    loggers: Sequence[str]
+    note: Callable[[str], None]  # gets a sentence about each logger that fails; the run continues without it
+    runs_at_once: int | None  # on this machine, for env.json

@@ -1,6 +1,6 @@
-"""What a network's outputs on a split amount to: plain arithmetic on logits and labels.
+"""Scores of a network on a split, from its logits and the labels alone.
 
-Everything here follows from predictions.npz, so that it can be computed again without the network.
+All of it follows from predictions.npz, so it can be computed again without the network.
 """
 
 import numpy as np
@@ -9,47 +9,57 @@ from striate.runs.records import SplitScores
 
 TOP = 5
 BINS = 15  # of the calibration error: Guo et al., arXiv 1706.04599
-MOST_CLASSES = 200  # a larger confusion matrix would outweigh the rest of the summary
+MOST_CLASSES = 200  # a larger confusion matrix would be most of the summary's file
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> SplitScores:
     """Accuracy per class, confusion, top-5 and calibration of logits (N, K) against labels (N,).
 
-    Shares are 0 to 1. `per_class` has None for a class without images; `confusion[i][j]` counts images of class i that
-    were called j, and is left out above 200 classes; `calibration_error` is None where a logit is not finite; `top5` is
-    left out where it would always be 1.
+    Shares are 0 to 1. `per_class` has None for a class without images. `confusion[i][j]` counts images of class i that
+    were predicted as j; it is left out above 200 classes. `calibration_error` is None where a logit is not finite.
+    `top5` is left out up to five classes, where it would always be 1.
     """
     classes = logits.shape[1]
-    said = logits.argmax(1)
+    predicted = logits.argmax(1)
     scored = {
-        "per_class": _per_class(said, labels, classes),
+        "per_class": _per_class(predicted, labels, classes),
         "calibration_error": calibration_error(logits, labels) if np.isfinite(logits).all() else None,
     }
     if classes > TOP:
         scored["top5"] = top_k(logits, labels, TOP)
     if classes <= MOST_CLASSES:
-        scored["confusion"] = confusion(said, labels, classes).tolist()
+        scored["confusion"] = confusion(predicted, labels, classes).tolist()
     return SplitScores.model_validate(scored)
 
 
-def confusion(said: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """How often class i was called j, (K, K)."""
-    return np.bincount(labels * classes + said, minlength=classes * classes).reshape(classes, classes)
+def majority_share(labels: np.ndarray) -> float:
+    """The accuracy of always predicting the most common class: the level of chance."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def is_at_chance(accuracy: float, images: int, chance: float) -> bool:
+    """Whether an accuracy on so many images is no higher than chance, within three standard deviations."""
+    return accuracy <= chance + 3 * (chance * (1 - chance) / images) ** 0.5
+
+
+def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """(K, K): how many images of class i were predicted as j."""
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """The share of images whose label is among the k largest logits; of equal logits, the first come first."""
-    first = np.argsort(-logits, axis=1, kind="stable")[:, :k]
-    return float((first == labels[:, None]).any(1).mean())
+    """The share of images whose label is among the k largest logits. Of equal logits, the first ones count as larger."""
+    largest = np.argsort(-logits, axis=1, kind="stable")[:, :k]
+    return float((largest == labels[:, None]).any(1).mean())
 
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The expected calibration error: |accuracy - confidence| over 15 equal bins of confidence, weighted by images."""
+    """The expected calibration error: |accuracy - confidence| in 15 equal bins of confidence, weighted by images."""
     confidence = probabilities(logits).max(1)
-    right = logits.argmax(1) == labels
-    # A bin is open below and closed above, as in the paper.
+    is_correct = logits.argmax(1) == labels
+    # A bin excludes its lower and includes its upper edge, as in the paper.
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    gaps = np.bincount(bins, right - confidence, BINS)
+    gaps = np.bincount(bins, is_correct - confidence, BINS)
     return float(np.abs(gaps).sum() / len(labels))
 
 
@@ -60,7 +70,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(1, keepdims=True)
 
 
-def _per_class(said: np.ndarray, labels: np.ndarray, classes: int) -> list[float | None]:
+def _per_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[float | None]:
     counts = np.bincount(labels, minlength=classes)
-    right = np.bincount(labels[said == labels], minlength=classes)
-    return [float(hit / count) if count else None for hit, count in zip(right, counts, strict=True)]
+    correct = np.bincount(labels[predicted == labels], minlength=classes)
+    return [float(hits / count) if count else None for hits, count in zip(correct, counts, strict=True)]

@@ -1,35 +1,44 @@
-"""The engines behind one set of doors. Which one a recipe means is decided here and nowhere else.
+"""Which engine a recipe means, and what the rest of the program asks of it. Decided here and nowhere else.
 
-Each is imported only when it is used: a run on NumPy needs no torch, and planning a study needs neither.
+An engine is imported only when it is used: a run in NumPy needs no torch, and planning a study needs neither.
 """
 
+import time
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
+import numpy as np
+
 from striate.core.errors import TrainingError
-from striate.data import Dataset
-from striate.engines.inputs import RunOptions
+from striate.data import DataConfig, Dataset, Splits, mean_std
+from striate.engines.driver import OpenEngine, drive
+from striate.engines.inputs import RunInputs, RunOptions
+from striate.engines.loop import epoch_plan
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import Job, Summary
 
+# Of the steps that are timed to estimate the speed: the first ones are a warm-up.
+WARM_UP_STEPS = 2
+MAX_STEPS = 20
 
-def train(job: Job, folder: Path, device: str, **settings: Unpack[RunOptions]) -> Summary | None:
-    """The door of the engine that the job's recipe names."""
-    if job.recipe.engine == "torch":
-        from striate.engines.pytorch import engine as torch
 
-        return torch.train(job, folder, device=device, **settings)
-    from striate.engines.scratch import engine as scratch
+def train(job: Job, folder: Path, device: str = "auto", **options: Unpack[RunOptions]) -> Summary | None:
+    """Train `job` into `folder`, or resume it, as `driver.drive` promises.
 
-    return scratch.train(job, folder, **settings)
+    Raises:
+        TrainingError: when the device is not there, the images changed, or a batch does not fit into memory.
+        StriateError: for whatever else the user can mend.
+    """
+    return drive(job, folder, _opener(job.recipe, device), **options)
 
 
 def check(recipe: Recipe, network: NetworkConfig, device: str) -> None:
-    """Let the engine look at what it would be given, before anything is trained.
+    """Let the engine refuse what it does not have, before anything is trained.
 
     Raises:
-        RecipeError, NetworkError: for what it does not have.
+        RecipeError, NetworkError: for a part of the recipe or of the network.
         TrainingError, MissingExtra: for a device or a library that is not there.
     """
     if recipe.engine == "torch":
@@ -37,10 +46,11 @@ def check(recipe: Recipe, network: NetworkConfig, device: str) -> None:
 
         optimizers.check(recipe.optimizer)
         return
-    own = {"numpy": "cpu", "cupy": "cuda"}[recipe.engine]
+    own = device_of(recipe, device)
     if device not in {"auto", own}:
         raise TrainingError(
-            f"--device {device}: the engine {recipe.engine} computes on {own} only; leave --device out, or take the engine torch"
+            f"--device {device}: the engine {recipe.engine} computes on {own} only; leave --device out, "
+            "or use the PyTorch engine (recipe.engine=torch)"
         )
     from striate.engines.scratch import engine
 
@@ -48,10 +58,10 @@ def check(recipe: Recipe, network: NetworkConfig, device: str) -> None:
 
 
 def device_of(recipe: Recipe, device: str) -> str:
-    """cpu, cuda or mps.
+    """The kind of device that a run would use: cpu, cuda or mps.
 
     Raises:
-        TrainingError: when the device that was asked for is not there.
+        TrainingError: when the requested device is not there.
     """
     if recipe.engine == "torch":
         from striate.engines.pytorch.device import choose
@@ -60,20 +70,8 @@ def device_of(recipe: Recipe, device: str) -> str:
     return "cpu" if recipe.engine == "numpy" else "cuda"
 
 
-def speed(network: NetworkConfig, recipe: Recipe, dataset: Dataset, device: str, threads: int, seconds: float) -> float:
-    """Training images a second, from a few steps timed within about `seconds`; one step at least."""
-    if recipe.engine == "torch":
-        from striate.engines.pytorch import device as devices
-        from striate.engines.pytorch import timing as torch
-
-        return torch.images_per_second(network, recipe, dataset, devices.choose(recipe, device, threads), seconds)
-    from striate.engines.scratch import timing as scratch
-
-    return scratch.images_per_second(network, recipe, dataset, threads, seconds)
-
-
-def computes_with(recipe: Recipe, device: str) -> tuple[str, str]:
-    """The name of the device, and the precision."""
+def device_and_precision(recipe: Recipe, device: str) -> tuple[str, str]:
+    """The name of the device that a run would use, and its precision."""
     if recipe.engine == "torch":
         from striate.engines.pytorch import device as devices
 
@@ -82,3 +80,33 @@ def computes_with(recipe: Recipe, device: str) -> tuple[str, str]:
     from striate.engines.scratch import library
 
     return library.device_of(recipe.engine)[1], "float32"
+
+
+def images_per_second(
+    network: NetworkConfig, recipe: Recipe, dataset: Dataset, device: str, threads: int, seconds: float
+) -> float:
+    """The speed of training, from steps on the first images of `dataset` within about `seconds`; from one step at least."""
+    size = min(recipe.batch_size, len(dataset.train))
+    rows = np.arange(size)
+    job = Job(data=DataConfig(source=dataset.name), digest=dataset.digest, network=network, recipe=recipe, seed=0)
+    inputs = RunInputs(job, dataset, Splits(dataset, rows, rows[:0]), *mean_std(dataset.train.images, rows))
+    plan = epoch_plan(inputs, epoch=0)
+    step_seconds: list[float] = []
+    with _opener(recipe, device)(inputs, threads) as engine:
+        engine.begin_epoch(0)
+        while not step_seconds or (sum(step_seconds) < seconds and len(step_seconds) < MAX_STEPS):
+            started = time.perf_counter()
+            engine.train_step(plan, step=0, lr=recipe.optimizer.lr)
+            engine.running_sums()  # waits for the device
+            step_seconds.append(time.perf_counter() - started)
+    return size / float(np.median(step_seconds[WARM_UP_STEPS:] or step_seconds))
+
+
+def _opener(recipe: Recipe, device: str) -> OpenEngine:
+    if recipe.engine == "torch":
+        from striate.engines.pytorch import engine as pytorch
+
+        return partial(pytorch.open_engine, device=device)
+    from striate.engines.scratch import engine as scratch
+
+    return scratch.open_engine

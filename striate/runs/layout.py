@@ -10,7 +10,7 @@ newest. A run without a summary is unfinished, whatever else it holds.
       metrics.jsonl         a line an epoch
       summary.json          the finished marker: how it ended, the results
       log.txt               the traceback, when there is one; loggers that were given up, and why
-      last.pt               the whole state, to resume; gone when the run is finished, kept when it diverged
+      last.pt, last.npz     the whole state, to resume (PyTorch, NumPy); gone when the run is finished, kept when it diverged
       best.safetensors      weights of the best epoch by validation
       final.safetensors     weights after the last epoch
       predictions.npz       what it said of each validation and test image
@@ -32,7 +32,9 @@ ENVIRONMENT = "env.json"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 LOG = "log.txt"
-CHECKPOINT = "last.pt"
+CHECKPOINT = "last.pt"  # of the PyTorch engine; version 0.1.0 gave it to every engine
+CHECKPOINT_NUMPY = "last.npz"  # of the engine from scratch
+CHECKPOINTS = (CHECKPOINT, CHECKPOINT_NUMPY)
 BEST = "best.safetensors"
 FINAL = "final.safetensors"
 PREDICTIONS = "predictions.npz"

@@ -99,8 +99,14 @@ class RunWriter:
         if summary.state != "failed":
             self._result = summary
         if summary.state == "finished":
-            self.path(layout.CHECKPOINT).unlink(missing_ok=True)
+            self.remove_checkpoints()
         return summary
+
+    def remove_checkpoints(self, but: str = "") -> None:
+        """Remove the saved states, except the file named `but`."""
+        for name in layout.CHECKPOINTS:
+            if name != but:
+                self.path(name).unlink(missing_ok=True)
 
     def _reopen(self) -> None:
         self.run = run = read(self.folder)
@@ -114,7 +120,7 @@ class RunWriter:
         sweep(self.folder)
 
     def _create(self) -> None:
-        if any(self.path(name).exists() for name in (layout.SUMMARY, layout.METRICS, layout.CHECKPOINT)):
+        if any(self.path(name).exists() for name in (layout.SUMMARY, layout.METRICS, *layout.CHECKPOINTS)):
             raise RunError(
                 f"{self.folder}: holds results without the {layout.RUN} that says of what; remove that folder"
             )

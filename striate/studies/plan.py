@@ -129,7 +129,7 @@ def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) 
     )
     place = layout.run_folder(folder, arm.name, seed)
     if not (place / layout.RUN).exists():
-        if any((place / name).exists() for name in (layout.SUMMARY, layout.METRICS, layout.CHECKPOINT)):
+        if any((place / name).exists() for name in (layout.SUMMARY, layout.METRICS, *layout.CHECKPOINTS)):
             raise StudyError(f"{place}: holds results without the {layout.RUN} that says of what; remove that folder")
         return PlannedRun(arm.name, seed, job, place, "new")
     there = read(place)

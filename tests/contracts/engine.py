@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 from striate.core.errors import RunError, TrainingError
 from striate.data import mean_std, split
 from striate.engines import driver
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.nets.whitening import whitened
 from striate.runs import read
@@ -38,13 +39,14 @@ MUCH = {
 
 
 class EngineContract:
-    """`train(job, folder, dataset=..., threads=1, ...)` is the door; `engine` what a recipe calls it."""
+    """`engine` is its name in a recipe, `checkpoint` the file of its saved state."""
 
     engine = ""
+    checkpoint = ""
 
     @pytest.fixture
     def train(self):
-        raise NotImplementedError
+        return train
 
     @pytest.fixture
     def dataset(self):
@@ -121,7 +123,7 @@ class EngineContract:
         elsewhere = json.dumps({**json.loads(here), "device": "cuda", "precision": "bf16"})
         path.write_text(elsewhere)
         with pytest.raises(
-            TrainingError, match=r"was begun on cuda in bf16 and would go on on cpu in \w+; choose that --device"
+            TrainingError, match=r"began on cuda in bf16 and would resume on cpu in \w+; choose that --device"
         ):
             train(job, tmp_path, dataset=dataset, threads=1)
         assert path.read_text() == elsewhere
@@ -132,20 +134,21 @@ class EngineContract:
         job, left = self.job(dataset, epochs=3), iter([False] * 12)
         train(job, tmp_path, dataset=dataset, threads=1, should_stop=lambda: next(left, True))
         (tmp_path / "metrics.jsonl").write_text("")
-        with pytest.raises(RunError, match=r"metrics.jsonl: has 0 of the 1 epochs that last.pt has seen"):
+        with pytest.raises(RunError, match=f"metrics.jsonl: has 0 of the 1 epochs that {self.checkpoint} has done"):
             train(job, tmp_path, dataset=dataset, threads=1)
 
     def test_a_checkpoint_that_cannot_be_read_now_is_not_given_up(self, train, tmp_path, dataset):
         job, left = self.job(dataset, epochs=2), iter([False] * 3)
         train(job, tmp_path, dataset=dataset, threads=1, should_stop=lambda: next(left, True))
-        (tmp_path / "last.pt").rename(tmp_path / "aside")
-        (tmp_path / "last.pt").mkdir()
+        (tmp_path / self.checkpoint).rename(tmp_path / "aside")
+        (tmp_path / self.checkpoint).mkdir()
         with pytest.raises(
-            RunError, match=r"last.pt: cannot be read \(Is a directory\); once it can, the same command goes on"
+            RunError,
+            match=rf"{self.checkpoint}: cannot be read \(Is a directory\); once it can, the same command resumes the run",
         ):
             train(job, tmp_path, dataset=dataset, threads=1)
-        (tmp_path / "last.pt").rmdir()
-        (tmp_path / "aside").rename(tmp_path / "last.pt")
+        (tmp_path / self.checkpoint).rmdir()
+        (tmp_path / "aside").rename(tmp_path / self.checkpoint)
         assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
 
     def test_seed_decides_and_nothing_else_does(self, train, tmp_path, dataset):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from striate.data import DataConfig
-from striate.engines.pytorch.engine import train
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import Job, read

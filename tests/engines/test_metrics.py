@@ -80,6 +80,6 @@ def test_the_best_epoch_is_the_most_accurate_and_of_equals_the_surest():
     taken = []
     for epoch, seen in enumerate([(0.5, 1.0), (0.5, 1.0), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0)], 1):
         train_state.epoch = epoch
-        taken.append(train_state.offer(*seen))
+        taken.append(train_state.update_best(*seen))
     assert taken == [True, False, True, False, True]
     assert (train_state.best_epoch, train_state.best_accuracy, train_state.best_loss) == (5, 0.6, 2.0)

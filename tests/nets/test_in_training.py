@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from striate.data import DataConfig, Dataset, Part
-from striate.engines.pytorch.engine import train
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
 from striate.recipes import Recipe

@@ -1,1 +1,1 @@
-"""The torch engine. One door: `train(job, folder)`."""
+"""The PyTorch engine; `engine.open_engine` is its entry point."""

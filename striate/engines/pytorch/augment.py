@@ -1,7 +1,7 @@
-"""Augmentation on the device: the same draws as `data.augment.apply`, for a whole batch of images at once.
+"""Augmentation on the device: the same draws and the same results as `data.augment.apply`, for a whole batch at once.
 
-N batch, H W rows and columns, C channels. Where numbers are computed, images are planes, C x N x H x W: each step then
-reads long rows. Products and sums are those of the reference, in float32 and in its order, so that both round alike.
+N batch, H W rows and columns, C channels. Where values are computed, images are planes, C x N x H x W, because long rows
+are faster. Products and sums are in float32 and in the order of the reference, so that both round alike.
 """
 
 import numpy as np
@@ -14,29 +14,27 @@ from striate.engines.pytorch import coloring
 
 
 def augment(images_NHWC: Tensor, draws: Draws) -> Tensor:
-    """Uint8 images on any device, augmented: all steps but the mixing."""
-    copies_only = draws.affine is None and draws.color_jitter is None and draws.levels is None
-    moved_NHWC = shifted(images_NHWC, draws) if copies_only else _computed(images_NHWC, draws)
-    return (
-        moved_NHWC
-        if draws.fill_boxes is None or draws.fill_colors is None
-        else _painted(moved_NHWC, draws.fill_boxes, draws.fill_colors)
-    )
+    """Augmented uint8 images: all steps except mixing."""
+    only_moves_pixels = draws.affine is None and draws.color_jitter is None and draws.levels is None
+    images_NHWC = shifted(images_NHWC, draws) if only_moves_pixels else _computed(images_NHWC, draws)
+    if draws.fill_boxes is None or draws.fill_colors is None:
+        return images_NHWC
+    return _filled(images_NHWC, draws.fill_boxes, draws.fill_colors)
 
 
 def mix(images_NHWC: Tensor, partners_NHWC: Tensor, draws: Draws) -> Tensor:
-    """Normalized images, each with its share of the partner at the same place."""
+    """Normalized images, each mixed with its partner, pixel by pixel."""
     if draws.mixup_lambda is None or draws.cutmix_boxes is None:
         return images_NHWC
     _, H, W, _ = images_NHWC.shape
-    fades_N = on(images_NHWC, draws.mixup_lambda)[:, None, None]
-    own_NHW = fades_N * ~_inside(on(images_NHWC, draws.cutmix_boxes), H, W)
+    lambda_N11 = on(images_NHWC, draws.mixup_lambda)[:, None, None]
+    own_NHW = lambda_N11 * ~_inside(on(images_NHWC, draws.cutmix_boxes), H, W)
     own_NHW1 = own_NHW[..., None]
     return images_NHWC * own_NHW1 + partners_NHWC * (1 - own_NHW1)
 
 
 def shifted(images_NHWC: Tensor, draws: Draws) -> Tensor:
-    """Mirrored and shifted by whole pixels, in one gather."""
+    """Mirrored and shifted by whole pixels, in one gather; black comes in at the edges."""
     N, H, W, C = images_NHWC.shape
     if not draws.flips.any() and not draws.shifts.any():
         return images_NHWC
@@ -54,12 +52,12 @@ def shifted(images_NHWC: Tensor, draws: Draws) -> Tensor:
 
 
 def on(images: Tensor, array: np.ndarray) -> Tensor:
-    """`array` as a tensor beside `images`."""
+    """`array` as a tensor on the device of `images`."""
     return torch.from_numpy(array).to(images.device)
 
 
 def _computed(images_NHWC: Tensor, draws: Draws) -> Tensor:
-    """Geometry, colors and levels as float32 planes."""
+    """Geometry, colors and levels, computed on float32 planes."""
     if draws.affine is None:
         planes_CNHW = shifted(images_NHWC, draws).permute(3, 0, 1, 2).float().contiguous()
     else:
@@ -72,46 +70,43 @@ def _computed(images_NHWC: Tensor, draws: Draws) -> Tensor:
     return planes_CNHW.to(torch.uint8).permute(1, 2, 3, 0).contiguous()
 
 
-def _resampled(images_NHWC: Tensor, maps: Tensor) -> Tensor:
-    """Planes whose pixels come from where `maps` (N x 2 x 3) say, from four neighbors each; black outside.
+def _resampled(images_NHWC: Tensor, affine: Tensor) -> Tensor:
+    """Planes whose pixels are taken from the coordinates that `affine` (N x 2 x 3) give, bilinearly; black outside.
 
-    By hand rather than by `grid_sample`, which is 1 ms a batch of CIFAR-10 faster on a CPU: it computes places in
-    another order, and posterizing makes 16 levels of a rounding that falls the other way.
+    Not by `grid_sample`, which is 1 ms faster for a batch of CIFAR-10 on a CPU: it computes the coordinates in another
+    order, and posterizing makes 16 levels of a value that is rounded the other way.
     """
     N, H, W, C = images_NHWC.shape
-    rows_H1 = torch.arange(H, dtype=torch.float32, device=maps.device)[:, None]
-    columns_W = torch.arange(W, dtype=torch.float32, device=maps.device)
-    down, across, start = (maps[:, :, i, None, None] for i in range(3))
-    places = down * rows_H1 + across * columns_W + start
-    y_NHW, x_NHW = places[:, 0].clamp(-1, H), places[:, 1].clamp(-1, W)
+    rows_H1 = torch.arange(H, dtype=torch.float32, device=affine.device)[:, None]
+    columns_W = torch.arange(W, dtype=torch.float32, device=affine.device)
+    down, across, start = (affine[:, :, i, None, None] for i in range(3))
+    coordinates = down * rows_H1 + across * columns_W + start
+    y_NHW, x_NHW = coordinates[:, 0].clamp(-1, H), coordinates[:, 1].clamp(-1, W)
     top_NHW, left_NHW = y_NHW.floor(), x_NHW.floor()
     below, right = (y_NHW - top_NHW).reshape(-1), (x_NHW - left_NHW).reshape(-1)
-    # One black pixel around, two at the far ends, and every place outside falls on black.
-    wide, image = W + 3, (H + 3) * (W + 3)
+    # One black pixel around and two at the far ends, so that all coordinates outside fall on black.
+    row, image = W + 3, (H + 3) * (W + 3)
     padded_CP = functional.pad(images_NHWC.permute(3, 0, 1, 2).float(), (1, 2, 1, 2)).reshape(C, -1)
-    first_N = torch.arange(N, device=maps.device)[:, None, None] * image
-    corner = ((top_NHW.long() + 1) * wide + (left_NHW.long() + 1) + first_N).reshape(-1)
-    above, before = 1 - below, 1 - right
-    taps = ((0, above * before), (1, above * right), (wide, below * before), (wide + 1, below * right))
-    planes_CP = None
-    for step, weight in taps:
-        part = padded_CP.index_select(1, corner + step).mul_(weight)
-        planes_CP = part if planes_CP is None else planes_CP.add_(part)
-    assert planes_CP is not None
+    first_N = torch.arange(N, device=affine.device)[:, None, None] * image
+    corner = ((top_NHW.long() + 1) * row + (left_NHW.long() + 1) + first_N).reshape(-1)
+    above, left = 1 - below, 1 - right
+    planes_CP = padded_CP.index_select(1, corner).mul_(above * left)
+    for offset, weight in ((1, above * right), (row, below * left), (row + 1, below * right)):
+        planes_CP.add_(padded_CP.index_select(1, corner + offset).mul_(weight))
     return planes_CP.reshape(C, N, H, W)
 
 
-def _painted(images_NHWC: Tensor, boxes: np.ndarray, fills: np.ndarray) -> Tensor:
+def _filled(images_NHWC: Tensor, boxes: np.ndarray, colors: np.ndarray) -> Tensor:
     _, H, W, _ = images_NHWC.shape
     for kind in range(boxes.shape[1]):
         inside_NHW = _inside(on(images_NHWC, boxes[:, kind]), H, W)
-        fills_NC = on(images_NHWC, fills[:, kind])
-        images_NHWC = torch.where(inside_NHW[..., None], fills_NC[:, None, None], images_NHWC)
+        colors_NC = on(images_NHWC, colors[:, kind])
+        images_NHWC = torch.where(inside_NHW[..., None], colors_NC[:, None, None], images_NHWC)
     return images_NHWC
 
 
 def _inside(boxes: Tensor, H: int, W: int) -> Tensor:
-    """Which pixels (N, H, W) lie in the boxes (N, 4)."""
+    """Whether each pixel (N, H, W) is in the box (N, 4) of its image."""
     top, bottom, left, right = boxes.T[:, :, None]
     rows, columns = torch.arange(H, device=boxes.device), torch.arange(W, device=boxes.device)
     return ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None, :]

@@ -1,27 +1,24 @@
-"""Which device, which precision, how many threads; decided here and written into env.json.
-
-What a run's numbers were made with: for env.json.
-"""
+"""Device, precision and number of threads: chosen here, and restored after a run."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from striate.core.errors import TrainingError
-from striate.engines.environment import cpu_name, facts
+from striate.engines.environment import common_facts, cpu_name
 from striate.recipes import Recipe
+from striate.runs.records import RunEnvironment
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How a run computes. The number of threads changes the last bits of sums on a CPU, so it is part of it."""
+    """How a run computes. The number of threads is part of it, because it changes the last bits of sums on a CPU."""
 
     device: torch.device
     dtype: torch.dtype  # of the activations; weights and their updates are float32
@@ -36,12 +33,32 @@ class Setup:
     def precision(self) -> str:
         return "bf16" if self.is_mixed else "float32"
 
+    def autocast(self) -> AbstractContextManager[None]:
+        """Inside, the forward pass computes in the setup's precision."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.is_mixed)
+
+    def environment(self) -> RunEnvironment:
+        """Versions, machine and the automatic choices."""
+        return RunEnvironment.model_validate(
+            {
+                **common_facts(),
+                "engine": "torch",
+                "torch": torch.__version__,
+                "device": self.device.type,
+                "device_name": name(self.device),
+                "precision": self.precision,
+                "threads": self.threads,
+                "channels_last": True,
+                "compiled": False,  # on a CPU slower than eager where it was measured: benchmarks/
+            }
+        )
+
 
 def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> Setup:
     """The setup for `recipe` on this machine.
 
     Raises:
-        TrainingError: when the device that was asked for is not there.
+        TrainingError: when PyTorch does not find the device.
     """
     chosen = _device(device)
     precision = recipe.precision
@@ -51,20 +68,32 @@ def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> 
     return Setup(device=chosen, dtype=dtype, threads=threads or os.cpu_count() or 1)
 
 
-def prepare(setup: Setup) -> None:
-    """RunOptions of the process that a run relies on."""
+@contextmanager
+def applied(setup: Setup) -> Iterator[None]:
+    """Inside, the process computes as `setup` says; after it, threads, flags and random generators are as they were."""
+    is_cuda = setup.device.type == "cuda"
+    threads = torch.get_num_threads()
     torch.set_num_threads(setup.threads)
-    if setup.device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = False  # on by default, and then float32 keeps 10 bits of 23
+    try:
+        with torch.random.fork_rng([torch.cuda.current_device()] if is_cuda else []), _cudnn_flags(is_cuda):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager
-def own_random_numbers(device: str) -> Iterator[None]:
-    """Leave the caller's generators as they were: torch's own, and that of the one GPU that `device` may mean."""
-    may_be_gpu = device in {"auto", "cuda"} and torch.cuda.is_available()
-    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if may_be_gpu else []):
+def _cudnn_flags(is_cuda: bool) -> Iterator[None]:
+    if not is_cuda:
         yield
+        return
+    cudnn = torch.backends.cudnn
+    benchmark, allow_tf32 = cudnn.benchmark, cudnn.allow_tf32
+    cudnn.benchmark = True
+    cudnn.allow_tf32 = False  # on by default, which would leave float32 10 bits of its 23
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.allow_tf32 = benchmark, allow_tf32
 
 
 def move(module: nn.Module, setup: Setup) -> nn.Module:
@@ -78,26 +107,26 @@ def move(module: nn.Module, setup: Setup) -> nn.Module:
 
 
 def name(device: torch.device) -> str:
-    """What the device is called by its maker."""
+    """The manufacturer's name of the device."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return cpu_name() if device.type == "cpu" else "Apple GPU"
 
 
-def _device(wanted: str) -> torch.device:
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
-    if wanted not in there:
-        raise TrainingError(f"--device: must be one of {', '.join(DEVICES)}, got '{wanted}'")
-    if not there[wanted]:
-        usable = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise TrainingError(f"--device {wanted}: torch finds no such device here; usable: {usable}")
-    return torch.device(wanted)
+def _device(requested: str) -> torch.device:
+    is_available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if requested == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if is_available[kind]))
+    if requested not in is_available:
+        raise TrainingError(f"--device: must be one of {', '.join(DEVICES)}, got '{requested}'")
+    if not is_available[requested]:
+        usable = ", ".join(kind for kind, is_usable in is_available.items() if is_usable)
+        raise TrainingError(f"--device {requested}: PyTorch finds no such device here; usable: {usable}")
+    return torch.device(requested)
 
 
 def _has_bf16_units(device: torch.device) -> bool:
-    """Emulated bf16 is slower than float32, so only real units count."""
+    """Whether the hardware has units for bf16. Emulated bf16 is slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -105,27 +134,12 @@ def _has_bf16_units(device: torch.device) -> bool:
     return False
 
 
-def _cpu_has(flag: str, torch_says: str) -> bool:
-    ask = getattr(torch.cpu, torch_says, None)
-    if ask is not None:
-        return bool(ask())
+def _cpu_has(flag: str, torch_function: str) -> bool:
+    is_supported = getattr(torch.cpu, torch_function, None)
+    if is_supported is not None:
+        return bool(is_supported())
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             return flag in file.read()
     except OSError:
         return False
-
-
-def describe(setup: Setup) -> dict[str, Any]:
-    """Versions, machine and the automatic choices."""
-    return {
-        **facts(),
-        "engine": "torch",
-        "torch": torch.__version__,
-        "device": setup.device.type,
-        "device_name": name(setup.device),
-        "precision": setup.precision,
-        "threads": setup.threads,
-        "channels_last": True,
-        "compiled": False,  # slower than eager on a CPU when it was measured: benchmarks/
-    }

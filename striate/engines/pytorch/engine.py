@@ -1,162 +1,175 @@
-"""The torch engine: network, optimizer, images and loop behind the interface of `runs.engine`.
+"""The PyTorch engine: network, optimizer and images on a device."""
 
-The one door of the torch engine: a job and a folder in, a finished run folder out.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 import torch
 
 from striate.core.seeds import stream
-from striate.data import Dataset, Part, batch_slices
-from striate.engines.driver import drive
-from striate.engines.inputs import RunInputs, RunOptions
-from striate.engines.protocol import Evaluation, RunningStats, TrainState
+from striate.data import Part, batch_slices
+from striate.engines.inputs import RunInputs
+from striate.engines.protocol import EpochPlan, Evaluation, RunningSums, TrainState
 from striate.engines.pytorch import optimizers
 from striate.engines.pytorch.averaging import Average, measured_norms
-from striate.engines.pytorch.device import Setup, choose, describe, move, own_random_numbers, prepare
+from striate.engines.pytorch.device import Setup, applied, choose, move
 from striate.engines.pytorch.device_dataset import DeviceDataset
-from striate.engines.pytorch.diagnosis import diagnose
-from striate.engines.pytorch.evaluate import batch_size, evaluate
+from striate.engines.pytorch.diagnosis import Diagnosis
+from striate.engines.pytorch.evaluate import evaluate, evaluation_batch_size
 from striate.engines.pytorch.learner import Learner
-from striate.engines.pytorch.out_of_memory import batch_that_fits, enough_for
-from striate.engines.pytorch.step import run_epoch
-from striate.nets import NetworkConfig
+from striate.engines.pytorch.out_of_memory import batch_that_fits, enough_memory_for
 from striate.nets.pytorch.build import build
 from striate.nets.pytorch.freeze import learning
 from striate.nets.pytorch.weights import put
-from striate.recipes import Recipe
-from striate.runs import EpochRow, Job, Summary
+from striate.runs import layout
+from striate.runs.records import RunEnvironment
+
+# Reading a number from a GPU waits for it, so the running sums are read in every 20th step there.
+GPU_READ_EVERY = 20
+# Measuring the gradient's norm takes a pass over all weights, so it is measured in every 20th step, or where it is clipped.
+NORM_EVERY = 20
 
 
-def begin(
-    network: NetworkConfig,
-    recipe: Recipe,
-    dataset: Dataset,
-    seed: int,
-    setup: Setup,
-    weights: Mapping[str, np.ndarray] = MappingProxyType({}),
-) -> Learner:
-    """A network at its first step, `weights` in place of those that the seed draws."""
-    shape = (dataset.channels, dataset.height, dataset.width)
-    module = build(network, shape, len(dataset.classes), seed)
-    if weights:
-        module.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()}, strict=False)
-    module = move(module, setup)
-    optimizer = optimizers.build(recipe.optimizer, learning(module))
-    average = None if recipe.ema is None else Average(module, recipe.ema)
-    return Learner(module, optimizer, seed, setup.device, average)
+@contextmanager
+def open_engine(inputs: RunInputs, threads: int | None, *, device: str = "auto") -> Iterator["TorchEngine"]:
+    """An engine before its first step. Inside, threads, flags and random generators of the process are its own.
+
+    Raises:
+        TrainingError: when the device is not there, or the images do not fit into its memory.
+    """
+    setup = choose(inputs.job.recipe, device, threads)
+    with applied(setup):
+        yield TorchEngine(inputs, setup)
 
 
 class TorchEngine:
-    """One network in training with torch."""
+    """A network in training with PyTorch."""
 
-    def __init__(self, setting: RunInputs, setup: Setup) -> None:
-        self.setting, self.setup, self.recipe = setting, setup, setting.job.recipe
-        with enough_for(f"the network with all training images on {setup.device.type}", "take fewer or smaller images"):
-            self.train_feed = self.feed(setting.splits.part("train"))
-            self.learner = self.new_learner()
+    checkpoint_name = layout.CHECKPOINT
 
-    def new_learner(self) -> Learner:
-        """The learner at its first step."""
-        job = self.setting.job
-        return begin(job.network, job.recipe, self.setting.dataset, job.seed, self.setup, self.setting.whitened)
-
-    @property
-    def train_state(self) -> TrainState:
-        return self.learner.train_state
+    def __init__(self, inputs: RunInputs, setup: Setup) -> None:
+        self._inputs, self._setup, self._recipe = inputs, setup, inputs.job.recipe
+        self._splits: dict[str, DeviceDataset] = {}
+        task = f"the network with all training images on {setup.device.type}"
+        with enough_memory_for(task, "take fewer or smaller images"):
+            self.add_split("train", inputs.splits.part("train"))
+            self._learner = self._new_learner()
 
     @property
-    def best(self) -> Mapping[str, np.ndarray]:
-        return {name: tensor.numpy() for name, tensor in self.learner.best.items()}
+    def read_every(self) -> int:
+        return 1 if self._setup.device.type == "cpu" else GPU_READ_EVERY
 
     @property
-    def parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.learner.module.parameters())
+    def parameter_count(self) -> int:
+        return sum(parameter.numel() for parameter in self._learner.module.parameters())
 
-    @property
-    def rate(self) -> float:
-        return float(self.learner.optimizer.param_groups[0]["lr"])
+    def environment(self) -> RunEnvironment:
+        fused = bool(self._learner.optimizer.param_groups[0].get("fused"))
+        return self._setup.environment().model_copy(update={"fused_optimizer": fused})
 
-    def environment(self) -> dict[str, Any]:
-        return {**describe(self.setup), "fused_optimizer": bool(self.learner.optimizer.param_groups[0].get("fused"))}
+    def add_split(self, name: str, part: Part) -> None:
+        self._splits[name] = DeviceDataset(part.images, part.labels, self._inputs.mean, self._inputs.std, self._setup)
 
-    def feed(self, part: Part) -> DeviceDataset:
-        return DeviceDataset(part.images, part.labels, self.setting.mean, self.setting.std, self.setup)
+    def begin_epoch(self, epoch: int) -> None:
+        self._learner.begin_epoch(self._inputs.job.seed, epoch)
 
-    def begin_epoch(self) -> None:
-        self.learner.begin_epoch()
+    def train_step(self, plan: EpochPlan, step: int, lr: float) -> None:
+        learner, images, places = self._learner, self._splits["train"], plan.batches[step]
+        with batch_that_fits(places.stop - places.start, self._try_batch_size):
+            # The batch has no name here, so that after a step that ran out of memory nothing holds its images.
+            learner.sums += learner.step(
+                images.batch(plan.order, plan.draws, places), lr, measures_norm=step % NORM_EVERY == 0
+            )
 
-    def steps(self, scale: float, should_stop: Callable[[], bool]) -> Iterator[None]:
-        with batch_that_fits(self):
-            yield from run_epoch(self.learner, self.train_feed, self.recipe, scale, should_stop)
-
-    def running_stats(self) -> RunningStats:
-        return self.learner.looked  # the loop looked at the last step of the epoch
+    def running_sums(self) -> RunningSums:
+        return self._learner.running_sums()
 
     @contextmanager
     def eval_weights(self) -> Iterator[None]:
         with ExitStack() as stack:
-            if self.learner.average:
-                stack.enter_context(self.learner.average.swapped())
-            if self.recipe.precise_norm:
-                sample = self._sample(self.recipe.precise_norm)
-                stack.enter_context(measured_norms(self.learner.module, sample, self.setup))
+            if self._learner.average:
+                stack.enter_context(self._learner.average.swapped())
+            if self._recipe.precise_norm:
+                sample = self._norm_sample(self._recipe.precise_norm)
+                stack.enter_context(measured_norms(self._learner.module, sample, self._setup))
             yield
 
-    def evaluate(self, feed: DeviceDataset, test_time: str = "none") -> Evaluation:
-        with enough_for(f"an evaluation of {batch_size(feed)} images", "take a smaller network or smaller images"):
-            return evaluate(self.learner.module, feed, test_time)
+    def evaluate(self, split: str, test_time: str = "none") -> Evaluation:
+        data = self._splits[split]
+        task = f"an evaluation of {evaluation_batch_size(data)} images"
+        with enough_memory_for(task, "take a smaller network or smaller images"):
+            return evaluate(self._learner.module, data, test_time)
 
     def weights(self) -> dict[str, np.ndarray]:
-        return {name: tensor.numpy() for name, tensor in self.learner.weights().items()}
+        return {name: tensor.numpy() for name, tensor in self._learner.weights().items()}
 
-    def keep_best(self) -> None:
-        self.learner.best = self.learner.weights()
+    def load_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        put(self._learner.module, _tensors(weights), "the best weights")
 
-    def use_best(self) -> None:
-        put(self.learner.module, self.learner.best, "the best weights")
+    def has_finite_weights(self) -> bool:
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self._learner.module.state_dict().values())
 
-    def is_sound(self) -> bool:
-        return all(bool(torch.isfinite(tensor).all()) for tensor in self.learner.module.state_dict().values())
+    def diagnose(
+        self, *, epochs: int, train_accuracy: float | None, chance: float, should_stop: Callable[[], bool]
+    ) -> str:
+        diagnosis = Diagnosis(
+            module=self._learner.module,
+            data=self._splits["train"],
+            new_learner=self._new_learner,
+            recipe=self._recipe,
+            seed=self._inputs.job.seed,
+            should_stop=should_stop,
+        )
+        return diagnosis.reason(epochs, train_accuracy, chance)
 
-    def diagnose(self, rows: Sequence[EpochRow], should_stop: Callable[[], bool]) -> str:
-        return diagnose(self, rows, should_stop)
-
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, train_state: TrainState, best: Mapping[str, np.ndarray]) -> None:
+        state = {**self._learner.state(), "course": train_state.to_json(), "best": _tensors(best)}
         # Into a file that Python opened: given a path, torch's own writer calls a full disk an internal error.
         with path.open("wb") as file:
-            torch.save(self.learner.state(), file)
+            torch.save(state, file)
 
-    def load(self, path: Path) -> None:
-        with enough_for(f"{path}", "free some, and run the same command again"):
-            # A checkpoint runs no code.
-            self.learner.restore(torch.load(path, map_location="cpu", weights_only=True))
+    def load(self, path: Path) -> tuple[TrainState, dict[str, np.ndarray]]:
+        with enough_memory_for(f"{path}", "free some, and run the same command again"):
+            state = torch.load(path, map_location="cpu", weights_only=True)  # so that a checkpoint cannot run code
+            if "plain" in state:
+                state = _from_first_version(state)
+            self._learner.restore(state)
+        best = {name: tensor.numpy() for name, tensor in state["best"].items()}
+        return TrainState.from_json(state["course"]), best
 
-    def _sample(self, count: int) -> Iterator[torch.Tensor]:
+    def _new_learner(self) -> Learner:
+        """The network before its first step."""
+        inputs, recipe = self._inputs, self._recipe
+        module = build(inputs.job.network, inputs.input_shape, inputs.class_count, inputs.job.seed)
+        if inputs.whitened:
+            module.load_state_dict(_tensors(inputs.whitened), strict=False)
+        module = move(module, self._setup).train()
+        optimizer = optimizers.build(recipe.optimizer, learning(module))
+        average = None if recipe.ema is None else Average(module, recipe.ema)
+        return Learner(module, optimizer, self._setup, recipe.label_smoothing, recipe.optimizer.clip, average)
+
+    def _try_batch_size(self, size: int) -> None:
+        """A step of `size` images, as far as memory goes."""
+        self._learner.optimizer.zero_grad()
+        self._learner.step(self._splits["train"].batch(np.arange(size)), lr=0.0)
+
+    def _norm_sample(self, count: int) -> Iterator[torch.Tensor]:
         """Training images for the statistics of norms, the same in every epoch."""
-        rows = stream(self.setting.job.seed, "precise norm").permutation(len(self.train_feed))[:count]
-        for cut in batch_slices(len(rows), batch_size(self.train_feed)):
-            yield self.train_feed.batch(rows[cut]).images
+        images = self._splits["train"]
+        rows = stream(self._inputs.job.seed, "precise norm").permutation(len(images))[:count]
+        for batch in batch_slices(len(rows), evaluation_batch_size(images)):
+            yield images.batch(rows[batch]).images
 
 
-def train(job: Job, folder: Path, *, device: str = "auto", **settings: Unpack[RunOptions]) -> Summary | None:
-    """Train `job` into `folder`, or go on with it, as `runs.driver.drive` promises.
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
-    Raises:
-        TrainingError: when the device is not there, the images changed, or a batch does not fit into memory.
-        StriateError: whatever else is the user's to mend.
-    """
 
-    def make(setting: RunInputs, threads: int | None) -> TorchEngine:
-        setup = choose(job.recipe, device, threads)
-        prepare(setup)
-        return TorchEngine(setting, setup)
-
-    with own_random_numbers(device):
-        return drive(job, folder, make, **settings)
+def _from_first_version(state: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint of the first version in today's form."""
+    best = state["best"]
+    course = {**state["plain"], **{f"best_{key}": best[key] for key in ("epoch", "accuracy", "loss")}}
+    sums = [*state["sums"], 0.0, 0.0]
+    return {**state, "average": None, "course": course, "best": best["weights"], "sums": sums}

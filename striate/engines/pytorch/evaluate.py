@@ -1,4 +1,4 @@
-"""What a network says of a split, over one view of each image or several."""
+"""Evaluate a network on a split, with optional test-time augmentation, and count its dead units."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,53 +11,60 @@ from striate.engines.protocol import PIXELS_AT_ONCE, Evaluation
 from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.recipes import views
 
-# A unit that was silent on so many images is called dead.
-LOOKED_AT = 1000
-# Those whose output is flat, zero, and without a gradient below zero.
+# A unit that is 0 on so many images is called dead.
+DEAD_UNIT_IMAGES = 1000
+# Activations that are 0 and have no gradient below zero.
 CAN_DIE = (nn.ReLU, nn.ReLU6)
 
 
 @torch.inference_mode()
-def evaluate(module: nn.Module, feed: DeviceDataset, test_time: str = "none") -> Evaluation:
-    """`module` on the whole of `feed`, in evaluation mode; the mode it was in comes back."""
+def evaluate(module: nn.Module, data: DeviceDataset, test_time: str = "none") -> Evaluation:
+    """`module` in evaluation mode on all of `data`, averaged over the views of `test_time`."""
+    logits, images_done = [], 0
+    with evaluation_mode(module), dead_unit_counter(module) as counter, data.setup.autocast():
+        for images, labels in data.in_order(evaluation_batch_size(data)):
+            logits.append(sum(w * module(_view(images, shift, flip)).float() for w, shift, flip in views(test_time)))
+            images_done += len(labels)
+            if images_done >= DEAD_UNIT_IMAGES:
+                counter.close()
+    return Evaluation(torch.cat(logits).cpu().numpy(), data.labels_N.cpu().numpy(), counter.count())
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Inside, `module` is in evaluation mode; after it, also after an error, in the mode that it was in."""
     was_training = module.training
     module.eval()
-    setup = feed.setup
-    logits, seen = [], 0
-    with silent_units(module) as silent, torch.autocast(setup.device.type, setup.dtype, enabled=setup.is_mixed):
-        for images, labels in feed.in_order(batch_size(feed)):
-            logits.append(sum(w * module(_view(images, shift, flip)).float() for w, shift, flip in views(test_time)))
-            seen += len(labels)
-            if seen >= LOOKED_AT:
-                silent.close()
-    module.train(was_training)
-    return Evaluation(torch.cat(logits).cpu().numpy(), feed.labels_N.cpu().numpy(), silent.count())
+    try:
+        yield
+    finally:
+        module.train(was_training)
 
 
-def batch_size(feed: DeviceDataset) -> int:
-    """Images of an evaluated batch."""
-    _, H, W, _ = feed.images_NHWC.shape
+def evaluation_batch_size(data: DeviceDataset) -> int:
+    """Images that are evaluated at once."""
+    H, W, _ = data.shape
     return max(1, PIXELS_AT_ONCE // (H * W))
 
 
-def _view(x: Tensor, shift: int, is_mirrored: bool) -> Tensor:
-    """A batch (N, C, H, W) moved by a pixel, the edge repeated, and mirrored."""
+def _view(images: Tensor, shift: int, is_mirrored: bool) -> Tensor:
+    """Images (N, C, H, W) shifted by a pixel, with the edge repeated, and mirrored."""
     if shift:
-        H, W = x.shape[2:]
-        padded = nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
-        x = padded[:, :, 1 - shift : 1 - shift + H, 1 - shift : 1 - shift + W]
-    return x.flip(3) if is_mirrored else x
+        H, W = images.shape[2:]
+        padded = nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
+        images = padded[:, :, 1 - shift : 1 - shift + H, 1 - shift : 1 - shift + W]
+    return images.flip(3) if is_mirrored else images
 
 
-class _Silent:
-    """The largest output of every unit that can die, so far."""
+class _DeadUnitCounter:
+    """The largest output so far of every unit that can die. A unit is a channel, anywhere in the image."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.highest: dict[tuple[str, int], Tensor] = {}  # by name and call: some networks call one layer twice
-        self._calls: dict[str, int] = {}  # of the batch that runs
-        able = [(name, part) for name, part in module.named_modules() if isinstance(part, CAN_DIE)]
-        self._hooks = [part.register_forward_hook(self._seen(name)) for name, part in able]
-        self._hooks.append(module.register_forward_pre_hook(lambda part, inputs: self._calls.clear()))
+        self.highest: dict[tuple[str, int], Tensor] = {}  # by name and call: a network may call one layer twice
+        self._calls: dict[str, int] = {}  # in the current batch
+        activations = [(name, part) for name, part in module.named_modules() if isinstance(part, CAN_DIE)]
+        self._hooks = [part.register_forward_hook(self._update(name)) for name, part in activations]
+        self._hooks.append(module.register_forward_pre_hook(lambda *_: self._calls.clear()))
 
     def close(self) -> None:
         for hook in self._hooks:
@@ -65,19 +72,18 @@ class _Silent:
         self._hooks = []
 
     def by_layer(self) -> dict[str, tuple[int, int]]:
-        """Silent units and all units, by the name of the activation."""
+        """(dead units, all units) by the name of the activation."""
         return {
             name if call == 0 else f"{name}, call {call + 1}": (int((highest <= 0).sum()), highest.numel())
             for (name, call), highest in self.highest.items()
         }
 
     def count(self) -> int | None:
-        """How many are silent in all; None where no unit can be."""
-        return sum(silent for silent, _ in self.by_layer().values()) if self.highest else None
+        """The number of dead units; None if the network has no unit that can die."""
+        return sum(dead for dead, _ in self.by_layer().values()) if self.highest else None
 
-    def _seen(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(part: nn.Module, inputs: Any, output: Tensor) -> None:
-            # A unit is a channel, wherever in the image it looks.
+    def _update(self, name: str) -> Callable[..., None]:
+        def hook(_part: nn.Module, _inputs: Any, output: Tensor) -> None:
             highest = output.amax([axis for axis in range(output.dim()) if axis != 1])
             call = self._calls[name] = self._calls.get(name, -1) + 1
             before = self.highest.get((name, call))
@@ -87,10 +93,10 @@ class _Silent:
 
 
 @contextmanager
-def silent_units(module: nn.Module) -> Iterator[_Silent]:
-    """Watch, inside, which units of `module` are never above 0."""
-    silent = _Silent(module)
+def dead_unit_counter(module: nn.Module) -> Iterator[_DeadUnitCounter]:
+    """Counts, inside, which units of `module` are never above 0."""
+    counter = _DeadUnitCounter(module)
     try:
-        yield silent
+        yield counter
     finally:
-        silent.close()
+        counter.close()

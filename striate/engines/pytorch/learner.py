@@ -1,8 +1,8 @@
-"""What changes while a network learns: weights, their averages, optimizer, place in the epoch, sums so far, the best yet.
+"""A network in training with PyTorch: one update of its weights, and everything that changes from update to update.
 
-`state()` is all of it as tensors and plain data, `restore` puts it back: nothing else decides the next step
-but the job. Random numbers need no state here, because each epoch's streams come from (seed, purpose, epoch);
-only torch's generator, which dropout uses within an epoch, is saved with the rest.
+`state()` is all of it as tensors and plain data, `restore()` puts it back: nothing else but the job decides the next step.
+Random numbers need no state, because the streams of an epoch come from (seed, purpose, epoch). Only torch's own generator,
+which dropout uses within an epoch, is saved with the rest.
 """
 
 from dataclasses import dataclass, field
@@ -10,49 +10,58 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from striate.core.seeds import integer
-from striate.engines.protocol import RunningStats, TrainState
+from striate.engines.protocol import RunningSums
 from striate.engines.pytorch.averaging import Average
-
-# What is summed over the images, or steps, of an epoch.
-LOSS, RIGHT, NORM, NORMS = range(4)
+from striate.engines.pytorch.device import Setup
+from striate.engines.pytorch.device_dataset import Batch
 
 
 @dataclass
 class Learner:
-    """A network in training on one device."""
+    """A network, its optimizer and the sums over the current epoch, on one device."""
 
     module: nn.Module
     optimizer: torch.optim.Optimizer
-    seed: int
-    device: torch.device
+    setup: Setup
+    label_smoothing: float = 0.0
+    clip: float | None = None  # the largest norm of the gradient
     average: Average | None = None
-    train_state: TrainState = field(default_factory=TrainState)
-    best: dict[str, Tensor] = field(default_factory=dict)  # weights of the best epoch, on the CPU
-    sums: Tensor = field(init=False)  # as named above, on the device
-    looked: RunningStats = field(init=False)  # as of the last look
+    sums: Tensor = field(init=False)  # the fields of RunningSums, on the device
 
     def __post_init__(self) -> None:
-        self._set_sums([0.0] * 4)
-        self.running_stats()
+        self._set_sums(RunningSums())
 
-    def begin_epoch(self) -> None:
-        train_state = self.train_state
-        train_state.step = train_state.seen = 0
-        train_state.epoch_seconds = 0.0
-        self._set_sums([0.0] * 4)
-        torch.manual_seed(integer(self.seed, "dropout", train_state.epoch))
+    def begin_epoch(self, seed: int, epoch: int) -> None:
+        self._set_sums(RunningSums())
+        torch.manual_seed(integer(seed, "dropout", epoch))
 
-    def running_stats(self) -> RunningStats:
-        """Mean loss, share right and mean norm of the gradient over the epoch so far. Waits for the device."""
-        loss, right, norm, norms = self.sums.tolist()
-        seen = max(self.train_state.seen, 1)
-        self.looked = RunningStats(loss / seen, right / seen, norm / norms if norms else None)
-        return self.looked
+    def step(self, batch: Batch, lr: float, *, measures_norm: bool = False) -> Tensor:
+        """Update the weights once. Returns what the batch adds to the sums, without waiting for the device."""
+        with self.setup.autocast():
+            logits = self.module(batch.images)
+        logits = logits.float()
+        loss = batch_loss(logits, batch, self.label_smoothing)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad()
+        loss.backward()
+        norm = self._gradient_norm(measures_norm)
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
+        with torch.no_grad():
+            correct = (logits.argmax(1) == batch.labels).sum()
+            return torch.stack([loss * len(batch), correct.to(loss.dtype), *norm])
+
+    def running_sums(self) -> RunningSums:
+        """The sums as numbers. Waits for the device."""
+        return RunningSums(*self.sums.tolist())
 
     def weights(self) -> dict[str, Tensor]:
-        """Copies of the weights and buffers as they stand, on the CPU."""
+        """Copies of the weights and buffers, on the CPU."""
         return {name: tensor.detach().cpu().clone() for name, tensor in self.module.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
@@ -60,48 +69,51 @@ class Learner:
             "module": self.module.state_dict(),
             "average": self.average.state() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
-            "course": vars(self.train_state),
             "sums": self.sums.tolist(),
-            "best": self.best,
-            "random": {"cpu": torch.get_rng_state(), self.device.type: self._generator().get_rng_state()},
+            "random": {"cpu": torch.get_rng_state(), self.setup.device.type: self._generator().get_rng_state()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        if "plain" in state:
-            state = _from_first(state)
         fused = [group.get("fused") for group in self.optimizer.param_groups]
         self.module.load_state_dict(state["module"])
         if self.average:
             self.average.restore(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        for group, here in zip(self.optimizer.param_groups, fused, strict=True):
-            group["fused"] = here  # what this device can do, not what the last one could
-        self.train_state = TrainState(**state["course"])
+        for group, is_fused in zip(self.optimizer.param_groups, fused, strict=True):
+            group["fused"] = is_fused  # what this device supports, not what the previous one did
         self._set_sums(state["sums"])
-        self.running_stats()
-        self.best = state["best"]
         torch.set_rng_state(state["random"]["cpu"])
-        if self.device.type in state["random"]:
-            self._generator().set_rng_state(state["random"][self.device.type])
+        if self.setup.device.type in state["random"]:
+            self._generator().set_rng_state(state["random"][self.setup.device.type])
 
-    def _set_sums(self, values: list[float]) -> None:
-        # Apple's GPUs have no float64; float32 still counts to 16 million.
-        dtype = torch.float32 if self.device.type == "mps" else torch.float64
-        self.sums = torch.tensor(values, dtype=dtype, device=self.device)
+    def _gradient_norm(self, is_measured: bool) -> tuple[Tensor, Tensor]:
+        """The norm of the whole gradient and 1, or zeros where it is not measured. Clips the gradient if asked for."""
+        zero = torch.zeros((), device=self.setup.device)
+        if self.clip is None and not is_measured:
+            return zero, zero
+        gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.clip is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.module.parameters(), self.clip, norm)
+        return norm, zero + 1
+
+    def _set_sums(self, sums: tuple[float, ...] | list[float]) -> None:
+        # Apple's GPUs have no float64; float32 is exact up to 16 million.
+        dtype = torch.float32 if self.setup.device.type == "mps" else torch.float64
+        self.sums = torch.tensor(sums, dtype=dtype, device=self.setup.device)
 
     def _generator(self) -> Any:
         """The module that holds the device's random state: torch itself for the CPU."""
-        return torch if self.device.type == "cpu" else torch.get_device_module(self.device)
+        device = self.setup.device
+        return torch if device.type == "cpu" else torch.get_device_module(device)
 
 
-def _from_first(state: dict[str, Any]) -> dict[str, Any]:
-    """A state as the first version wrote it."""
-    best = state["best"]
-    train_state = {**state["plain"], **{f"best_{key}": best[key] for key in ("epoch", "accuracy", "loss")}}
-    return {
-        **state,
-        "average": None,
-        "course": train_state,
-        "best": best["weights"],
-        "sums": [*state["sums"], 0.0, 0.0],
-    }
+def batch_loss(logits: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+    """The mean cross-entropy of a batch; for mixed images the sum of both labels' losses, weighted by `label_lambda`."""
+    if batch.partners is None or batch.label_lambda is None:
+        return functional.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
+    own, partner = (
+        functional.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
+        for labels in (batch.labels, batch.partners)
+    )
+    return (batch.label_lambda * own + (1 - batch.label_lambda) * partner).mean()

@@ -1,11 +1,4 @@
-"""Muon for a whole network: torch's own takes matrices only.
-
-A bank of filters (K, C, R, S) is a matrix of K rows to it, as in the optimizer's description
-(https://kellerjordan.github.io/posts/muon); what has one axis, biases and the scales of norms, goes to AdamW at the same
-learning rate, which is torch's meaning of `adjust_lr_fn: match_rms_adamw`, the default here.
-
-From an optimizer's name and arguments to torch's own, checked against the signature of the installed torch.
-"""
+"""From an optimizer's name and arguments to PyTorch's own, checked against the signatures of the installed torch."""
 
 import inspect
 from collections.abc import Iterable
@@ -18,97 +11,47 @@ from striate.core.config import suggest
 from striate.core.errors import RecipeError
 from striate.recipes import OptimizerConfig
 
-
-class Muon(torch.optim.Optimizer):
-    """Two of torch's optimizers as one."""
-
-    def __init__(self, parameters: list[nn.Parameter], arguments: dict[str, Any], decays: str) -> None:
-        super().__init__(parameters, {})
-        self._banks = [parameter for parameter in parameters if parameter.dim() > 1]
-        self._matrices = [nn.Parameter(_matrix(parameter.detach())) for parameter in self._banks]
-        vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
-        given = {"adjust_lr_fn": "match_rms_adamw", **arguments}
-        decay = 0.0 if decays == "weights" else given.get("weight_decay", 0.1)
-        self._both: list[torch.optim.Optimizer] = [torch.optim.Muon(self._matrices, **given)]
-        if vectors:
-            self._both.append(torch.optim.AdamW(vectors, lr=given["lr"], weight_decay=decay, fused=True))
-        self._tie()
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        super().zero_grad(set_to_none)
-        for bank in self._banks:
-            bank.grad = None
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        for bank, matrix in zip(self._banks, self._matrices, strict=True):
-            # Tied to the bank anew in each step: averages and loaded weights may have moved it.
-            matrix.data = _matrix(bank.detach())
-            matrix.grad = None if bank.grad is None else _matrix(bank.grad)
-        for each in self._both:
-            each.step(closure)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"both": [each.state_dict() for each in self._both]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for each, saved in zip(self._both, state_dict["both"], strict=True):
-            each.load_state_dict(saved)
-        self._tie()
-
-    def _tie(self) -> None:
-        """One list of the groups of both, so that whoever sets a learning rate reaches them."""
-        self.param_groups = [group for each in self._both for group in each.param_groups]
-
-
-def _matrix(bank: Tensor) -> Tensor:
-    """(K, rest): a view of the same memory, in whichever layout the bank lies.
-
-    Rows may be permuted within, channels last or first: Muon's step does not depend on the order of columns.
-    """
-    if bank.is_contiguous():
-        return bank.view(len(bank), -1)
-    return bank.permute(0, *range(2, bank.dim()), 1).reshape(len(bank), -1)
-
-
-# Their step needs what this loop does not give: a closure, sparse gradients.
-NOT_HERE = {"LBFGS", "SparseAdam"}
-
-# Those with a fused kernel on every device that torch trains on; others find out only at the first step.
+# Their step needs what the training loop does not provide: a closure, sparse gradients.
+UNSUPPORTED = {"LBFGS", "SparseAdam"}
+# Those with a fused kernel on every device. Others would fail in the first step.
 FUSED = {"Adam", "AdamW", "SGD"}
 
 
-def known() -> dict[str, type[torch.optim.Optimizer]]:
-    """Every optimizer of torch that the loop can use, by torch's own name."""
+def supported() -> dict[str, type[torch.optim.Optimizer]]:
+    """Every optimizer of torch that the training loop can use, by its name in torch."""
     return {
-        name: found
-        for name, found in vars(torch.optim).items()
-        if inspect.isclass(found)
-        and issubclass(found, torch.optim.Optimizer)
-        and found is not torch.optim.Optimizer
-        and name not in NOT_HERE
+        name: kind
+        for name, kind in vars(torch.optim).items()
+        if inspect.isclass(kind)
+        and issubclass(kind, torch.optim.Optimizer)
+        and kind is not torch.optim.Optimizer
+        and name not in UNSUPPORTED
     }
 
 
 def check(config: OptimizerConfig) -> None:
-    """Raise what `build` would, before anything is trained.
+    """Build the optimizer and try a step.
 
     Raises:
         RecipeError: for a name or an argument that torch does not have, or a value that it refuses.
     """
-    tried = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(1))]
-    optimizer = build(config, tried)
-    for parameter in tried:
+    parameters = [nn.Parameter(torch.zeros(2, 2)), nn.Parameter(torch.zeros(1))]
+    optimizer = build(config, parameters)
+    for parameter in parameters:
         parameter.grad = torch.ones_like(parameter)
     try:
-        optimizer.step()  # some arguments are looked at only here
+        optimizer.step()  # some arguments are checked only here
     except Exception as error:
         raise _refusal(config, error) from error
 
 
 def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer, fused where torch can."""
-    optimizers = known()
+    """The optimizer, fused where torch supports it.
+
+    Raises:
+        RecipeError: for a name or an argument that torch does not have, or a value that it refuses.
+    """
+    optimizers = supported()
     if config.name not in optimizers:
         raise RecipeError(
             f"recipe.optimizer.name: torch has no optimizer '{config.name}' for this; {suggest(config.name, optimizers)}"
@@ -126,34 +69,84 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
     try:
         if config.name == "Muon":
             return Muon(list(parameters), arguments, config.decays)
-        return _fastest(kind, groups(parameters, config.decays), arguments, allowed)
+        if config.name in FUSED and not {"fused", "foreach"} & arguments.keys():
+            arguments["fused"] = True
+        make: Any = kind
+        return make(parameter_groups(parameters, config.decays), **arguments)
     except Exception as error:
         raise _refusal(config, error) from error
 
 
-def _refusal(config: OptimizerConfig, error: Exception) -> RecipeError:
-    """Torch looks at some arguments with care, and falls over others (KeyError, AssertionError)."""
-    is_said = isinstance(error, TypeError | ValueError | RuntimeError) and str(error)
-    why = error if is_said else repr(error)
-    return RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {why}")
-
-
-def groups(parameters: Iterable[nn.Parameter], decays: str) -> list[dict[str, Any]]:
-    """Parameter groups: one, or with `weights` two, the second without weight decay (biases, scales and shifts of norms)."""
+def parameter_groups(parameters: Iterable[nn.Parameter], decays: str) -> list[dict[str, Any]]:
+    """One group, or two with `decays` "weights": biases and the scales and shifts of norms then have no weight decay."""
     given = list(parameters)
     if decays == "all":
         return [{"params": given}]
-    matrices = [parameter for parameter in given if parameter.dim() > 1]
+    weights = [parameter for parameter in given if parameter.dim() > 1]
     vectors = [parameter for parameter in given if parameter.dim() <= 1]
-    two: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-    return [group for group in two if group["params"]]
+    groups: list[dict[str, Any]] = [{"params": weights}, {"params": vectors, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
-def _fastest(
-    kind: Any, parameters: list[dict[str, Any]], arguments: dict[str, Any], allowed: list[str]
-) -> torch.optim.Optimizer:
-    """One fused pass over all weights where torch has it."""
-    chooses = {"fused", "foreach"} & arguments.keys()
-    if kind.__name__ in FUSED and "fused" in allowed and not chooses:
-        return kind(parameters, **arguments, fused=True)
-    return kind(parameters, **arguments)
+def _refusal(config: OptimizerConfig, error: Exception) -> RecipeError:
+    """Torch checks some arguments and has a message for them; others end in a KeyError or an AssertionError."""
+    has_message = isinstance(error, TypeError | ValueError | RuntimeError) and str(error)
+    reason = error if has_message else repr(error)
+    return RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {reason}")
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for a whole network. Torch's own takes matrices only.
+
+    A weight (K, C, R, S) of a convolution counts as a matrix of K rows, as in the description of the optimizer
+    (https://kellerjordan.github.io/posts/muon). Parameters with one axis, biases and the scales of norms, are updated by
+    AdamW with the same learning rate, as torch intends with `adjust_lr_fn: match_rms_adamw`, the default here.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], arguments: dict[str, Any], decays: str) -> None:
+        super().__init__(parameters, {})
+        self._weights = [parameter for parameter in parameters if parameter.dim() > 1]
+        self._matrices = [nn.Parameter(_matrix(weight.detach())) for weight in self._weights]
+        vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
+        arguments = {"adjust_lr_fn": "match_rms_adamw", **arguments}
+        decay = 0.0 if decays == "weights" else arguments.get("weight_decay", 0.1)
+        self._optimizers: list[torch.optim.Optimizer] = [torch.optim.Muon(self._matrices, **arguments)]
+        if vectors:
+            self._optimizers.append(torch.optim.AdamW(vectors, lr=arguments["lr"], weight_decay=decay, fused=True))
+        self._share_groups()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        for weight in self._weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for weight, matrix in zip(self._weights, self._matrices, strict=True):
+            # Set again in each step, because averages and loaded weights may have replaced the weight's memory.
+            matrix.data = _matrix(weight.detach())
+            matrix.grad = None if weight.grad is None else _matrix(weight.grad)
+        for optimizer in self._optimizers:
+            optimizer.step(closure)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"both": [optimizer.state_dict() for optimizer in self._optimizers]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for optimizer, state in zip(self._optimizers, state_dict["both"], strict=True):
+            optimizer.load_state_dict(state)
+        self._share_groups()
+
+    def _share_groups(self) -> None:
+        """The groups of both optimizers in one list, so that setting a learning rate reaches both."""
+        self.param_groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """(K, rest): a view of the same memory, contiguous or channels-last.
+
+    The order of columns differs between the two, and Muon's step does not depend on it.
+    """
+    if weight.is_contiguous():
+        return weight.view(len(weight), -1)
+    return weight.permute(0, *range(2, weight.dim()), 1).reshape(len(weight), -1)

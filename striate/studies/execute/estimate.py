@@ -51,7 +51,7 @@ class TimeEstimate:
 def resources(plan: Plan, jobs: int | None, device: str) -> Resources:
     """What the missing runs of `plan` use: workers, threads, device, precision, bytes on the disk."""
     at_once, threads = shares(plan, jobs, {engines.device_of(arm.recipe, device) for arm in plan.arms})
-    computes = sorted({engines.computes_with(arm.recipe, device) for arm in plan.arms})
+    computes = sorted({engines.device_and_precision(arm.recipe, device) for arm in plan.arms})
     return Resources(
         at_once=at_once,
         threads=threads,
@@ -134,7 +134,7 @@ def _disk_bytes(plan: Plan, run: PlannedRun) -> int:
 def _images_per_second(arm: Arm, dataset: Dataset, device: str, threads: int, seconds: float) -> float:
     """Training images a second, from steps timed for about `seconds`."""
     try:
-        return engines.speed(arm.network, arm.recipe, dataset, device, threads, seconds)
+        return engines.images_per_second(arm.network, arm.recipe, dataset, device, threads, seconds)
     except StriateError:
         raise
     except Exception as error:  # a step that torch refuses, or for which there is no memory

@@ -93,7 +93,7 @@ def _serve(task: dict[str, Any], stop: threading.Event, channel: TextIO) -> None
             threads=task["threads"],
             report=lambda progress: say("progress", **dataclasses.asdict(progress)),
             should_stop=stop.is_set,
-            facts={"runs_at_once": task["at_once"]},
+            runs_at_once=task["at_once"],
             loggers=task["loggers"],
             note=lambda text: say("note", text=text),
         )

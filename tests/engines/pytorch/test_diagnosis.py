@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from striate.data import Part
-from striate.engines.pytorch.engine import train
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from tests.engines.pytorch.conftest import make_dataset, make_job
 
@@ -53,7 +53,7 @@ def test_labels_that_were_shuffled(tmp_path):
         tmp_path, data, epochs=30, network=NetworkConfig(layers="fc128"), optimizer={"name": "Adam", "lr": 0.003}
     )
     assert said.startswith("stayed at chance: ")
-    assert said.endswith("as with labels that were shuffled: look at the labels")
+    assert said.endswith("as with shuffled labels: check the labels")
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
@@ -72,7 +72,7 @@ def test_looking_is_decided_by_the_seed(tmp_path):
 
 
 def test_a_look_that_fails_does_not_take_the_result_with_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("striate.engines.pytorch.engine.diagnose", lambda *_: 1 / 0)
+    monkeypatch.setattr("striate.engines.pytorch.engine.Diagnosis.reason", lambda *_: 1 / 0)
     job = make_job(
         make_dataset(), **PLAIN, optimizer={"name": "SGD", "lr": 1e-12}, network=NetworkConfig(layers="conv4 gap")
     )

@@ -7,7 +7,7 @@ from torch import nn
 
 from striate.engines.pytorch.device import choose
 from striate.engines.pytorch.device_dataset import DeviceDataset
-from striate.engines.pytorch.evaluate import evaluate, silent_units
+from striate.engines.pytorch.evaluate import dead_unit_counter, evaluate
 from striate.recipes import Recipe, views
 
 
@@ -65,7 +65,7 @@ def test_a_network_without_units_that_can_die_has_no_number():
 
 def test_no_hook_is_left_behind_by_a_failure_either():
     net = silent_net()
-    with pytest.raises(ZeroDivisionError, match="planted"), silent_units(net):
+    with pytest.raises(ZeroDivisionError, match="planted"), dead_unit_counter(net):
         raise ZeroDivisionError("planted")
     assert not net[1]._forward_hooks
 

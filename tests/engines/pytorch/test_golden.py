@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from striate.engines.pytorch.engine import train
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.runs import read
 from tests.engines.pytorch.conftest import make_dataset, make_job

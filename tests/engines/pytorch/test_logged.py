@@ -2,7 +2,7 @@
 
 import pytest
 
-from striate.engines.pytorch.engine import train
+from striate.engines.select import train
 from striate.runs import read
 from striate.tracking import LOGGERS
 from tests.contracts.planted_loggers import FAULTY, Quiet, RaisesInRow, SleepsInRow, SleepsInStart

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from striate.core.errors import TrainingError
-from striate.engines.pytorch import out_of_memory as memory
-from striate.engines.pytorch.engine import train
+from striate.engines.pytorch.learner import Learner
+from striate.engines.select import train
 from striate.runs import read
 from tests.engines.pytorch.conftest import make_dataset, make_job
 
@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 from tests.engines.pytorch.conftest import make_dataset, make_job
 from striate.core.errors import StriateError
 from striate.nets import NetworkConfig
-from striate.engines.pytorch.engine import train
+from striate.engines.select import train
 from pathlib import Path
 
 dataset = make_dataset(count=4096, size=32)
@@ -55,7 +55,7 @@ def test_the_batch_that_fits_is_named_and_does(tmp_path):
 
 def test_other_errors_of_torch_stay_what_they_are(tmp_path, monkeypatch):
     dataset = make_dataset()
-    monkeypatch.setattr("striate.engines.pytorch.step.step", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(Learner, "step", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
         train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
 
@@ -63,11 +63,10 @@ def test_other_errors_of_torch_stay_what_they_are(tmp_path, monkeypatch):
 def test_a_single_image_that_does_not_fit_is_said_too(tmp_path, monkeypatch):
     dataset = make_dataset()
 
-    def full(*_):
+    def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("striate.engines.pytorch.step.step", full)
-    monkeypatch.setattr(memory, "step", full)
+    monkeypatch.setattr(Learner, "step", full)
     with pytest.raises(TrainingError, match="not even one image fits: take a smaller network or smaller images"):
         train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
 
@@ -88,10 +87,9 @@ def test_what_else_needs_memory_is_named(tmp_path, monkeypatch):
 def test_a_norm_that_takes_no_single_image_is_not_what_went_wrong(tmp_path, monkeypatch):
     dataset = make_dataset()
 
-    def full(learner, feed, recipe, rate, batch):
+    def full(_learner, batch, *_, **__):
         raise torch.OutOfMemoryError("full") if len(batch) > 1 else ValueError("Expected more than 1 value per channel")
 
-    monkeypatch.setattr("striate.engines.pytorch.step.step", full)
-    monkeypatch.setattr(memory, "step", full)
+    monkeypatch.setattr(Learner, "step", full)
     with pytest.raises(TrainingError, match="needs more memory than there is"):
         train(make_job(dataset), tmp_path, dataset=dataset, threads=1)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from striate.engines.pytorch.device_dataset import Batch
-from striate.engines.pytorch.step import batch_loss as loss
+from striate.engines.pytorch.learner import batch_loss as loss
 
 LOGITS = torch.randn(9, 4, generator=torch.Generator().manual_seed(0)) * 3
 LABELS = torch.arange(9) % 4

@@ -10,7 +10,7 @@ from striate.engines.pytorch import optimizers
 from striate.recipes import OptimizerConfig
 
 
-@pytest.mark.parametrize("name", sorted(optimizers.known().keys() - {"Muon"}))
+@pytest.mark.parametrize("name", sorted(optimizers.supported().keys() - {"Muon"}))
 def test_every_known_optimizer_is_torch_s_own_with_its_own_defaults(name):
     ours = optimizers.build(OptimizerConfig(name=name, lr=0.5), [torch.nn.Parameter(torch.zeros(3))])
     theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(3))], lr=0.5)
@@ -19,7 +19,7 @@ def test_every_known_optimizer_is_torch_s_own_with_its_own_defaults(name):
 
 
 def test_the_common_ones_are_known():
-    assert {"SGD", "Adam", "AdamW", "Adadelta", "RMSprop", "Adagrad"} <= optimizers.known().keys()
+    assert {"SGD", "Adam", "AdamW", "Adadelta", "RMSprop", "Adagrad"} <= optimizers.supported().keys()
 
 
 def test_weight_decay_can_leave_biases_and_norms_alone():

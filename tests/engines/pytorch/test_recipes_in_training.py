@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from torch.nn import functional
 
 from striate.engines.driver import WATCHED
-from striate.engines.pytorch.engine import train
+from striate.engines.pytorch.learner import Learner
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.runs import read
 from tests.engines.pytorch.conftest import files, make_job
@@ -61,7 +63,7 @@ def test_a_run_that_had_enough_and_was_killed_before_it_said_so_trains_no_more(t
         raise KeyboardInterrupt
 
     with monkeypatch.context() as killed:
-        killed.setattr("striate.engines.driver.Driver._judge", die)
+        killed.setattr("striate.engines.driver.Driver._finish", die)
         with pytest.raises(KeyboardInterrupt):
             train(job, tmp_path, dataset=dataset, threads=1)
     summary = train(job, tmp_path, dataset=dataset)
@@ -154,19 +156,17 @@ def test_a_run_that_diverged_keeps_its_last_sound_state(tmp_path, dataset, monke
     """The weights break in the fourth step of the second epoch; what was saved before is still there and sound."""
     monkeypatch.setattr("striate.engines.driver.AFTER_EPOCH_SECONDS", -1.0)
     monkeypatch.setattr("striate.engines.driver.WITHIN_EPOCH_SECONDS", -1.0)
-    from striate.engines.pytorch import step as loop
+    real, steps = Learner.step, []
 
-    real, steps = loop.step, []
-
-    def breaking(learner, *rest):
+    def breaking(learner, *arguments, **options):
         steps.append(1)
-        sums = real(learner, *rest)
+        sums = real(learner, *arguments, **options)
         if len(steps) == 11:
             with torch.no_grad():
                 next(learner.module.parameters()).fill_(float("nan"))
         return sums
 
-    monkeypatch.setattr(loop, "step", breaking)
+    monkeypatch.setattr(Learner, "step", breaking)
     summary = train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
     assert summary.state == "diverged"
     assert summary.reason == "the loss stopped being a finite number in epoch 2, step 5 of 7"
@@ -178,15 +178,13 @@ def test_a_run_that_diverged_keeps_its_last_sound_state(tmp_path, dataset, monke
 
 
 def test_a_gradient_that_breaks_is_named(tmp_path, dataset, monkeypatch):
-    from striate.engines.pytorch import step as objective
-
-    real = objective.functional.cross_entropy
+    real = functional.cross_entropy
 
     def steep(logits, *rest, **settings):
         """A finite loss whose gradient is not: the root of what is zero."""
         return real(logits, *rest, **settings) + (logits.sum() * 0).abs().sqrt()
 
-    monkeypatch.setattr(objective.functional, "cross_entropy", steep)
+    monkeypatch.setattr(functional, "cross_entropy", steep)
     summary = train(make_job(dataset, precision="float32"), tmp_path, dataset=dataset, threads=1)
     assert (summary.state, summary.reason) == (
         "diverged",
@@ -210,17 +208,16 @@ def test_when_a_run_is_saved_does_not_decide_how_it_ends(tmp_path, dataset, monk
     if often:
         monkeypatch.setattr("striate.engines.driver.AFTER_EPOCH_SECONDS", -1.0)
         monkeypatch.setattr("striate.engines.driver.WITHIN_EPOCH_SECONDS", -1.0)
-    from striate.engines.pytorch import step as loop
+    real, steps = Learner.step, []
 
-    real = loop.step
-
-    def breaking(learner, *rest):
-        sums = real(learner, *rest)
-        if learner.train_state.step == 2:
+    def breaking(learner, *arguments, **options):
+        steps.append(1)
+        sums = real(learner, *arguments, **options)
+        if len(steps) == 3:
             learner.module.get_submodule("conv1_norm").running_var.fill_(float("inf"))
         return sums
 
-    monkeypatch.setattr(loop, "step", breaking)
+    monkeypatch.setattr(Learner, "step", breaking)
     summary = train(make_job(dataset), tmp_path, dataset=dataset, threads=1)
     assert (summary.state, summary.reason) == (
         "diverged",

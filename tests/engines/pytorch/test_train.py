@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from striate.core.errors import RunError, TrainingError
 from striate.data import mean_std, split
 from striate.engines import driver as door
-from striate.engines.pytorch.engine import train
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
 from striate.runs import Summary, read
@@ -277,8 +277,7 @@ def test_a_resumed_run_keeps_its_number_of_threads(tmp_path, job, dataset):
 def test_sums_that_are_looked_at_seldom_are_saved_whole(tmp_path, job, dataset, monkeypatch):
     """As on a GPU, where most steps are not waited for: a save between two looks loses nothing."""
     train(job, tmp_path / "whole", dataset=dataset, threads=1)
-    monkeypatch.setattr("striate.engines.pytorch.step.LOOK_EVERY", 3)
-    monkeypatch.setattr("striate.engines.pytorch.step.WAITS_FOR_NOTHING", "none")
+    monkeypatch.setattr("striate.engines.pytorch.engine.TorchEngine.read_every", 3)
     steps = iter([False] * 4)
     assert train(job, tmp_path / "stopped", dataset=dataset, threads=1, should_stop=lambda: next(steps, True)) is None
     train(job, tmp_path / "stopped", dataset=dataset)

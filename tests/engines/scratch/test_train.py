@@ -10,9 +10,8 @@ from safetensors.numpy import load_file
 
 from striate.core.errors import NetworkError, RecipeError, TrainingError
 from striate.engines import select as engines
-from striate.engines.pytorch.engine import train as by_torch
 from striate.engines.scratch.engine import check
-from striate.engines.scratch.engine import train as by_hand
+from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import read
@@ -22,10 +21,7 @@ from tests.engines.pytorch.conftest import make_dataset, make_job
 
 class TestNumpy(EngineContract):
     engine = "numpy"
-
-    @pytest.fixture
-    def train(self):
-        return by_hand
+    checkpoint = "last.npz"
 
 
 # Not Adam, which divides small gradients by themselves and so makes much of a rounding.
@@ -40,7 +36,7 @@ def test_both_engines_make_the_same_run(tmp_path, settings):
         layers="conv8 pool res(conv8) gap fc16", norm="batch"
     )  # no dropout: its numbers are torch's own
     runs = {}
-    for engine, train in (("torch", by_torch), ("numpy", by_hand)):
+    for engine in ("torch", "numpy"):
         job = make_job(dataset, **{**settings, "network": network}, engine=engine, precision="float32", epochs=2)
         train(job, tmp_path / engine, dataset=dataset, threads=1)
         runs[engine] = read(tmp_path / engine)
@@ -64,7 +60,7 @@ def test_both_engines_make_the_same_run(tmp_path, settings):
             {"layers": "fc8"},
             {"optimizer": {"name": "SGD", "clip": 1.0}},
             RecipeError,
-            "recipe.optimizer.clip: the engine numpy does not have it; the engine torch has",
+            "recipe.optimizer.clip: the engine numpy does not have it; use the PyTorch engine",
         ),
         ({"layers": "fc8"}, {"precise_norm": 9}, RecipeError, "recipe.precise_norm: the engine numpy does not have it"),
         ({"layers": "fc8"}, {"precision": "bf16"}, RecipeError, "the engine numpy computes in float32, got bf16"),

@@ -1,7 +1,6 @@
 """Everything that the commands print: lines, tables, JSON. Nothing reaches a terminal with control characters in it."""
 
 import json
-import re
 import sys
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -10,30 +9,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from striate.core.records import printable
 from striate.studies.results import Results
 
-# Control characters could move the cursor or retitle the window; those of direction could reorder the text around them.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _STDOUT = Console(highlight=False, soft_wrap=True)
 _STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def visible(text: str) -> str:
-    r"""`text` with its control characters written out (`\x1b`); line breaks and tabs stay.
-
-    Names of folders, files, classes and arms come from outside and may hold anything.
-    """
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
-
-
-def visible_line(text: str) -> str:
-    """`text` as one line: line breaks are written out too."""
-    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
-
-
 def out(text: str, *, bold: bool = False, error: bool = False) -> None:
     """Print a line to stdout, or to stderr. Nothing in it is read as markup."""
-    (_STDERR if error else _STDOUT).print(Text(visible(text), style="bold" if bold else ""))
+    (_STDERR if error else _STDOUT).print(Text(printable(text), style="bold" if bold else ""))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
@@ -42,7 +27,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[
     for index, name in enumerate(head):
         columns.add_column(name, justify="right" if index in right else "left", overflow="fold")
     for row in rows:
-        columns.add_row(*(Text(visible_line(cell)) for cell in row))
+        columns.add_row(*(Text(printable(cell, keep="")) for cell in row))
     _STDOUT.print(columns, soft_wrap=False)
 
 

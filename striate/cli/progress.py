@@ -10,7 +10,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Column
 from rich.text import Text
 
-from striate.cli.output import count, out, visible_line
+from striate.cli.output import count, out
+from striate.core.records import printable
 from striate.studies.execute.protocol import ENDINGS, Event
 from striate.studies.plan import Plan
 
@@ -114,12 +115,12 @@ class _Bars:
     def on_plan(self, plan: Plan) -> None:
         self._total = len(plan.missing)
         if self._total:
-            self._study = self._progress.add_task(visible_line(plan.study.name), total=self._total, facts="")
+            self._study = self._progress.add_task(printable(plan.study.name, keep=""), total=self._total, facts="")
 
     def on_event(self, event: Event) -> None:
         label = event.task.label
         if event.kind == "started":
-            self._bars[label] = self._progress.add_task(f"  {visible_line(label)}", total=1.0, facts="starting")
+            self._bars[label] = self._progress.add_task(f"  {printable(label, keep='')}", total=1.0, facts="starting")
         elif event.kind == "progress":
             facts = f"epoch {event.data['epoch']}/{event.data['epochs']}  {_numbers(event.data)}"
             self._progress.update(self._bars[label], completed=event.data["share"], facts=facts)
@@ -137,7 +138,7 @@ class _Bars:
         self._progress.update(self._study, completed=sum(self._shares.values()), facts=facts)
 
     def _print(self, line: str) -> None:
-        self._progress.console.print(Text(visible_line(line)))
+        self._progress.console.print(Text(printable(line, keep="")))
 
 
 class _Facts(ProgressColumn):

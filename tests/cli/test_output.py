@@ -13,12 +13,6 @@ EVIL = "a\x1b]0;title\x07b\rc\x9bd\u202ee"
 SHOWN = r"a\x1b]0;title\x07b\rc\x9bd\u202ee"
 
 
-def test_control_characters_are_written_out_and_line_breaks_stay():
-    assert output.visible(EVIL) == SHOWN
-    assert output.visible("a\n\tb \u00e9 \u4e2d") == "a\n\tb \u00e9 \u4e2d"
-    assert output.visible_line("a\n\tb") == r"a\n\tb"
-
-
 def test_lines_and_tables_are_printed_so(capsys):
     output.out(EVIL)
     output.out(EVIL, error=True)

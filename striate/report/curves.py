@@ -1,6 +1,6 @@
-"""Training as curves, in numbers: each run, and each arm's mean with its band, epoch by epoch.
+"""Training curves as numbers: each run, and the mean of each arm with its confidence band, epoch by epoch.
 
-A run that diverged is drawn to its end and marked; it is left out of the mean, which one exploding loss would make
+A diverged run is drawn to its end and marked. It is left out of the mean, which one exploding loss would make
 meaningless, and the caption says so.
 """
 
@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.report.wording import Table, count, listed, plain
-from striate.runs import EpochRow
 from striate.studies.results import Results, RunRow
 from striate.studies.statistics import interval
 
-MOST_ROWS = 40  # of a folded table: every k-th epoch keeps the page within 6000 nodes for 8 arms
+MOST_ROWS = 40  # of a folded table: every k-th epoch keeps the page under 6000 nodes with 8 arms
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +26,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mean:
-    """The mean of an arm at one epoch; the band from two runs up."""
+    """The mean of an arm at one epoch, with its 95 % confidence interval from two runs up."""
 
     epoch: int
     mean: float
@@ -45,7 +44,7 @@ class ArmCurve:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """One measure of one epoch axis."""
+    """One metric over the epochs."""
 
     name: str
     unit: str
@@ -63,147 +62,177 @@ class CurvesFigure:
 
     @property
     def is_crowded(self) -> bool:
-        """More arms than one can follow side by side in a third of the page."""
+        """More arms than one can follow in a third of the page's width."""
         return len(self.arms) > 4
 
 
-# Name, unit, key in metrics.jsonl, factor, digits, whether less is better.
-_MEASURES: tuple[tuple[str, str, str, float, int, bool], ...] = (
-    ("training loss", "", "train_loss", 1.0, 3, True),
-    ("validation loss", "", "validation_loss", 1.0, 3, True),
-    ("validation accuracy", "%", "validation_accuracy", 100.0, 1, False),
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Metric:
+    """A column of metrics.jsonl as a panel."""
+
+    column: str
+    name: str
+    is_share: bool  # an accuracy: drawn in percent, and the higher the better
+
+    @property
+    def unit(self) -> str:
+        return "%" if self.is_share else ""
+
+    @property
+    def factor(self) -> float:
+        return 100.0 if self.is_share else 1.0
+
+    @property
+    def digits(self) -> int:
+        return 1 if self.is_share else 3
+
+    @property
+    def best(self) -> Callable[..., Any]:
+        return max if self.is_share else min
+
+
+_METRICS = (
+    _Metric(column="train_loss", name="training loss", is_share=False),
+    _Metric(column="validation_loss", name="validation loss", is_share=False),
+    _Metric(column="validation_accuracy", name="validation accuracy", is_share=True),
 )
-# Drawn where a study asked for them, before those that every study has.
-_WATCHED: tuple[tuple[str, str, str, float, int, bool], ...] = (
-    ("training loss, measured anew", "", "train_eval_loss", 1.0, 3, True),
-    ("training accuracy, measured anew", "%", "train_eval_accuracy", 100.0, 1, False),
-    ("test loss", "", "test_loss", 1.0, 3, True),
-    ("test accuracy", "%", "test_accuracy", 100.0, 1, False),
+# Where a study asked for them; drawn before those that every study has.
+_WATCHED = (
+    _Metric(column="train_eval_loss", name="training loss after the epoch", is_share=False),
+    _Metric(column="train_eval_accuracy", name="training accuracy after the epoch", is_share=True),
+    _Metric(column="test_loss", name="test loss", is_share=False),
+    _Metric(column="test_accuracy", name="test accuracy", is_share=True),
 )
 
 
 def curves(results: Results) -> CurvesFigure | None:
-    """Nothing before the first epoch of the first run."""
-    watched = [measure for measure in _WATCHED if _is_there(results, measure[2])]
-    panels = tuple(_panel(results, *measure) for measure in (*watched, *_MEASURES))
+    """The curves of all arms; None before the first epoch of the first run."""
+    watched = [metric for metric in _WATCHED if _is_recorded(results, metric)]
+    panels = tuple(_panel(results, metric) for metric in (*watched, *_METRICS))
     if not any(curve.lines for panel in panels for curve in panel.arms):
         return None
     *_, accuracy = panels
     return CurvesFigure(
-        title=_ahead(accuracy.arms) or accuracy.title,
-        caption=_caption(panels, [arm.name for arm in results.arms if _is_early(results.of(arm.name))]),
+        title=_leader_title(accuracy.arms) or accuracy.title,
+        caption=_caption(panels, [arm.name for arm in results.arms if _has_only_unfinished(results.of(arm.name))]),
         arms=tuple(arm.name for arm in results.arms),
         panels=panels,
     )
 
 
-def _panel(results: Results, name: str, unit: str, key: str, factor: float, digits: int, less: bool) -> Panel:
-    arms = tuple(_curve(arm.name, results.of(arm.name), key, factor) for arm in results.arms)
-    return Panel(
-        name=name, unit=unit, title=_title(name, unit, digits, arms, less), arms=arms, table=_table(arms, digits)
-    )
-
-
-def _curve(arm: str, rows: tuple[RunRow, ...], key: str, factor: float) -> ArmCurve:
-    lines = tuple(line for row in rows if row.run and (line := _line(row, row.run.metrics, key, factor)).points)
-    sound = [dict(line.points) for line in lines if line.seed in averaged_seeds(rows)]
-    # A mean over fewer and fewer runs would jump where one stops, so it goes as far as all of them came.
-    epochs = sorted(set.intersection(*(set(line) for line in sound))) if sound else []
-    return ArmCurve(arm=arm, lines=lines, means=tuple(_mean(e, [line[e] for line in sound]) for e in epochs))
-
-
-def _is_there(results: Results, key: str) -> bool:
-    return any(getattr(row, key) is not None for one in results.rows if one.run for row in one.run.metrics)
-
-
 def averaged_seeds(rows: Iterable[RunRow]) -> set[int]:
-    """The finished runs; while there is none, those that are on their way."""
+    """The seeds of the finished runs; while there is none, those of the unfinished ones."""
     by_state: dict[str, set[int]] = {}
     for row in rows:
         by_state.setdefault(row.state, set()).add(row.seed)
     return by_state.get("finished") or by_state.get("unfinished") or by_state.get("failed") or set()
 
 
-def _is_early(rows: tuple[RunRow, ...]) -> bool:
-    """Runs have begun and none has ended."""
+def _is_recorded(results: Results, metric: _Metric) -> bool:
+    epochs = (epoch for row in results.rows if row.run for epoch in row.run.metrics)
+    return any(getattr(epoch, metric.column) is not None for epoch in epochs)
+
+
+def _has_only_unfinished(rows: tuple[RunRow, ...]) -> bool:
+    """Whether runs have begun and none has finished."""
     states = {row.state for row in rows}
     return "finished" not in states and bool(states & {"unfinished", "failed"})
 
 
-def _line(row: RunRow, metrics: Iterable[EpochRow], key: str, factor: float) -> Line:
-    points = tuple((m.epoch, factor * value) for m in metrics if (value := getattr(m, key)) is not None)
+def _panel(results: Results, metric: _Metric) -> Panel:
+    arms = tuple(_curve(arm.name, results.of(arm.name), metric) for arm in results.arms)
+    return Panel(
+        name=metric.name, unit=metric.unit, title=_title(metric, arms), arms=arms, table=_table(arms, metric.digits)
+    )
+
+
+def _curve(arm: str, rows: tuple[RunRow, ...], metric: _Metric) -> ArmCurve:
+    lines = tuple(line for row in rows if (line := _line(row, metric)).points)
+    seeds = averaged_seeds(rows)
+    averaged = [dict(line.points) for line in lines if line.seed in seeds]
+    # A mean over fewer and fewer runs would jump where one stops, so it ends with the shortest of them.
+    epochs = sorted(set.intersection(*map(set, averaged))) if averaged else []
+    return ArmCurve(arm=arm, lines=lines, means=tuple(_mean(e, [values[e] for values in averaged]) for e in epochs))
+
+
+def _line(row: RunRow, metric: _Metric) -> Line:
+    epochs = row.run.metrics if row.run else ()
+    points = tuple((e.epoch, metric.factor * value) for e in epochs if (value := getattr(e, metric.column)) is not None)
     return Line(seed=row.seed, points=points, diverged=row.state == "diverged")
 
 
 def _mean(epoch: int, values: list[float]) -> Mean:
     if len(values) < 2:
         return Mean(epoch=epoch, mean=values[0], low=None, high=None, n=1)
-    found = interval(values)
-    return Mean(epoch=epoch, mean=found.mean, low=found.low, high=found.high, n=found.n)
+    span = interval(values)
+    return Mean(epoch=epoch, mean=span.mean, low=span.low, high=span.high, n=span.n)
 
 
-def _title(name: str, unit: str, digits: int, arms: tuple[ArmCurve, ...], less: bool) -> str:
-    """The best mean, where it was, and what became of it."""
-    drawn = [curve for curve in arms if curve.means]
-    if not drawn:
-        return f"No run has a {name} to average"
-    pick: Callable[..., Any] = min if less else max
-    best = {curve.arm: pick(curve.means, key=lambda m: m.mean) for curve in drawn}
-    arm = pick(best, key=lambda a: best[a].mean)
-    top, last = best[arm], next(c for c in drawn if c.arm == arm).means[-1]
-    word = "lowest" if less else "highest"
+def _title(metric: _Metric, arms: tuple[ArmCurve, ...]) -> str:
+    """The best mean, its arm and epoch, and the value at the last epoch where that differs."""
+    averaged = {curve.arm: curve.means for curve in arms if curve.means}
+    if not averaged:
+        return f"No run has a {metric.name} to average"
+    best = {arm: metric.best(means, key=lambda mean: mean.mean) for arm, means in averaged.items()}
+    arm = metric.best(best, key=lambda name: best[name].mean)
+    top, last = best[arm], averaged[arm][-1]
+    word = "highest" if metric.is_share else "lowest"
     whose = f" for {arm}" if len(arms) > 1 else ""
-    said = f"Mean {name} is {word}{whose} at epoch {top.epoch}: {plain(top.mean, digits)}{' %' if unit else ''}"
-    return said if last.epoch == top.epoch else f"{said} ({plain(last.mean, digits)} at epoch {last.epoch})"
+    unit = " %" if metric.unit else ""
+    title = f"Mean {metric.name} is {word}{whose} at epoch {top.epoch}: {plain(top.mean, metric.digits)}{unit}"
+    return title if last.epoch == top.epoch else f"{title} ({plain(last.mean, metric.digits)} at epoch {last.epoch})"
 
 
-def _ahead(arms: tuple[ArmCurve, ...]) -> str:
-    """Who leads at the last epoch that all reach, and since when; empty where there is no race."""
-    series = {curve.arm: {m.epoch: m.mean for m in curve.means} for curve in arms if curve.means}
-    shared = sorted(set.intersection(*(set(s) for s in series.values()))) if len(series) > 1 else []
+def _leader_title(arms: tuple[ArmCurve, ...]) -> str:
+    """Who leads at the last epoch that all arms reach, and since when; empty where there is nothing to compare."""
+    means = {curve.arm: {mean.epoch: mean.mean for mean in curve.means} for curve in arms if curve.means}
+    shared = sorted(set.intersection(*map(set, means.values()))) if len(means) > 1 else []
     if not shared:
         return ""
     end = shared[-1]
-    leader = max(series, key=lambda arm: series[arm][end])
-    others = [arm for arm in series if arm != leader]
-    behind = [e for e in shared if any(series[other][e] >= series[leader][e] for other in others)]
-    if behind and behind[-1] == end:
-        return f"The arms end level in mean validation accuracy at epoch {end}"
-    since = next(e for e in shared if not behind or e > behind[-1])
-    when = f"at the last epoch ({end}) only" if since == end and len(shared) > 1 else f"from epoch {since} on"
+    leader = max(means, key=lambda arm: means[arm][end])
+    others = [arm for arm in means if arm != leader]
+    not_ahead = [epoch for epoch in shared if any(means[other][epoch] >= means[leader][epoch] for other in others)]
+    if end in not_ahead:
+        return f"The best arms have the same mean validation accuracy at epoch {end}"
+    since = next(epoch for epoch in shared if not not_ahead or epoch > not_ahead[-1])
+    when = f"only at the last epoch ({end})" if since == end and len(shared) > 1 else f"from epoch {since} on"
     whom = others[0] if len(others) == 1 else "every other arm"
     return f"{leader} is ahead of {whom} in mean validation accuracy {when}"
 
 
-def _caption(panels: tuple[Panel, ...], early: list[str]) -> str:
-    curves_drawn = panels[-1].arms
-    most = max(len(curve.lines) for curve in curves_drawn)
-    said = f"Up to {count(most, 'run')} an arm. Thin: one run (one seed). "
-    said += "Thick, with the arm's marker at its end: the mean of the finished runs"
-    if early:
-        said += f" (of {listed(early)}, of which none has finished: of those on their way, as far as all came)"
-    if any(mean.low is not None for curve in curves_drawn for mean in curve.means):
-        said += ". Band: 95 % t interval of that mean over the seeds"
-    diverged = sum(line.diverged for curve in curves_drawn for line in curve.lines)
-    if diverged:
-        said += f". A cross marks where a diverged run ends ({diverged}; drawn, not in the mean, cut at the axis)"
+def _caption(panels: tuple[Panel, ...], unfinished_arms: list[str]) -> str:
+    arms = panels[-1].arms
+    of_unfinished = f" (for {listed(unfinished_arms)}: of the unfinished runs)" if unfinished_arms else ""
+    sentences = [
+        f"Up to {count(max(len(curve.lines) for curve in arms), 'run')} per arm.",
+        "Thin line: one run.",
+        f"Thick line with a marker at its end: mean of the finished runs{of_unfinished}.",
+    ]
+    if any(mean.low is not None for curve in arms for mean in curve.means):
+        sentences.append("Band: 95 % confidence interval of the mean (Student's t, over the seeds).")
+    if diverged := sum(line.diverged for curve in arms for line in curve.lines):
+        sentences.append(f"Cross: end of a diverged run ({diverged}); it is not in the mean, and is cut at the axis.")
     watched = any(panel.name.startswith("test ") for panel in panels)
-    use = "the test set was watched, and chose nothing" if watched else "the test set was not used"
-    return f"{said}. Loss is cross-entropy, accuracy is in percent; {use}."
+    sentences += [
+        "Loss is cross-entropy, accuracy is in percent.",
+        "The test set was evaluated in every epoch and decided nothing." if watched else "The test set was not used.",
+    ]
+    return " ".join(sentences)
 
 
 def _table(arms: tuple[ArmCurve, ...], digits: int) -> Table:
-    means = {curve.arm: {m.epoch: m for m in curve.means} for curve in arms}
+    means = {curve.arm: {mean.epoch: mean for mean in curve.means} for curve in arms}
     epochs = sorted({epoch for of_arm in means.values() for epoch in of_arm})
     step = -(-len(epochs) // MOST_ROWS) or 1
-    kept = [e for i, e in enumerate(epochs) if i % step == 0 or i == len(epochs) - 1]
-    rows = tuple((str(e), *(_cell(means[curve.arm].get(e), digits) for curve in arms)) for e in kept)
-    note = f"Each {step}th of {len(epochs)} epochs and the last; metrics.jsonl of each run has all." if step > 1 else ""
-    return Table(head=("epoch", *(curve.arm for curve in arms)), rows=rows, note=note)
+    shown = [epoch for i, epoch in enumerate(epochs) if i % step == 0 or i == len(epochs) - 1]
+    rows = tuple((str(epoch), *(_cell(of_arm.get(epoch), digits) for of_arm in means.values())) for epoch in shown)
+    note = f"One row for every {step} epochs, and the last. All {len(epochs)} are in metrics.jsonl of each run."
+    return Table(head=("epoch", *means), rows=rows, note=note if step > 1 else "")
 
 
 def _cell(mean: Mean | None, digits: int) -> str:
     if mean is None:
         return plain(None)
-    half = "" if mean.high is None else f" ± {plain(mean.high - mean.mean, digits)}"
-    return f"{plain(mean.mean, digits)}{half}"
+    half_width = "" if mean.high is None else f" ± {plain(mean.high - mean.mean, digits)}"
+    return f"{plain(mean.mean, digits)}{half_width}"

@@ -1,15 +1,15 @@
-"""Results to figures, as numbers: what is drawn, said and tabulated of accuracies and of differences.
+"""Results to figures, as numbers: the accuracies of each arm, and the differences of the planned comparisons.
 
-A figure is a frozen record with a title (one sentence, made from its numbers), a caption (n, unit, what band and dots
-mean) and the table of its numbers. Nothing here knows of colors or pixels; `draw` does.
+A figure is a frozen record: a title (one sentence, made from its numbers), a caption (n, unit, what dots and bars mean)
+and a table of its numbers. Colors and pixels belong to `draw`.
 """
 
 from collections import Counter
 from dataclasses import dataclass
 
-from striate.report.wording import Table, between, between_signed, count, listed, pair, percent, plain, signed
+from striate.report.wording import MINUS, Table, between, between_signed, count, listed, pair, percent, plain, signed
 from striate.studies.results import Results
-from striate.studies.statistics import Interval, interval
+from striate.studies.statistics import Interval, deviation, interval
 from striate.studies.verdict import Verdict
 
 
@@ -29,7 +29,8 @@ class ArmAccuracy:
     arm: str
     points: tuple[Point, ...]
     mean: float | None
-    interval: Interval | None  # from two runs up
+    standard_deviation: float | None  # this and the interval: from two runs up
+    interval: Interval | None
 
     @property
     def n(self) -> int:
@@ -38,7 +39,7 @@ class ArmAccuracy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccuraciesFigure:
-    """A dot a run, the mean and its interval an arm."""
+    """For each arm a dot a run, the mean and its confidence interval."""
 
     title: str
     caption: str
@@ -48,17 +49,17 @@ class AccuraciesFigure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DifferencesFigure:
-    """The planned comparisons that have differences: seeds, mean, interval, over the band of what does not matter."""
+    """For each planned comparison that has differences a dot a seed, the mean and its confidence interval."""
 
     title: str
     caption: str
     verdicts: tuple[Verdict, ...]
-    matters: float
+    matters: float  # smaller differences do not matter; percentage points
     table: Table
 
 
 def accuracies(results: Results) -> AccuraciesFigure | None:
-    """Nothing when no run has a test accuracy."""
+    """The test accuracies of all arms; None when no run has one."""
     arms = tuple(arm_accuracy(results, arm.name) for arm in results.arms)
     if not any(arm.points for arm in arms):
         return None
@@ -71,34 +72,35 @@ def accuracies(results: Results) -> AccuraciesFigure | None:
 
 
 def arm_accuracy(results: Results, name: str) -> ArmAccuracy:
+    """The test accuracies of the arm `name`."""
     points = tuple(
         Point(seed=row.seed, value=row.test_accuracy, diverged=row.state == "diverged")
         for row in results.of(name)
         if row.test_accuracy is not None
     )
     values = [point.value for point in points]
-    mean = sum(values) / len(values) if values else None
-    return ArmAccuracy(arm=name, points=points, mean=mean, interval=interval(values) if len(values) > 1 else None)
-
-
-def differences(results: Results) -> DifferencesFigure | None:
-    """Nothing when no planned comparison has a difference that may be shown."""
-    shown = tuple(verdict for verdict in results.verdicts if verdict.differences and verdict.label != "not comparable")
-    if not shown:
-        return None
-    return DifferencesFigure(
-        title=_differences_title(shown, results.study.matters),
-        caption=_differences_caption(shown, results.study.matters),
-        verdicts=shown,
-        matters=results.study.matters,
-        table=_differences_table(shown, results.study.seeds),
+    several = len(values) > 1
+    return ArmAccuracy(
+        arm=name,
+        points=points,
+        mean=sum(values) / len(values) if values else None,
+        standard_deviation=deviation(values) if several else None,
+        interval=interval(values) if several else None,
     )
 
 
-def confidences(levels: list[float]) -> str:
-    """95 %, or 95 % to 99.3 %: what Holm's correction made of it."""
-    ends = [f"{level * 100:.3g} %" for level in (min(levels), max(levels))]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+def differences(results: Results) -> DifferencesFigure | None:
+    """The differences of the planned comparisons; None when none has differences that may be shown."""
+    verdicts = tuple(v for v in results.verdicts if v.differences and v.label != "not comparable")
+    if not verdicts:
+        return None
+    return DifferencesFigure(
+        title=_differences_title(verdicts, results.study.matters),
+        caption=_differences_caption(verdicts, results.study.matters),
+        verdicts=verdicts,
+        matters=results.study.matters,
+        table=_differences_table(verdicts, results.study.seeds),
+    )
 
 
 def mean_difference(verdict: Verdict) -> float:
@@ -110,33 +112,40 @@ def _accuracies_title(arms: list[ArmAccuracy]) -> str:
     ranked = sorted(arms, key=lambda arm: arm.mean or 0.0)
     low, high = ranked[0], ranked[-1]
     if len(arms) == 1:
-        return f"{high.arm} reaches {percent(high.mean)} test accuracy on average"
+        return f"{high.arm} has a mean test accuracy of {percent(high.mean)}"
     if len(arms) == 2:
         return f"Mean test accuracy is {percent(high.mean)} for {high.arm} and {percent(low.mean)} for {low.arm}"
-    return f"Mean test accuracy runs from {percent(low.mean)} ({low.arm}) to {percent(high.mean)} ({high.arm})"
+    return f"Mean test accuracy ranges from {percent(low.mean)} ({low.arm}) to {percent(high.mean)} ({high.arm})"
 
 
 def _accuracies_caption(arms: tuple[ArmAccuracy, ...]) -> str:
-    said = f"Test accuracy in percent. Each dot is one run ({_seeds([arm.n for arm in arms])} an arm)"
+    sentences = [f"Test accuracy in percent. Each dot is one run ({_seeds([arm.n for arm in arms])} per arm)."]
     if any(arm.interval for arm in arms):
-        said += "; the upright stroke is the mean, the bar its 95 % t interval over the seeds"
+        sentences.append(
+            "The vertical line is the mean. The bar is its 95 % confidence interval (Student's t, over the seeds)."
+        )
     if any(point.diverged for arm in arms for point in arm.points):
-        said += "; a cross is a run that diverged and counts as chance"
-    return said + ". The axis need not start at zero."
+        sentences.append("A cross is a run that diverged; it counts as chance.")
+    return " ".join([*sentences, "The axis may not start at 0."])
 
 
 def _accuracies_table(arms: tuple[ArmAccuracy, ...], seeds: tuple[int, ...]) -> Table:
     rows = []
     for arm in arms:
-        of_seed = {point.seed: point for point in arm.points}
-        cells = [plain(of_seed[s].value, 2) + "*" * of_seed[s].diverged if s in of_seed else plain(None) for s in seeds]
+        by_seed = {point.seed: point for point in arm.points}
+        cells = [
+            f"{plain(by_seed[seed].value, 2)}{'*' if by_seed[seed].diverged else ''}"
+            if seed in by_seed
+            else plain(None)
+            for seed in seeds
+        ]
         span = between(arm.interval.low, arm.interval.high, 2) if arm.interval else plain(None)
-        rows.append((arm.arm, *cells, plain(arm.mean, 2), span, str(arm.n)))
-    marked = any(point.diverged for arm in arms for point in arm.points)
+        rows.append((arm.arm, *cells, plain(arm.mean, 2), plain(arm.standard_deviation, 2), span, str(arm.n)))
+    any_diverged = any(point.diverged for arm in arms for point in arm.points)
     return Table(
-        head=("arm", *(f"seed {seed}" for seed in seeds), "mean", "95 % interval", "n"),
+        head=("arm", *map(_seed, seeds), "mean", "standard deviation", "95 % confidence interval", "n"),
         rows=tuple(rows),
-        note="* diverged, counted as chance" if marked else "",
+        note="* diverged, counts as chance" if any_diverged else "",
     )
 
 
@@ -145,31 +154,41 @@ def _differences_title(verdicts: tuple[Verdict, ...], matters: float) -> str:
         counts = Counter(verdict.label for verdict in verdicts)
         if len(counts) == 1:
             return f"All {len(verdicts)} planned comparisons: {verdicts[0].label}"
-        return f"Of {len(verdicts)} planned comparisons: {listed(f'{n} {label}' for label, n in counts.items())}"
+        return f"{len(verdicts)} planned comparisons: {listed(f'{n} {label}' for label, n in counts.items())}"
     verdict = verdicts[0]
     mean = mean_difference(verdict)
-    side = "above" if mean >= 0 else "below"
-    said = f"{verdict.first} is {plain(abs(mean))} points {side} {verdict.second}"
+    side, sign = ("above", "+") if mean >= 0 else ("below", MINUS)
+    sentence = f"{verdict.first} is {plain(abs(mean))} points {side} {verdict.second}"
     match verdict.label:
         case "clearly better" | "clearly worse":
-            return f"{said}, and the whole interval lies beyond the {matters:g} that matter"
+            return f"{sentence}; the whole confidence interval is {side} {sign}{matters:g} points"
         case "better" | "worse":
-            return f"{said}; the interval excludes 0 and reaches into the {matters:g} that do not matter"
+            return f"{sentence}; the confidence interval excludes 0 but includes differences under {matters:g} points"
         case "no difference that matters":
-            return f"{said}, and the whole interval lies within the {matters:g} that do not matter"
+            return f"{sentence}; the whole confidence interval is within \N{PLUS-MINUS SIGN}{matters:g} points"
         case "undecided":
-            return f"{said}, and the interval is too wide to decide"
-    return f"{said}, from too few seeds to judge"
+            return f"{sentence}; the confidence interval is too wide for a verdict"
+    return f"{sentence}; there are too few seeds for a verdict"
 
 
 def _differences_caption(verdicts: tuple[Verdict, ...], matters: float) -> str:
     seeds = _seeds([len(verdict.differences) for verdict in verdicts])
-    said = f"Difference of test accuracy in points, first minus second. Dots are seeds ({seeds}, paired)"
+    sentences = [
+        f"Difference of test accuracy in percentage points: first arm minus second arm. Each dot is one seed ({seeds}, paired)."
+    ]
     levels = sorted({v.interval.confidence for v in verdicts if v.interval})
     if levels:
-        said += f"; the upright stroke is their mean, the bar its {confidences(levels)} t interval"
-        said += " (Holm's correction over the planned comparisons)" if len(verdicts) > 1 else ""
-    return f"{said}. Grey: less than {matters:g} points either way, which does not matter."
+        holm = ", Holm correction for multiple comparisons" if len(verdicts) > 1 else ""
+        sentences.append(
+            f"The vertical line is the mean. The bar is its {_confidence_levels(levels)} confidence interval (Student's t{holm})."
+        )
+    return " ".join([*sentences, f"Grey area: differences under {matters:g} points, which do not matter."])
+
+
+def _confidence_levels(levels: list[float]) -> str:
+    """95 %, or 95 % to 99.3 % after Holm's correction."""
+    ends = [f"{level * 100:.3g} %" for level in (min(levels), max(levels))]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def _differences_table(verdicts: tuple[Verdict, ...], seeds: tuple[int, ...]) -> Table:
@@ -178,9 +197,14 @@ def _differences_table(verdicts: tuple[Verdict, ...], seeds: tuple[int, ...]) ->
         cells = [signed(verdict.differences.get(seed), 2) for seed in seeds]
         span = between_signed(verdict.interval.low, verdict.interval.high, 2) if verdict.interval else plain(None)
         rows.append((pair(verdict.first, verdict.second), *cells, signed(mean_difference(verdict), 2), span))
-    return Table(head=("comparison", *(f"seed {seed}" for seed in seeds), "mean", "interval"), rows=tuple(rows))
+    return Table(head=("comparison", *map(_seed, seeds), "mean", "confidence interval"), rows=tuple(rows))
+
+
+def _seed(seed: int) -> str:
+    return f"seed {seed}"
 
 
 def _seeds(counts: list[int]) -> str:
+    """3 seeds, or 2 to 3 seeds."""
     low, high = min(counts), max(counts)
     return count(high, "seed") if low == high else f"{low} to {high} seeds"

@@ -1,93 +1,108 @@
-"""The page's last section: its words, and what the study cannot say. Both follow from the facts at hand."""
+"""The last section of the page: what the study cannot show, and the terms that the page uses."""
 
 from striate.report.figures import arm_accuracy
-from striate.report.wording import count, listed, plain, whole
+from striate.report.wording import MINUS, count, listed, plain, whole
 from striate.studies.results import Results
 from striate.studies.statistics import accuracy_margin
 from striate.studies.verdict import FEWEST_SEEDS
 
-Words = tuple[tuple[str, str], ...]
-
-
-def glossary(results: Results) -> Words:
-    """The terms that this page uses; those of comparisons only where some are planned."""
-    return (*_common(results), *(_comparing(results.study.matters) if results.study.comparisons else ()))
+Terms = tuple[tuple[str, str], ...]
 
 
 def limits(results: Results) -> tuple[str, ...]:
-    """What this study cannot say, one sentence each."""
-    said = [_data(results), _seeds(results), *_test_images(results), _validation(), _recipe(results)]
+    """What this study cannot show, in one or two sentences each."""
+    lines = [_data(results), _seeds(results), *_test_images(results), _validation(), _settings(results)]
     if not results.is_complete:
-        said.append("The study is not complete: what is missing may change any sentence above.")
-    return tuple(said)
+        lines.append("The study is not complete. The missing runs may change every result above.")
+    return tuple(lines)
 
 
-def _common(results: Results) -> Words:
+def glossary(results: Results) -> Terms:
+    """The terms of this page; those of comparisons only where some are planned."""
+    return (*_common_terms(results), *(_comparison_terms(results.study.matters) if results.study.comparisons else ()))
+
+
+def _common_terms(results: Results) -> Terms:
     return (
-        ("arm", "One variation of the study: data, network and recipe as a whole."),
-        ("seed", "Decides initial weights, order of the images and augmentation of a run. Arms with the same seed start alike."),
+        ("arm", "One variant in the study: its data, network and recipe."),
+        ("seed", "The number that fixes the initial weights, the order of the images and the augmentation of a run."),
         ("run", "One training of one arm with one seed."),
-        ("validation", "Images held out of the training part; they choose the epoch whose weights are kept."),
+        ("validation", "Images held out from the training data. They choose the epoch whose weights are kept."),
         ("test", _test(results)),
-        ("95 % interval", "Student's t: a rule that covers the mean over all seeds in 95 of 100 studies. It says nothing of other images."),
-        ("band", "The 95 % interval of the mean, drawn at each epoch."),
-        ("diverged", "Its numbers broke. Such a run is no network; it counts as chance: the share of the commonest class."),
-        ("at chance", "The run ended, and its accuracy is no better than guessing."),
+        ("standard deviation", "The typical distance of a single run from the mean of its arm."),
+        ("95 % confidence interval",
+         "A range around the mean, computed with Student's t. In 95 of 100 such studies it contains the mean over all "
+         "possible seeds. It says nothing about other images."),
+        ("band", "The 95 % confidence interval of the mean, drawn at each epoch."),
+        ("diverged", "The loss or the weights were no longer finite numbers. The run counts as chance."),
+        ("chance", "The accuracy of always answering the most common class."),
+        ("at chance", "The run finished, and its accuracy is no better than chance."),
     )  # fmt: skip
 
 
 def _test(results: Results) -> str:
     if results.study.watch_test:
-        return "Images looked at in every epoch, because the study asked for it (watch_test); no choice rests on them."
-    return "Images used for nothing but the accuracies in sections 1 and 3."
+        return "Images evaluated in every epoch, because the study asked for it (watch_test). They decide nothing."
+    return "Images used only for the test accuracies on this page. They decide nothing."
 
 
-def _comparing(matters: float) -> Words:
+def _comparison_terms(matters: float) -> Terms:
     m = f"{matters:g}"
     return (
-        ("paired", "Arms are subtracted seed by seed; what both share (weights, batches) cancels."),
-        ("points", "Difference of two accuracies in percent: 91 % and 90 % are 1 point apart."),
-        ("matters", f"The smallest difference of interest, {m} points, as the study file says."),
-        ("Holm", "Of many answers some come by luck. Holm's correction judges each more strictly: one false call in 20 studies at most."),
-        ("clearly better, clearly worse", f"The interval of the difference lies wholly beyond +{m} or \N{MINUS SIGN}{m} points."),
-        ("better, worse", f"The interval excludes 0 and reaches into \N{PLUS-MINUS SIGN}{m} points."),
-        ("no difference that matters", f"The interval lies wholly within \N{PLUS-MINUS SIGN}{m} points, even where it excludes 0."),
-        ("undecided", "The interval is too wide for any of these words; the sentence says how many seeds would narrow it."),
-        ("too few seeds", f"Fewer than {FEWEST_SEEDS} pairs of runs; not judged."),
-        ("not comparable", "A run is missing, or the arms were tested on different images; not judged."),
+        ("paired difference",
+         "The difference of two runs with the same seed, one of each arm. What both share (initial weights, order of the "
+         "images) cancels."),
+        ("point", "Percentage point, the unit of a difference: 91 % is 1 point more than 90 %."),
+        ("difference that matters", f"The smallest difference of interest: {m} points, set in the study file."),
+        ("Holm correction",
+         "Among many comparisons, some differ by chance. Holm's correction for multiple comparisons makes the confidence "
+         "intervals wider, so that at most 5 % of such studies have a false verdict."),
+        ("clearly better, clearly worse", f"The whole confidence interval is above +{m} points, or below {MINUS}{m} points."),
+        ("better, worse", f"The confidence interval excludes 0, but includes differences under {m} points."),
+        ("no difference that matters", f"The whole confidence interval is within \N{PLUS-MINUS SIGN}{m} points, even if it excludes 0."),
+        ("undecided", "The confidence interval is too wide for the verdicts above. The sentence says how many seeds may be enough."),
+        ("too few seeds", f"Fewer than {FEWEST_SEEDS} pairs of runs: no verdict."),
+        ("not comparable", "A run is missing, or the arms were tested on different images: no verdict."),
     )  # fmt: skip
 
 
 def _data(results: Results) -> str:
     digests = {row.data.digest for row in results.rows if row.data}
-    what = "one data set" if len(digests) <= 1 else f"{len(digests)} variants of its data"
-    return f"It saw {what}. Other images may order the arms differently."
+    data = "one data set" if len(digests) <= 1 else f"{len(digests)} versions of its data"
+    return f"The study used {data}. Other images may give another order of the arms."
 
 
 def _seeds(results: Results) -> str:
     counts = sorted({arm_accuracy(results, arm.name).n for arm in results.arms})
     seeds = count(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
-    return f"It has {seeds} an arm. Intervals from few seeds are wide, and they assume that accuracies scatter like a normal distribution."
+    return (
+        f"It has {seeds} per arm. Confidence intervals from few seeds are wide, and they assume that the accuracies "
+        "of an arm follow a normal distribution."
+    )
 
 
 def _test_images(results: Results) -> list[str]:
-    images = sorted({n for row in results.rows if row.summary and (n := row.summary.test_images)})
-    found = [mean for arm in results.arms if (mean := arm_accuracy(results, arm.name).mean) is not None]
-    if not images or not found:
+    """The binomial margin of error of one accuracy."""
+    images = sorted({row.summary.test_images for row in results.rows if row.summary and row.summary.test_images})
+    means = sorted(mean for arm in results.arms if (mean := arm_accuracy(results, arm.name).mean) is not None)
+    if not images or not means:
         return []
-    typical = sorted(found)[len(found) // 2]
+    typical = means[len(means) // 2]
     margin = plain(accuracy_margin(typical, images[0]))
     return [
-        f"{listed(map(whole, images))} test images leave \N{PLUS-MINUS SIGN}{margin} points on any single accuracy "
-        f"near {plain(typical, 0)} %, however many seeds there are. Arms tested on the same images share most of that."
+        f"With {listed(map(whole, images))} test images, a single accuracy near {plain(typical, 0)} % has a margin of error of "
+        f"\N{PLUS-MINUS SIGN}{margin} points, however many seeds there are. Arms tested on the same images share most of it."
     ]
 
 
 def _validation() -> str:
-    return "The epoch was chosen on validation, so the validation accuracies in section 5 flatter a little. The test accuracies do not."
+    return (
+        "The best epoch was chosen by validation accuracy, so the validation accuracies in section 5 are slightly too "
+        "high. The test accuracies are not affected."
+    )
 
 
-def _recipe(results: Results) -> str:
+def _settings(results: Results) -> str:
     if len(results.arms) == 1:
-        return "It measured one arm and compares it with nothing."
-    return "Every arm was trained as section 2 says. An arm that needs another learning rate got it only if the table says so."
+        return "The study has one arm and compares it with nothing."
+    return "Every arm used the settings in section 2. An arm may do better with settings of its own, such as another learning rate."

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from striate.core.errors import ReportError
 from striate.nets.summary.columns import legend
-from striate.report import curves, draw, figures, layers, limits, sections, study_facts, svg
+from striate.report import curves, draw, figures, limits, sections, study_facts, svg
 from striate.report.marks import arm_style
 from striate.report.wording import abbreviated, printable, shortened
 from striate.runs import layout
@@ -27,10 +27,10 @@ SECTIONS = (
     ("answer", "Answer"),
     ("compared", "What was compared"),
     ("differences", "Differences"),
-    ("curves", "Curves"),
+    ("curves", "Training curves"),
     ("runs", "All runs"),
     ("reproduce", "Reproduce"),
-    ("words", "Words and limits"),
+    ("limits", "Limits and glossary"),
 )
 
 
@@ -89,9 +89,9 @@ def _background(results: Results) -> dict[str, Any]:
     return {
         "arms_table": study_facts.arms_table(results),
         "facts": (*study_facts.data_facts(results), *study_facts.design_facts(results)),
-        "layer_tables": layers.layer_tables(results),
+        "layer_tables": study_facts.layer_tables(results),
         "columns": legend(),
-        "noticed": sections.noticed(results),
+        "unplanned": sections.unplanned(results),
         "study_yaml": escape("\n".join(map(printable, study_facts.study_yaml(results.study).split("\n")))),
         "environments": study_facts.environments(results),
         "glossary": limits.glossary(results),

@@ -1,17 +1,29 @@
-"""What each section of the page says, as records of text. No markup here and no files: `pages` puts it on paper.
+"""The results on the page as records of text: verdicts, claims, differences, runs. No markup and no files.
 
 The order of the functions is the order of the page.
 """
 
 import itertools
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from statistics import median
 
-from striate.report import wording
 from striate.report.figures import ArmAccuracy, arm_accuracy, mean_difference
-from striate.report.wording import NONE, Table, count, pair, percent, plain, shortened, signed
+from striate.report.wording import (
+    MINUS,
+    NONE,
+    Table,
+    between,
+    between_signed,
+    count,
+    duration,
+    pair,
+    percent,
+    plain,
+    shortened,
+    signed,
+    whole,
+)
 from striate.runs import Summary
 from striate.studies.results import Results, RunRow
 from striate.studies.verdict import Label, Verdict
@@ -24,10 +36,10 @@ GLYPHS: dict[Label, tuple[str, str]] = {
     "worse": ("\N{WHITE DOWN-POINTING TRIANGLE}", "down"),
     "no difference that matters": ("=", "same"),
     "undecided": ("?", "open"),
-    "too few seeds": ("\N{BULLET}", "unjudged"),
-    "not comparable": ("\N{MULTIPLICATION SIGN}", "unjudged"),
+    "too few seeds": ("\N{BULLET}", "none"),
+    "not comparable": ("\N{MULTIPLICATION SIGN}", "none"),
 }
-MOST_NOTICED = 10
+MOST_UNPLANNED = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +48,7 @@ class Card:
 
     label: str
     glyph: str
-    tone: str  # up, down, same, open or unjudged: the page's colors
+    tone: str  # up, down, same, open or none: the colors of the style sheet
     comparison: str
     sentence: str
 
@@ -46,87 +58,83 @@ def cards(results: Results) -> tuple[Card, ...]:
 
 
 def trouble(results: Results) -> tuple[str, ...]:
-    """A line for each run that is not simply finished, and for each that stayed at chance."""
+    """A line for each run that did not finish normally or finished at chance."""
     lines = []
     for arm in results.arms:
         rows = results.of(arm.name)
         if len(rows) > 1 and all(row.state == "missing" for row in rows):
-            lines.append(f"{arm.name}: all {len(rows)} runs are missing")
+            lines.append(f"{arm.name}: none of the {len(rows)} runs has started")
             continue
-        lines += [f"{arm.name}, seed {row.seed}: {_trouble(row)}" for row in rows if _trouble(row)]
+        lines += [f"{arm.name}, seed {row.seed}: {text}" for row in rows if (text := _trouble(row))]
     return tuple(lines)
 
 
 def progress(results: Results) -> str:
-    """6 of 6 runs have ended: 2 arms, 3 seeds."""
+    """6 of 6 runs have a result: 2 arms, 3 seeds."""
     ended = sum(row.run is not None and row.run.is_result for row in results.rows)
     size = f"{count(len(results.arms), 'arm')}, {count(len(results.study.seeds), 'seed')}"
-    return f"{ended} of {count(len(results.rows), 'run')} ended with a result: {size}."
+    return f"{ended} of {count(len(results.rows), 'run')} have a result: {size}."
 
 
 def means(results: Results) -> tuple[str, ...]:
-    """For a study that plans no comparison: what each arm reached."""
+    """The mean of each arm, for a study that plans no comparison."""
     return tuple(_mean(arm_accuracy(results, arm.name)) for arm in results.arms)
 
 
 def claims(results: Results) -> Table | None:
-    """What someone said beside what was measured; no verdict, the circumstances may differ."""
+    """Claims beside the measurements, without a verdict, as the settings may differ; None without claims."""
     rows = []
     for claim in results.study.claims:
         for arm, claimed in claim.values.items() or [("", None)]:
-            found = arm_accuracy(results, arm) if arm else None
-            measured = found.mean if found else None
-            gap = None if measured is None or claimed is None else measured - claimed
-            n = str(found.n) if found else NONE
+            measured = arm_accuracy(results, arm) if arm else None
+            mean = measured.mean if measured else None
+            difference = None if mean is None or claimed is None else mean - claimed
             rows.append(
                 (
                     shortened(claim.says),
                     shortened(claim.source) or NONE,
                     arm or NONE,
                     percent(claimed),
-                    percent(measured),
-                    signed(gap),
-                    n,
+                    percent(mean),
+                    signed(difference),
+                    str(measured.n) if measured else NONE,
                 )
             )
-    head = ("what is claimed", "source", "arm", "claimed", "measured mean", "points apart", "n")
+    head = ("claim", "source", "arm", "claimed", "measured mean", "difference", "n")
     return Table(head=head, rows=tuple(rows)) if rows else None
 
 
 def differences_table(results: Results) -> Table | None:
-    head = ("comparison", "mean of first", "mean of second", "difference", "interval", "confidence", "n", "verdict")
+    """The planned comparisons; None without any."""
     rows = tuple(_difference(verdict) for verdict in results.verdicts)
+    head = (
+        "comparison", "mean of first", "mean of second", "difference", "confidence interval", "confidence level", "n", "verdict",
+    )  # fmt: skip
     return Table(head=head, rows=rows) if rows else None
 
 
-def noticed(results: Results) -> Table | None:
-    """Pairs that nobody planned to compare: the mean difference and no more. The largest first, as that is what one notices."""
+def unplanned(results: Results) -> Table | None:
+    """Pairs of arms that no comparison was planned for, with their mean differences alone; the largest first."""
     planned = {frozenset((c.first, c.second)) for c in results.study.comparisons}
     accuracy = {arm.name: {row.seed: row.test_accuracy for row in results.of(arm.name)} for arm in results.arms}
     pairs = []
     for second, first in itertools.combinations(accuracy, 2):
-        both = [
-            (a, b) for seed, a in accuracy[first].items() if a is not None and (b := accuracy[second][seed]) is not None
+        differences = [
+            a - b for seed, a in accuracy[first].items() if a is not None and (b := accuracy[second][seed]) is not None
         ]
-        if frozenset((first, second)) not in planned and both:
-            pairs.append((sum(a - b for a, b in both) / len(both), first, second, len(both)))
-    pairs.sort(key=lambda pair: (-abs(pair[0]), pair[1:]))
-    rows = tuple((pair(first, second), signed(mean), str(n)) for mean, first, second, n in pairs[:MOST_NOTICED])
-    note = f"The {MOST_NOTICED} largest of {len(pairs)} pairs." if len(pairs) > MOST_NOTICED else ""
+        if differences and frozenset((first, second)) not in planned:
+            pairs.append((sum(differences) / len(differences), first, second, len(differences)))
+    pairs.sort(key=lambda item: (-abs(item[0]), item[1:]))
+    rows = tuple((pair(first, second), signed(mean), str(n)) for mean, first, second, n in pairs[:MOST_UNPLANNED])
+    note = f"The {MOST_UNPLANNED} largest of {len(pairs)} pairs." if len(pairs) > MOST_UNPLANNED else ""
     return Table(head=("pair", "mean difference", "n"), rows=rows, note=note) if rows else None
 
 
 def all_runs(results: Results) -> Table:
     head = (
-        "arm", "seed", "state", "test accuracy", "validation accuracy", "best epoch", "epochs", "time", "images/s", "how it ended",
+        "arm", "seed", "state", "test accuracy", "validation accuracy", "best epoch", "epochs", "time", "images/s", "remark",
     )  # fmt: skip
     return Table(head=head, rows=tuple(_run(row) for row in results.rows))
-
-
-def sentence_of(verdict: Verdict) -> str:
-    """The verdict's own sentence, with the signs of print; a reason inside may name a file of the machine that ran it."""
-    said = shortened(verdict.sentence).replace("+-", "\N{PLUS-MINUS SIGN}")
-    return re.sub(r" -(?=\d)", f" {wording.MINUS}", said)
 
 
 def _card(verdict: Verdict) -> Card:
@@ -136,65 +144,73 @@ def _card(verdict: Verdict) -> Card:
         glyph=glyph,
         tone=tone,
         comparison=pair(verdict.first, verdict.second),
-        sentence=sentence_of(verdict),
+        sentence=_typeset(shortened(verdict.sentence)),
     )
 
 
+def _typeset(sentence: str) -> str:
+    """A sentence of a verdict with the signs of print."""
+    return re.sub(r" -(?=\d)", f" {MINUS}", sentence.replace("+-", "\N{PLUS-MINUS SIGN}"))
+
+
 def _trouble(row: RunRow) -> str:
+    """What is wrong with a run; empty where nothing is."""
     reason = shortened(row.reason)
-    said = {"finished": "", "diverged": "diverged, counts as chance"}.get(row.state, row.state)
-    said = f"{said} ({reason})" if said and reason else said
-    if row.state == "unfinished":
-        said = f"unfinished after {count(row.epochs_done, 'epoch')}"
-    return said or ((reason or "stayed at chance") if row.is_at_chance else "")
+    in_brackets = f" ({reason})" if reason else ""
+    match row.state:
+        case "finished":
+            return (reason or "accuracy at chance") if row.is_at_chance else ""
+        case "diverged":
+            return f"diverged, counts as chance{in_brackets}"
+        case "unfinished":
+            return f"unfinished after {count(row.epochs_done, 'epoch')}"
+    return f"{row.state}{in_brackets}"
 
 
 def _mean(arm: ArmAccuracy) -> str:
     if arm.mean is None:
-        return f"{arm.arm}: no run has a test accuracy yet."
-    n = count(arm.n, "seed")
+        return f"{arm.arm}: no test accuracy yet."
     if arm.interval is None:
-        return f"{arm.arm}: {percent(arm.mean)} test accuracy with {n}; one run cannot tell how far luck carries."
-    return f"{arm.arm}: {percent(arm.mean)} mean test accuracy (95 % interval {wording.between(arm.interval.low, arm.interval.high)}; {n})."
+        return f"{arm.arm}: {percent(arm.mean)} test accuracy (1 seed, so the spread between seeds is unknown)."
+    span = between(arm.interval.low, arm.interval.high)
+    return (
+        f"{arm.arm}: mean test accuracy {percent(arm.mean)} (standard deviation {plain(arm.standard_deviation)}, "
+        f"95 % confidence interval {span}, {count(arm.n, 'seed')})."
+    )
 
 
 def _difference(verdict: Verdict) -> tuple[str, ...]:
-    found = verdict.interval
-    shown = verdict.differences if verdict.label != "not comparable" else {}
+    interval = verdict.interval
+    differences = verdict.differences if verdict.label != "not comparable" else {}
     return (
         pair(verdict.first, verdict.second),
         percent(verdict.first_mean),
         percent(verdict.second_mean),
-        signed(mean_difference(verdict)) if shown else NONE,
-        wording.between_signed(found.low, found.high) if found else NONE,
-        f"{found.confidence * 100:.3g} %" if found else NONE,
-        str(len(shown)) if shown else NONE,
+        signed(mean_difference(verdict)) if differences else NONE,
+        between_signed(interval.low, interval.high) if interval else NONE,
+        f"{interval.confidence * 100:.3g} %" if interval else NONE,
+        str(len(differences)) if differences else NONE,
         f"{GLYPHS[verdict.label][0]} {verdict.label}",
     )
 
 
 def _run(row: RunRow) -> tuple[str, ...]:
     summary = row.summary
-    state = f"{row.state}, at chance" if row.is_at_chance else row.state
-    speeds = _present(m.images_per_second for m in row.run.metrics) if row.run else []
+    speeds = [epoch.images_per_second for epoch in row.run.metrics if epoch.images_per_second] if row.run else []
     return (
         row.arm,
         str(row.seed),
-        state,
+        f"{row.state}, at chance" if row.is_at_chance else row.state,
         percent(row.test_accuracy, 2) + " (chance)" * (row.state == "diverged"),
         percent(row.validation_accuracy, 2),
         plain(summary.best_epoch if summary else None, 0),
         str(row.epochs_done),
-        wording.duration(summary.seconds if summary else None),
-        wording.whole(sorted(speeds)[len(speeds) // 2] if speeds else None),
-        (shortened(_ending(summary)) if summary else "") or NONE,
+        duration(summary.seconds if summary else None),
+        whole(median(speeds) if speeds else None),
+        (_remark(summary) if summary else "") or NONE,
     )
 
 
-def _ending(summary: Summary) -> str:
-    """What is worth a word: a failure, a likely cause, an early end."""
-    return summary.reason or ("" if summary.stopped.startswith("all ") else summary.stopped)
-
-
-def _present(values: Iterable[Any]) -> list[Any]:
-    return [value for value in values if value is not None]
+def _remark(summary: Summary) -> str:
+    """Why a run failed, diverged or stayed at chance, or what ended it early."""
+    return shortened(summary.reason or ("" if summary.stopped.startswith("all ") else summary.stopped))

@@ -1,22 +1,30 @@
-"""What was compared and with what: arms, data, network, recipe, environment, the study file. Facts as text.
+"""What was compared: arms, data, networks, recipe, environment and the study file, as text.
 
-The page's sections 2 and 6. What the runs recorded is preferred to what the study file promised.
+What the runs recorded is preferred to what the study file says. No network is built: layer tables come from the run
+folders, or are computed from the layer notation.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from striate.core import config
-from striate.core.records import Record
+from striate.core.errors import NetworkError
+from striate.core.records import Record, fingerprint
+from striate.nets.graph.from_layers import network_graph
+from striate.nets.summary.columns import COLUMNS, totals_in_words
+from striate.nets.summary.table import LayerTable, layer_table
 from striate.recipes import AugmentConfig, Recipe, StopConfig
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.runs import DataFacts
-from striate.studies.results import Results
+from striate.studies.results import Results, RunRow
 from striate.studies.study import Arm, Study
 
 Facts = tuple[tuple[str, str], ...]
+
+MOST_NETWORKS = 4  # layer tables on a page; a grid of networks would fill it with rows that nobody reads
 
 _ENVIRONMENT = (
     "striate", "study_commit", "engine", "python", "torch", "numpy", "cupy", "platform", "device", "device_name", "precision", "threads",
@@ -24,139 +32,137 @@ _ENVIRONMENT = (
 )  # fmt: skip
 
 _AUGMENT = {
-    "crop": "shifts of up to {} pixels",
-    "rotate": "turns of up to {:g} degrees",
-    "scale": "scaling by up to {:g}",
-    "brightness": "brightness by up to {:g}",
-    "contrast": "contrast by up to {:g}",
-    "saturation": "saturation by up to {:g}",
-    "hue": "hue by up to {:g}",
+    "crop": "random shifts up to {} pixels",
+    "rotate": "rotations up to {:g} degrees",
+    "scale": "scaling up to {:g}",
+    "brightness": "brightness up to {:g}",
+    "contrast": "contrast up to {:g}",
+    "saturation": "saturation up to {:g}",
+    "hue": "hue up to {:g}",
     "cutout": "cutout of {} pixels",
-    "erase": "erasing with probability {:g}",
+    "erase": "random erasing with probability {:g}",
     "mixup": "mixup with alpha {:g}",
     "cutmix": "CutMix with alpha {:g}",
-    "strength": "two random operations at strength {:g} of 10",
+    "strength": "RandAugment (two operations, strength {:g} of 10)",
 }
 
-_PAIRED = "Arms with one seed share initial weights, batches and augmentation, so they are compared in pairs."
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerTables:
+    """The layer table of each different network with the arms that use it, and a line about those not shown."""
+
+    tables: tuple[tuple[str, Table], ...]
+    note: str = ""
 
 
 def arms_table(results: Results) -> Table:
-    """Arms against the keys in which they differ, each with its whole value."""
-    flat = {arm.name: _flat(arm) for arm in results.arms}
-    keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
-    differing = [key for key in keys if len({repr(settings.get(key)) for settings in flat.values()}) > 1]
+    """Arms against the settings in which they differ, each with its whole value."""
+    settings = {arm.name: _flat(arm) for arm in results.arms}
+    keys = list(dict.fromkeys(key for of_arm in settings.values() for key in of_arm))
+    differing = [key for key in keys if len({repr(of_arm.get(key)) for of_arm in settings.values()}) > 1]
     rows = []
-    for arm, settings in flat.items():
-        counts = sorted({n for row in results.of(arm) if row.summary and (n := row.summary.parameters)})
-        rows.append(
-            (
-                arm,
-                *(_short(key, settings.get(key)) for key in differing),
-                listed(map(whole, counts)) if counts else NONE,
-            )
-        )
+    for arm, of_arm in settings.items():
+        counts = sorted({row.summary.parameters for row in results.of(arm) if row.summary and row.summary.parameters})
+        parameters = listed(map(whole, counts)) if counts else NONE
+        rows.append((arm, *(_setting(key, of_arm.get(key)) for key in differing), parameters))
     return Table(head=("arm", *differing, "parameters"), rows=tuple(rows))
 
 
 def data_facts(results: Results) -> Facts:
-    """One entry for each data set met; arms are named where they differ in it."""
-    # Compared by what is said of them: mean and deviation differ from seed to seed (the split does), and a run that
-    # diverged has not opened its test part, without being about other images.
-    met: dict[str, list[str]] = {}
+    """One entry for each different data set; arms are named where they differ in it."""
+    # Compared by their text: mean and deviation differ from seed to seed (the split does), and a run that diverged has
+    # not opened its test part, though its images are the same.
+    arms_of: dict[str, list[str]] = {}
     for row in results.rows:
         if row.data:
-            arms = met.setdefault(_data(row.data), [])
+            arms = arms_of.setdefault(_data(row.data), [])
             arms += [row.arm] * (row.arm not in arms)
-    if not met:
-        return (("Data", f"{_short('source', results.study.data.source)} (no run has recorded its sizes yet)"),)
-    return tuple((f"Data of {listed(arms)}" if len(met) > 1 else "Data", said) for said, arms in met.items())
+    if not arms_of:
+        return (("Data", f"{_setting('source', results.study.data.source)} (no run has recorded its sizes yet)."),)
+    return tuple((f"Data of {listed(arms)}" if len(arms_of) > 1 else "Data", text) for text, arms in arms_of.items())
 
 
 def design_facts(results: Results) -> Facts:
     """Network, recipe and the rules of the comparison."""
     study = results.study
     planned = listed(pair(c.first, c.second) for c in study.comparisons) if study.comparisons else "None"
-    varies = " The arms change what the table says." if len(results.arms) > 1 else ""
+    varies = " The table above shows what the arms change." if len(results.arms) > 1 else ""
+    paired = "Runs with the same seed share initial weights, batches and augmentation, so arms are compared in pairs."
+    fixed = "" if study.replanned else " Fixed before the runs."
     return (
         ("Network", f"{network(study)}.{varies}"),
         ("Recipe", recipe(study.recipe)),
-        ("Seeds", f"{listed(map(str, study.seeds))}. {_PAIRED}"),
-        ("Measure", "Accuracy on the test images, in percent; differences are in points (1 point is 1 % of the images)."),
+        ("Seeds", f"{listed(map(str, study.seeds))}. {paired}"),
+        ("Metric", "Accuracy on the test images, in percent. Differences are in percentage points."),
         ("Checkpoint", "The weights of the epoch with the best validation accuracy."),
         ("Test set", _test_set(results)),
-        ("What matters", f"A difference of {study.matters:g} points or more{_when(study)}."),
+        ("Smallest difference that matters", f"{study.matters:g} percentage points.{fixed}"),
         ("Planned comparisons", f"{planned}."),
-        *((("Changed once results were there", f"{'; '.join(study.replanned)}."),) if study.replanned else ()),
+        *((("Plan changed after the first result", f"{'; '.join(study.replanned)}."),) if study.replanned else ()),
     )  # fmt: skip
 
 
-def _when(study: Study) -> str:
-    return "" if study.replanned else "; written down before the runs"
+def layer_tables(results: Results) -> LayerTables:
+    """The layer tables of at most MOST_NETWORKS networks; none while no run has recorded its images."""
+    arms_of: dict[str, list[str]] = {}
+    tables: dict[str, LayerTable | None] = {}
+    for arm in results.arms:
+        row = next((row for row in results.of(arm.name) if row.data and row.data.shape), None)
+        if row is None or row.data is None:
+            continue
+        key = fingerprint(arm.network, row.data.shape, len(row.data.classes))
+        arms_of.setdefault(key, []).append(arm.name)
+        if key not in tables:
+            tables[key] = _layer_table(arm, row)
+    shown = [(listed(arms_of[key]), _as_text(table)) for key, table in tables.items() if table]
+    missing = [arm for key, table in tables.items() if table is None for arm in arms_of[key]]
+    notes = [
+        *(
+            [f"The layers of {listed(missing)} are not shown, as the run folders have no network.json."]
+            if missing
+            else []
+        ),
+        *([f"The page shows {MOST_NETWORKS} of {len(shown)} networks."] if len(shown) > MOST_NETWORKS else []),
+    ]
+    return LayerTables(tables=tuple(shown[:MOST_NETWORKS]), note=" ".join(notes))
 
 
 def network(study: Study) -> str:
+    """The network as one sentence without its full stop."""
     spec = study.network
     if spec.is_foreign:
         return f"{spec.title}, {'with' if spec.pretrained else 'without'} pretrained weights, frozen: {spec.freeze}"
     norm = "no normalization" if spec.norm == "none" else f"{spec.norm} normalization"
     activation = "no activation" if spec.activation == "none" else spec.activation
     heads = {"classifier": "and a classifier", "gap": "and global average pooling with a classifier"}
-    head = f"{heads[spec.head]} on top" if spec.head in heads else "and no classifier of its own"
-    # The rest as the study file says it: whatever is not as usual. A family's numbers are in the title.
-    told = {"layers", "family", *spec.numbers, "norm", "activation", "head"}
-    own = [f"{key} {value(item)}" for key, item in spec.model_dump(exclude_defaults=True).items() if key not in told]
-    return "; ".join([f"{spec.title}; {norm}, {activation} after each conv and fc layer, {head}", *own])
+    head = f"{heads[spec.head]} on top" if spec.head in heads else "and no classifier added"
+    # The numbers of a family are in the title. The rest is shown where it is not the default.
+    stated = {"layers", "family", *spec.numbers, "norm", "activation", "head"}
+    others = [
+        f"{key} {value(item)}" for key, item in spec.model_dump(exclude_defaults=True).items() if key not in stated
+    ]
+    return "; ".join([f"{spec.title}; {norm}, {activation} after each conv and fc layer, {head}", *others])
 
 
 def recipe(spec: Recipe) -> str:
     """The recipe as one sentence."""
-    optimizer, augment = spec.optimizer, spec.augment
-    arguments = [optimizer.name, *(f"{key} {value(item)}" for key, item in optimizer.arguments.items())]
-    pictures = _augment(augment)
-    said = [
-        ", ".join(arguments),
-        *_where(optimizer.clip, "gradients clipped at {}"),
-        *_where(None if optimizer.decays == "all" else optimizer.decays, "weight decay on {} alone"),
+    optimizer = spec.optimizer
+    augmentation = _augmentation(spec.augment)
+    parts = [
+        ", ".join([optimizer.name, *(f"{key} {value(item)}" for key, item in optimizer.arguments.items())]),
+        *_if_set(optimizer.clip, "gradient norm clipped at {}"),
+        *_if_set(None if optimizer.decays == "all" else optimizer.decays, "weight decay on {} only"),
         f"batches of {spec.batch_size}",
         count(spec.epochs, "epoch") + _stops(spec.stop),
-        *_where(None if spec.shuffle else "one", "the images in {} order"),
-        f"{spec.schedule.name} learning rate{_own(spec.schedule)}",
-        listed(pictures) if pictures else "no augmentation",
-        *_where(spec.label_smoothing or None, "label smoothing {}"),
-        *_where(spec.ema, "weights averaged with a decay of {} a step"),
-        *_where(spec.precise_norm, "norms measured anew on {} images"),
-        *_where(None if spec.test_time == "none" else spec.test_time, "outputs averaged over views at the end ({})"),
+        *([] if spec.shuffle else ["the same order of images in every epoch"]),
+        f"{spec.schedule.name} learning rate{_arguments(spec.schedule)}",
+        listed(augmentation) if augmentation else "no augmentation",
+        *_if_set(spec.label_smoothing or None, "label smoothing {}"),
+        *_if_set(spec.ema, "exponential moving average of the weights, decay {} per step"),
+        *_if_set(spec.precise_norm, "batch statistics computed again on {} images"),
+        *_if_set(None if spec.test_time == "none" else spec.test_time, "test-time augmentation: {}"),
     ]
-    return "; ".join(said) + "."
-
-
-def _augment(spec: AugmentConfig) -> list[str]:
-    """Each kind of augmentation that is on, in the order of the keys."""
-    flips = {True: "flips", "alternate": "flips in every second epoch"}
-    words = (_AUGMENT[key].format(item) for key, item in spec if item and key != "flip")
-    return [*([flips[spec.flip]] if spec.flip else []), *words]
-
-
-def _where(item: Any, text: str) -> list[str]:
-    """The text with the value in it, where there is one."""
-    return [] if item is None else [text.format(value(item))]
-
-
-def _own(record: Record) -> str:
-    """What a part of the recipe says beside its name."""
-    own = {key: item for key, item in record.identity().items() if key != "name"}
-    return f" ({value(own)})" if own else ""
-
-
-def _stops(stop: StopConfig) -> str:
-    """What may end the training earlier."""
-    ends = [
-        *_where(stop.patience, f"{{}} epochs without a better {stop.watch.replace('_', ' ')}"),
-        *_where(stop.train_loss, "a training loss under {}"),
-        *_where(stop.minutes, "{} minutes"),
-    ]
-    return f" at most, or until {' or '.join(ends)}" if ends else ""
+    return "; ".join(parts) + "."
 
 
 def study_yaml(study: Study) -> str:
@@ -167,7 +173,7 @@ def study_yaml(study: Study) -> str:
             content[key] = content[key][short]
     if study.seeds == tuple(range(len(study.seeds))):
         content["seeds"] = len(study.seeds)
-    content["matters"] = study.matters  # written out: the verdicts hang on it
+    content["matters"] = study.matters  # also where it is the default: the verdicts depend on it
     if study.compare is not None:
         content["compare"] = [str(comparison) for comparison in study.compare]
     if study.claims:
@@ -178,68 +184,111 @@ def study_yaml(study: Study) -> str:
 
 
 def environments(results: Results) -> Table | None:
-    """A column for each environment met, with the number of runs made in it."""
-    met: dict[str, int] = {}
+    """A column for each different environment with the number of its runs; None while no run has recorded one."""
+    counts: dict[str, int] = {}
     for row in results.rows:
         if row.run and row.run.environment:
             environment = row.run.environment.model_dump(mode="json")
-            key = json.dumps({k: environment[k] for k in _ENVIRONMENT if k in environment})
-            met[key] = met.get(key, 0) + 1
-    if not met:
+            key = json.dumps({name: environment[name] for name in _ENVIRONMENT if name in environment})
+            counts[key] = counts.get(key, 0) + 1
+    if not counts:
         return None
-    found = [json.loads(key) for key in met]
+    columns = [json.loads(key) for key in counts]
     rows = [
-        (key.replace("_", " "), *(value(env.get(key)) for env in found))
-        for key in _ENVIRONMENT
-        if any(key in env for env in found)
+        (name.replace("_", " "), *(value(environment.get(name)) for environment in columns))
+        for name in _ENVIRONMENT
+        if any(name in environment for environment in columns)
     ]
-    note = (
-        ""
-        if len(met) == 1
-        else "The runs were not all made in the same environment: the last digits of two runs may differ for that reason alone."
+    note = "The runs had different environments, so the last digits of two runs may differ for that reason alone."
+    return Table(
+        head=("", *(count(n, "run") for n in counts.values())), rows=tuple(rows), note=note if len(counts) > 1 else ""
     )
-    return Table(head=("", *(count(n, "run") for n in met.values())), rows=tuple(rows), note=note)
+
+
+def _layer_table(arm: Arm, row: RunRow) -> LayerTable | None:
+    """The layer table of an arm; None for somebody else's network, which only running it would count."""
+    if arm.network.is_foreign or row.data is None or row.data.shape is None:
+        return None
+    try:
+        return layer_table(network_graph(arm.network, row.data.shape, len(row.data.classes)))
+    except NetworkError:
+        return None
+
+
+def _as_text(table: LayerTable) -> Table:
+    rows = tuple(tuple(column.cell(row) for column in COLUMNS) for row in table.rows)
+    totals = "; ".join(f"{name} {text}" for name, text in totals_in_words(table))
+    return Table(head=tuple(column.heading for column in COLUMNS), rows=rows, note=totals)
+
+
+def _augmentation(spec: AugmentConfig) -> list[str]:
+    """Each kind of augmentation that is on, in the order of the keys."""
+    flips = {True: "horizontal flips", "alternate": "horizontal flips in every second epoch"}
+    others = (_AUGMENT[key].format(item) for key, item in spec if item and key != "flip")
+    return [*([flips[spec.flip]] if spec.flip else []), *others]
+
+
+def _if_set(item: Any, text: str) -> list[str]:
+    """The text with the value in it, where there is one."""
+    return [] if item is None else [text.format(value(item))]
+
+
+def _arguments(record: Record) -> str:
+    """The settings of a part of the recipe beside its name, in brackets."""
+    settings = {key: item for key, item in record.identity().items() if key != "name"}
+    return f" ({value(settings)})" if settings else ""
+
+
+def _stops(stop: StopConfig) -> str:
+    """What may end the training earlier."""
+    conditions = [
+        *_if_set(stop.patience, f"{{}} epochs without a better {stop.watch.replace('_', ' ')}"),
+        *_if_set(stop.train_loss, "a training loss under {}"),
+        *_if_set(stop.minutes, "{} minutes"),
+    ]
+    return f" at most, or until {' or '.join(conditions)}" if conditions else ""
 
 
 def _data(data: DataFacts) -> str:
-    classes = data.classes
-    named = listed(classes) if 0 < len(classes) <= 12 else ""
-    said = f"{shortened(data.name)}: {len(classes)} classes" + (f" ({named})" if named else "")
-    train, validation, test = (whole(images) for images in (data.train, data.validation, data.test))
+    names = f" ({listed(data.classes)})" if 0 < len(data.classes) <= 12 else ""
+    parts = [f"{shortened(data.name)}: {len(data.classes)} classes{names}"]
     if data.shape:
         channels, height, width = data.shape
-        said += f"; {height} x {width} pixels, {count(channels, 'channel')}"
-    said += f"; {train} images to train on, {validation} for validation, {test} for the test"
-    said += "".join(f"; {shortened(note)}" for note in data.notes)
-    digest = data.digest[:12]
-    return said + (f"; digest {digest}." if digest else ".")
+        parts.append(f"{height} x {width} pixels, {count(channels, 'channel')}")
+    parts.append(
+        f"{whole(data.train)} training, {whole(data.validation)} validation and {whole(data.test)} test images"
+    )
+    parts += map(shortened, data.notes)
+    parts += [f"digest {data.digest[:12]}"] if data.digest else []
+    return f"{'; '.join(parts)}."
 
 
 def _test_set(results: Results) -> str:
-    reasons = list(dict.fromkeys(r for row in results.rows if row.summary and (r := row.summary.test_opened_because)))
+    summaries = [row.summary for row in results.rows if row.summary]
+    reasons = list(dict.fromkeys(s.test_opened_because for s in summaries if s.test_opened_because))
     if not reasons:
-        return "Not opened yet."
-    images = sorted({n for row in results.rows if row.summary and (n := row.summary.test_images)})
+        return "Not used yet."
+    images = sorted({s.test_images for s in summaries if s.test_images})
     size = f" ({listed(map(whole, images))} images)" if images else ""
-    when = "Looked at in every epoch" if results.study.watch_test else "Opened once a run, at its end"
+    when = "Evaluated in every epoch" if results.study.watch_test else "Evaluated once per run, at its end"
     return f"{when}{size}. Recorded reason: {'; '.join(map(shortened, reasons))}."
 
 
 def _flat(arm: Arm) -> dict[str, Any]:
-    """Dotted keys to values. A schedule or optimizer that lacks a key of another's simply has none."""
-    whole_arm = {"data": arm.data.model_dump(), "network": arm.network.model_dump(), "recipe": arm.recipe.model_dump()}
-    return dict(_leaves(whole_arm, ""))
+    """The settings of an arm by dotted keys. A schedule or optimizer lacks the keys that only another has."""
+    settings = {"data": arm.data.model_dump(), "network": arm.network.model_dump(), "recipe": arm.recipe.model_dump()}
+    return dict(_leaves(settings, ""))
 
 
 def _leaves(content: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    leaves: list[tuple[str, Any]] = []
     for key, item in content.items():
-        found += _leaves(item, f"{prefix}{key}.") if isinstance(item, Mapping) else [(f"{prefix}{key}", item)]
-    return found
+        leaves += _leaves(item, f"{prefix}{key}.") if isinstance(item, Mapping) else [(f"{prefix}{key}", item)]
+    return leaves
 
 
-def _short(key: str, item: Any) -> str:
-    """A source may be a relative path, which only its key gives away."""
+def _setting(key: str, item: Any) -> str:
+    """A value of the study file. A `source` may be a relative path, which `shortened` cannot tell from a word."""
     return PurePath(str(item)).name or value(item) if key.endswith("source") and item is not None else value(item)
 
 
@@ -250,4 +299,4 @@ def _without_paths(content: Any, key: str = "") -> Any:
         return [_without_paths(item, key) for item in content]
     if not isinstance(content, str):
         return content
-    return _short("source", content) if key.split(".")[-1] in {"source", "data"} else shortened(content)
+    return _setting("source", content) if key.split(".")[-1] in {"source", "data"} else shortened(content)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from striate.report import curves, draw, figures, limits, sections
-from striate.report import study_facts as setting
+from striate.report import curves, draw, figures, limits, sections, study_facts
 from striate.studies.results import Results
 from striate.studies.study import Study
 from tests.report import folders
@@ -25,8 +24,8 @@ def test_difference_and_interval_are_scipys(two_page):
         "mean of first": f"{NORMALIZED.mean():.1f} %",
         "mean of second": f"{PLAIN.mean():.1f} %",
         "difference": f"{(NORMALIZED - PLAIN).mean():+.1f}",
-        "interval": f"{low:+.1f} to {high:+.1f}",
-        "confidence": "95 %",
+        "confidence interval": f"{low:+.1f} to {high:+.1f}",
+        "confidence level": "95 %",
         "n": "3",
         "verdict": "▲ clearly better",
     }
@@ -36,7 +35,11 @@ def test_accuracies_are_scipys(two_page):
     _, plain, normalized = Page(two_page).tables["test accuracy of each run"]
     for row, values in ((plain, PLAIN), (normalized, NORMALIZED)):
         low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-        assert row[1:] == [*(f"{v:.2f}" for v in values), f"{values.mean():.2f}", f"{low:.2f} to {high:.2f}", "3"]
+        assert row[1:] == [
+            *(f"{v:.2f}" for v in (*values, values.mean(), values.std(ddof=1))),
+            f"{low:.2f} to {high:.2f}",
+            "3",
+        ]
 
 
 def test_differences_by_seed(two_page):
@@ -66,7 +69,7 @@ def test_a_diverged_run_is_drawn_to_its_end_and_stays_out_of_the_mean(troubled):
         (2, False, 12),
     ]
     assert max(mean.mean for mean in fast.means) < 10
-    assert "A cross marks where a diverged run ends (1;" in curves.curves(troubled).caption
+    assert "Cross: end of a diverged run (1);" in curves.curves(troubled).caption
 
 
 def test_an_unfinished_run_does_not_move_the_mean(troubled):
@@ -81,7 +84,7 @@ def test_while_no_run_has_finished_the_mean_is_of_those_on_their_way(tmp_path):
         folders.write_run(folder, "plain", seed, test=None, epochs=epochs, state="unfinished")
     figure = curves.curves(Results.read(folder))
     assert [(mean.epoch, mean.n) for mean in figure.panels[0].arms[0].means] == [(1, 2), (2, 2), (3, 2)]
-    assert "(of plain, of which none has finished: of those on their way, as far as all came)" in figure.caption
+    assert "mean of the finished runs (for plain: of the unfinished runs)." in figure.caption
 
 
 def test_the_leader_leads_from_the_epoch_said(tmp_path):
@@ -112,10 +115,10 @@ def test_every_trouble_is_named_once(troubled):
         "normalized, seed 1: failed (x.pt: no space left on the disk)",
         "normalized, seed 2: unfinished after 5 epochs",
         "fast, seed 0: diverged, counts as chance (the loss is not finite in epoch 3)",
-        "fast, seed 1: stayed at chance",
-        "wide: all 3 runs are missing",
+        "fast, seed 1: accuracy at chance",
+        "wide: none of the 3 runs has started",
     )
-    assert sections.progress(troubled).startswith("7 of 12 runs ended with a result")
+    assert sections.progress(troubled).startswith("7 of 12 runs have a result")
 
 
 def test_nothing_is_named_where_all_is_well(two):
@@ -123,7 +126,7 @@ def test_nothing_is_named_where_all_is_well(two):
 
 
 def test_unplanned_pairs_have_a_mean_and_no_verdict(many):
-    table = sections.noticed(many)
+    table = sections.unplanned(many)
     assert len(table.rows) == 10
     assert table.note == "The 10 largest of 21 pairs."
     sizes = [abs(float(row[1].replace("−", "-"))) for row in table.rows]
@@ -141,7 +144,7 @@ def test_claims_stand_beside_the_measurement(tmp_path):
 
 
 def test_arms_are_shown_by_what_differs(troubled):
-    table = setting.arms_table(troubled)
+    table = study_facts.arms_table(troubled)
     assert table.head == ("arm", "network.norm", "recipe.optimizer.lr", "recipe.epochs", "parameters")
     assert table.rows[2] == ("fast", "none", "0.1", "12", "21\u202f034")
     assert table.rows[3] == ("wide", "none", "0.001", "13", "–")
@@ -150,7 +153,10 @@ def test_arms_are_shown_by_what_differs(troubled):
 def test_the_margin_of_a_single_accuracy_is_the_binomial_one(two):
     low, high = stats.binomtest(round(3.6 * NORMALIZED.mean()), 360).proportion_ci(method="wilson")
     margin = 50 * (high - low)
-    assert any(f"360 test images leave ±{margin:.1f} points" in line for line in limits.limits(two))
+    assert any(
+        f"360 test images, a single accuracy near 97 % has a margin of error of ±{margin:.1f} points" in line
+        for line in limits.limits(two)
+    )
 
 
 def test_a_run_that_never_opened_the_test_set_has_the_same_data(tmp_path):
@@ -159,14 +165,14 @@ def test_a_run_that_never_opened_the_test_set_has_the_same_data(tmp_path):
     folders.write_run(folder, "plain", 0, test=0.9)
     folders.write_run(folder, "normalized", 0, test=None, state="diverged", data=closed)
     folders.write_run(folder, "plain", 1, test=0.9, data=folders.DATA | {"mean": [0.31]})
-    assert [name for name, _ in setting.data_facts(Results.read(folder))] == ["Data"]
+    assert [name for name, _ in study_facts.data_facts(Results.read(folder))] == ["Data"]
 
 
 def test_arms_with_other_data_are_named(tmp_path):
     folder = folders.write_study(tmp_path / "s")
     folders.write_run(folder, "plain", 0, test=0.9)
     folders.write_run(folder, "normalized", 0, test=0.9, data=folders.DATA | {"train": 600, "digest": "other"})
-    assert [name for name, _ in setting.data_facts(Results.read(folder))] == ["Data of plain", "Data of normalized"]
+    assert [name for name, _ in study_facts.data_facts(Results.read(folder))] == ["Data of plain", "Data of normalized"]
 
 
 @pytest.mark.parametrize(
@@ -185,31 +191,33 @@ def test_different_environments_are_noted(tmp_path):
     folder = folders.write_study(tmp_path / "s")
     for seed in range(3):
         folders.write_run(folder, "plain", seed, test=0.9, environment={"threads": 2 if seed else 8})
-    table = setting.environments(Results.read(folder))
+    table = study_facts.environments(Results.read(folder))
     assert table.head == ("", "1 run", "2 runs")
     assert ("threads", "8", "2") in table.rows
-    assert "not all made in the same environment" in table.note
+    assert "had different environments" in table.note
 
 
 def test_the_recipe_s_sentence_names_each_kind_of_augmentation():
     from striate.recipes import AugmentConfig, Recipe
 
-    assert "; no augmentation." in setting.recipe(Recipe())
-    assert "; flips and shifts of up to 4 pixels." in setting.recipe(Recipe(augment={"flip": True, "crop": 4}))
-    assert "; flips in every second epoch." in setting.recipe(Recipe(augment={"flip": "alternate"}))
+    assert "; no augmentation." in study_facts.recipe(Recipe())
+    assert "; horizontal flips and random shifts up to 4 pixels." in study_facts.recipe(
+        Recipe(augment={"flip": True, "crop": 4})
+    )
+    assert "; horizontal flips in every second epoch." in study_facts.recipe(Recipe(augment={"flip": "alternate"}))
     for key in set(AugmentConfig.model_fields) - {"flip"}:
         value = 3 if key in ("crop", "cutout") else 0.25
-        said = setting.recipe(Recipe(augment={key: value}))
-        assert f"{value:g}" in said.split(";")[-1], said
+        sentence = study_facts.recipe(Recipe(augment={key: value}))
+        assert f"{value:g}" in sentence.split(";")[-1], sentence
 
 
-def test_a_network_says_all_that_is_not_as_usual():
-    said = setting.network(Study(question="q", data="digits", network={"layers": "speedrun", "width": 0.25}))
-    assert said.endswith(
+def test_the_network_s_sentence_names_all_that_is_not_the_default():
+    sentence = study_facts.network(Study(question="q", data="digits", network={"layers": "speedrun", "width": 0.25}))
+    assert sentence.endswith(
         "; no normalization, no activation after each conv and fc layer, and a classifier on top;"
         " freeze up-to conv1; bias no; width 0.25; logit_scale 0.1111"
     )
-    plain = setting.network(Study(question="q", data="digits", network="conv8"))
+    plain = study_facts.network(Study(question="q", data="digits", network="conv8"))
     assert plain == "conv8; no normalization, relu after each conv and fc layer, and a classifier on top"
-    family = setting.network(Study(question="q", data="digits", network={"family": "stack", "conv": 1}))
+    family = study_facts.network(Study(question="q", data="digits", network={"family": "stack", "conv": 1}))
     assert family == f"conv100 pool; {plain.partition('; ')[2]}"

@@ -14,9 +14,8 @@ from striate.core.errors import ReportError
 from striate.nets import NetworkConfig
 from striate.nets.summary.summarize import count_parameters
 from striate.report import pages, svg
-from striate.report.layers import layer_tables
 from striate.report.pages import build, write
-from striate.report.study_facts import study_yaml
+from striate.report.study_facts import layer_tables, study_yaml
 from striate.report.wording import duration, shortened, signed
 from striate.runs.layout import slug
 from striate.studies.results import Results
@@ -113,7 +112,10 @@ def test_a_study_without_comparisons_says_what_was_measured(tmp_path):
         for seed in range(3):
             folders.write_run(folder, arm, seed, test=0.9 + 0.01 * i + 0.001 * seed)
     text = Page(build(Results.read(folder))).text
-    assert "norm=batch lr=0.01: 93.1 % mean test accuracy (95 % interval 92.9 to 93.3; 3 seeds)." in text
+    assert (
+        "norm=batch lr=0.01: mean test accuracy 93.1 % (standard deviation 0.1, 95 % confidence interval 92.9 to 93.3, 3 seeds)."
+        in text
+    )
     assert "The study plans no comparison." in text
 
 
@@ -121,14 +123,14 @@ def test_one_arm_and_one_seed(tmp_path):
     folder = folders.write_study(tmp_path / "s", arms=None, compare=None, seeds=1)
     folders.write_run(folder, "base", 0, test=0.9, epochs=1)
     text = Page(build(Results.read(folder))).text
-    assert "base: 90.0 % test accuracy with 1 seed; one run cannot tell how far luck carries." in text
-    assert "One arm; nothing varies." in text
+    assert "base: 90.0 % test accuracy (1 seed, so the spread between seeds is unknown)." in text
+    assert "The study has one arm." in text
 
 
 def test_a_study_of_which_nothing_ran(tmp_path):
     text = Page(build(Results.read(folders.write_study(tmp_path / "s")))).text
-    assert "0 of 6 runs ended with a result" in text
-    assert "plain: all 3 runs are missing" in text
+    assert "0 of 6 runs have a result" in text
+    assert "plain: none of the 3 runs has started" in text
     assert "No run has finished an epoch yet." in text
 
 
@@ -142,17 +144,17 @@ def test_size_and_nodes_of_eight_arms_with_five_seeds(many):
     source = build(many)
     assert len(source.encode()) < 3_500_000
     assert len(Page(source).elements) < 6000
-    assert len(Page(source).tables["validation loss, mean ± half the 95 % interval"]) <= 1 + 41
+    assert len(Page(source).tables["validation loss, mean ± half-width of the 95 % confidence interval"]) <= 1 + 41
 
 
 def test_without_vl_convert_the_charts_are_tables(two, monkeypatch):
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     assert not svg.is_available()
     page = Page(build(two))
-    assert "Charts are shown as their tables: vl-convert-python is not installed" in page.text
+    assert "Tables replace the charts, because this page was built without the package vl-convert-python." in page.text
     assert "svg" not in {tag for tag, _ in page.elements}
     assert "Numbers:" not in page.text  # nothing is folded away: the tables stand where the charts would
-    assert len(page.tables["training loss, mean ± half the 95 % interval"]) == 13
+    assert len(page.tables["training loss, mean ± half-width of the 95 % confidence interval"]) == 13
 
 
 @pytest.mark.parametrize(
@@ -187,37 +189,40 @@ def test_the_yaml_is_yaml(two):
 
 
 def test_each_network_has_its_layer_table_and_every_column_its_meaning(two, two_page):
-    found = layer_tables(two)
-    assert [whose for whose, _ in found] == [arm.name for arm in two.arms]
-    for arm, (_, made) in zip(two.arms, found, strict=True):
+    tables = layer_tables(two).tables
+    assert [arms for arms, _ in tables] == [arm.name for arm in two.arms]
+    for arm, (_, table) in zip(two.arms, tables, strict=True):
         data = two.of(arm.name)[0].data
-        total = sum(int(row[made.head.index("parameters")].replace(",", "") or 0) for row in made.rows)
-        assert total == count_parameters(arm.network, data.shape, len(data.classes))
+        column = table.head.index("parameters")
+        parameters = sum(int(row[column].replace(",", "") or 0) for row in table.rows)
+        assert parameters == count_parameters(arm.network, data.shape, len(data.classes))
         assert f"Layers of {arm.name}" in two_page
     assert all(f"<dt>{heading}</dt>" in two_page for heading in ("field", "status", "multiply-adds"))
 
 
-def test_networks_alike_share_a_table_and_a_page_has_room_for_four(many):
-    tables = layer_tables(many)
-    assert len(tables) <= 4
-    assert len({table.rows for _, table in tables}) == len(tables)
+def test_networks_alike_share_a_table_and_a_page_has_room_for_four(many, tmp_path):
+    ((arms, _),) = layer_tables(many).tables
+    assert arms == "arm a, arm b, arm c, arm d, arm e, arm f, arm g and arm h"
+    networks = {f"conv{n}": {"network.layers": f"conv{n}"} for n in range(1, 6)}
+    folder = folders.write_study(tmp_path / "s", arms=networks, compare=None)
+    for name in networks:
+        folders.write_run(folder, name, 0, test=0.9)
+    shown = layer_tables(Results.read(folder))
+    assert [arms for arms, _ in shown.tables] == ["conv1", "conv2", "conv3", "conv4"]
+    assert shown.note == "The page shows 4 of 5 networks."
 
 
-def test_a_network_of_somebody_else_has_its_table_too_unless_it_is_not_here(two):
-    """A module that gives 64 values where there are fewer classes does not fit, and costs the page only its table."""
-
-    classes = len(two.rows[0].data.classes)
-
-    def tables(network):
-        arms = tuple(arm.replace(network=NetworkConfig.model_validate(network)) for arm in two.arms)
-        return layer_tables(dataclasses.replace(two, arms=arms))
-
-    ((whose, made),) = tables({"import": "tests.report.folders:small_module"})
-    assert whose == "plain and normalized"
-    counts = [int(row[made.head.index("parameters")].replace(",", "") or 0) for row in made.rows]
-    assert sum(counts) == 65 * classes
-    assert tables({"import": "no_such_package:make"}) == ()
-    assert tables({"import": "torch.nn:Flatten"}) == ()
+def test_a_report_runs_nobody_s_code(two, tmp_path, monkeypatch):
+    """A network that somebody else has written is left out, with a line that says why."""
+    (tmp_path / "somebody_s_network.py").write_text("raise SystemExit('the report imported me')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    foreign = NetworkConfig.model_validate({"import": "somebody_s_network:make"})
+    own, other = two.arms
+    results = dataclasses.replace(two, arms=(own, other.replace(network=foreign)))
+    assert [arms for arms, _ in layer_tables(results).tables] == ["plain"]
+    assert (
+        "The layers of normalized are not shown, as the run folders have no network.json." in Page(build(results)).text
+    )
 
 
 def test_a_chart_that_cannot_be_drawn_is_its_table_and_a_line_says_why(two, monkeypatch):

@@ -5,6 +5,8 @@ import os
 # Before NumPy and torch are imported, and inherited by every process that a test starts: several test processes share
 # the cores, and threads that wait for each other's cores cost more than they give.
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+# A process with more threads than free cores sleeps at its barriers instead of spinning.
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 from pathlib import Path
 

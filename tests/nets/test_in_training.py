@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from striate.data import DataConfig, Dataset, Part
 from striate.engines.select import train
@@ -47,12 +48,31 @@ def test_what_is_frozen_stays_and_the_rest_learns(said, frozen, dataset, tmp_pat
     assert changed == {name.partition(".")[0] for name in before} - frozen
 
 
-def test_a_module_that_minds_its_version_is_stopped_taken_up_and_judged(tmp_path):
-    """torchvision's MNASNet refuses weights without the versions of its layers."""
+class Versioned(nn.Linear):
+    """Refuses weights that do not say their version, as torchvision's MNASNet does."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state_dict, prefix, local_metadata, *rest):
+        assert local_metadata.get("version") == 2
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+
+def versioned(classes):
+    return nn.Sequential(nn.Flatten(), Versioned(192, classes))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [{"import": "tests.nets.test_in_training:versioned"}, pytest.param({"torchvision": "mnasnet0_5"}, marks=pytest.mark.slow)],
+    ids=str,
+)  # fmt: skip
+def test_a_module_that_minds_its_version_is_stopped_resumed_and_evaluated(network, tmp_path):
     rng = np.random.default_rng(0)
-    parts = (Part(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), np.arange(n) % 3) for n in (60, 30))
+    side = 8 if "import" in network else 32
+    parts = (Part(rng.integers(0, 256, (n, side, side, 3), np.uint8), np.arange(n) % 3) for n in (60, 30))
     dataset = Dataset("noise", ("a", "b", "c"), next(parts), None, next(parts), "d" * 64)
-    network = NetworkConfig(torchvision="mnasnet0_5")
+    network = NetworkConfig.model_validate(network)
     recipe = Recipe.model_validate({"epochs": 2, "batch_size": 27})
     job = Job(data=DataConfig(source="noise"), digest=dataset.digest, network=network, recipe=recipe, seed=0)
     left = iter([False] * 3)

@@ -14,6 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 import striate
+from tests.contracts.scheduler import InlineScheduler
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "weights_cpu.json"
 STUDIES = {
@@ -44,7 +45,7 @@ def found(folder: Path) -> dict[str, dict[str, object]]:
     """By study, arm and seed: the fingerprint of the run, the digest of its final weights, and the moments of each."""
     kept = {}
     for name, overrides in STUDIES.items():
-        results = striate.load(name, *overrides, seeds=1, out=folder).run(jobs=2)
+        results = striate.load(name, *overrides, seeds=1, out=folder).run(scheduler=InlineScheduler())
         for row in results.rows:
             path = row.run.folder / "final.safetensors"
             kept[f"{name}/{row.arm}/{row.seed}"] = {

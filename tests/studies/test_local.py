@@ -64,10 +64,11 @@ def test_closing_the_iterator_stops_the_processes(tmp_path, squares):
     assert not _children()
 
 
-def test_the_number_of_runs_at_once_does_not_change_their_numbers(tmp_path, squares):
+@pytest.mark.parametrize("engine", ["numpy", pytest.param("torch", marks=pytest.mark.slow)])
+def test_the_number_of_runs_at_once_does_not_change_their_numbers(tmp_path, squares, engine):
     kept = []
     for at_once in (1, 3):
-        tasks = make_tasks(tmp_path / str(at_once), *squares)
+        tasks = make_tasks(tmp_path / str(at_once), *squares, engine=engine)
         assert [event.kind for event in LocalScheduler(at_once, 1, "cpu").run(tasks)].count("finished") == 3
         kept.append([(task.folder / "final.safetensors").read_bytes() for task in tasks])
     assert kept[0] == kept[1]
@@ -107,7 +108,7 @@ def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, mo
 
 
 def test_a_worker_that_died_between_two_tasks_costs_none(tmp_path, squares):
-    recipe, network = Recipe(optimizer={"name": "SGD", "lr": 0.1}), NetworkConfig(layers="conv4 pool")
+    recipe, network = Recipe(optimizer={"name": "SGD", "lr": 0.1}, engine="numpy"), NetworkConfig(layers="conv4 pool")
     tasks = make_tasks(tmp_path, *squares, count=2)
     with WorkerPool(1) as crew:
         assert crew.ask(recipe, network, "cpu", lambda: False) == "cpu"

@@ -81,12 +81,16 @@ def test_each_run_of_a_study_is_logged_under_its_name(tmp_path, monkeypatch):
 )
 def test_a_broken_logger_in_the_processes_that_train_is_told_once(tmp_path, broken_package, code, what):
     broken_package(code)
-    study = load(write_study(tmp_path, STUDY), "log=tensorboard", "recipe.engine=numpy", "seeds=1", out=tmp_path / "runs")
+    study = load(
+        write_study(tmp_path, STUDY), "log=tensorboard", "recipe.engine=numpy", "seeds=1", out=tmp_path / "runs"
+    )
     with pytest.warns(UserWarning, match=f"logger 'tensorboard' was given up: .*{what}") as warned:
         results = study.run(scheduler=LocalScheduler(2, 1, "cpu"))
     assert len(warned) == 1
     assert results.is_complete
-    plain = load(tmp_path / "study.yaml", "recipe.engine=numpy", "seeds=1", out=tmp_path / "plain").run(scheduler=InlineScheduler())
+    plain = load(tmp_path / "study.yaml", "recipe.engine=numpy", "seeds=1", out=tmp_path / "plain").run(
+        scheduler=InlineScheduler()
+    )
     assert [row.test_accuracy for row in results.rows] == [row.test_accuracy for row in plain.rows]
     for folder in (tmp_path / "runs").rglob("seed-0"):
         assert what in (folder / layout.LOG).read_text()
@@ -97,7 +101,9 @@ def test_the_command_line_tells_it_once_too(tmp_path, broken_package, capsys, mo
 
     broken_package(RAISING)
     path = write_study(tmp_path, STUDY)
-    monkeypatch.setattr("sys.argv", ["striate", "run", str(path), "log=tensorboard", "recipe.engine=numpy", "--seeds", "1"])
+    monkeypatch.setattr(
+        "sys.argv", ["striate", "run", str(path), "log=tensorboard", "recipe.engine=numpy", "--seeds", "1"]
+    )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as ended:
         main()

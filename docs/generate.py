@@ -113,7 +113,8 @@ def _parameters(function: Any) -> str:
     for name, parameter in inspect.signature(function).parameters.items():
         info = typing.get_args(parameter.annotation)[1]
         is_option = type(info).__name__ == "OptionInfo"
-        spelling = (info.param_decls or (f"--{name.replace('_', '-')}",))[0]
+        # typer keeps the first spelling of an annotated option where a default would stand.
+        spelling = info.default if str(info.default).startswith("--") else f"--{name.replace('_', '-')}"
         word = f"`{spelling}`" if is_option else f"`{info.metavar or name.upper()}`"
         has_default = parameter.default not in (inspect.Parameter.empty, None, False, True)
         shown = f"`{parameter.default}`" if has_default else ""

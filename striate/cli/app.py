@@ -51,7 +51,7 @@ StudyName = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY.SUB=VALUE]...", help="Values that replace those of the study: recipe.epochs=5."),
+    typer.Argument(metavar="KEY.SUB=VALUE", help="Values to replace in the study, such as recipe.epochs=5."),
 ]
 Seeds = Annotated[int | None, typer.Option(callback=_seeds, help="Seeds of each arm: 3 means the seeds 0, 1 and 2.")]
 Out = Annotated[
@@ -61,11 +61,11 @@ Out = Annotated[
 Device = Annotated[str, typer.Option(callback=_device, help="Where to train: auto, cpu, cuda or mps.")]
 Jobs = Annotated[str, typer.Option(help="Runs to train at the same time: auto, or a number.")]
 NetworkWord = Annotated[
-    str, typer.Argument(metavar="NETWORK", help="A network in the notation, or the name of one, or KEY=VALUE.")
+    str, typer.Argument(metavar="NETWORK", help="A network in the notation, the name of one, or KEY=VALUE.")
 ]
 NetworkKeys = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Other keys of a network in a study file, such as norm=batch."),
+    typer.Argument(metavar="KEY=VALUE", help="Other keys of a network in a study file, such as norm=batch."),
 ]
 ImageShape = Annotated[
     str | None,
@@ -112,7 +112,9 @@ def check(
     device: Device = "auto",
     jobs: Jobs = "auto",
     layers: Annotated[bool, typer.Option("--layers", help="Also print the layers of each network.")] = False,
-    explain: Explain = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also print the layers and what each of their columns means.")
+    ] = False,
     yaml: Annotated[
         bool, typer.Option("--yaml", help="Print only the study as YAML, with the overrides in it.")
     ] = False,
@@ -201,7 +203,7 @@ def networks(json: Json = False, explain: Explain = False) -> None:
 
 @app.command()
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this recipe with all its settings.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Print this recipe with all its settings.")] = None,
     json: Json = False,
 ) -> None:
     """List the named recipes, or print one: settings, source, measured accuracy."""

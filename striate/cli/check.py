@@ -43,7 +43,7 @@ def check(study: LoadedStudy, device: str, jobs: str, shown: Shown) -> None:
         plain_json(_json(study, plan, workers, time))
         return
     _plan(plan, workers)
-    if shown.layers:
+    if shown.layers or shown.explain:
         _layers(plan, shown.explain)
     if shown.time and plan.missing:
         _time(estimate_time(plan, workers, device))

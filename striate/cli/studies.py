@@ -68,7 +68,7 @@ def status(folder: Path, as_json: bool) -> None:
 
 
 def _print_status(results: Results) -> None:
-    states = [row.state for row in results.rows]
+    states = ["not started" if row.state == "missing" else row.state for row in results.rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     out(f"{results.study.name}: {results.study.question}", bold=True)
     out(f"  {count(len(states), 'run')}: {counts}")

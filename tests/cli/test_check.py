@@ -70,7 +70,9 @@ def test_layers_and_what_their_columns_mean_are_printed_when_asked_for(striate, 
     assert "587" in out
     meaning = "the receptive field: rows x columns"
     assert meaning not in out
-    assert striate("check", path, "--layers", "--explain", "--no-time")[1].count(meaning) == 1
+    out = striate("check", path, "--explain", "--no-time")[1]
+    assert out.count(meaning) == 1
+    assert "network of plain\n" in out
 
 
 def test_yaml_is_a_study_file_with_the_overrides(striate, tmp_path):

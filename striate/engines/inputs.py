@@ -10,7 +10,7 @@ import numpy as np
 from striate.core.errors import TrainingError
 from striate.data import Dataset, Splits, mean_std, split
 from striate.nets.layers import Shape
-from striate.nets.whitening import whitened
+from striate.nets.whitening import whitening_weights
 from striate.runs.records import Job
 
 
@@ -65,7 +65,7 @@ class RunInputs:
     def whitened(self) -> dict[str, np.ndarray]:
         """The initial weights that are computed from the training images, by name."""
         images, rows = self.dataset.train.images, self.splits.train
-        return whitened(self.job.network, self.input_shape, self.class_count, images, rows, self.mean, self.std)
+        return whitening_weights(self.job.network, self.input_shape, self.class_count, images, rows, self.mean, self.std)
 
 
 class RunOptions(TypedDict, total=False):

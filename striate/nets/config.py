@@ -1,6 +1,6 @@
-"""A network as data: what a study file says of it.
+"""A network as data: the record behind the key `network` of a study file.
 
-No torch here. `shapes` says what comes out of each layer, `torch_build` makes the module.
+`resolve` gives the shape and the settings of each layer, `pytorch.build` makes the torch module. No torch here.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from striate.core.config import suggest
 from striate.core.errors import NetworkError
 from striate.core.records import Flag, Number, Record, Whole
 from striate.nets.layers import Activation, Init, Layer, Norm, Position
-from striate.nets.notation import parse, write
+from striate.nets.notation import MAX_LAYERS, parse, write
 from striate.nets.notation.vocabulary import ALONE, KINDS
 from striate.nets.zoo import NETWORKS, write_family
 
 Head = Literal["classifier", "gap", "none"]
-# The ways to say what a network is; each network has one.
-_WAYS = ("layers", "family", "torchvision", "import_")
-_NUMBERS = ("conv", "fc", "step", "depth", "block_depth", "filters", "skip")
-# What holds for layers that we build, and has no meaning for a module that somebody else has built.
-_OURS = (
+# A network is given by exactly one of these.
+_SOURCES = ("layers", "family", "torchvision", "import_")
+_FAMILY_KEYS = ("conv", "fc", "step", "depth", "block_depth", "filters", "skip")
+# Settings of layers that Striate builds; they mean nothing for a module that somebody else has written.
+_LAYER_KEYS = (
     "dims", "norm", "norm_groups", "norm_position", "activation", "init", "bias", "zero_bias", "width", "linear", "logit_scale"
 )  # fmt: skip
 
@@ -33,8 +33,8 @@ class NetworkConfig(Record):
     """`layers` in the notation (or the name of a network), or a `family`, or a module of `torchvision` or your own.
 
     Norm and activation follow every conv layer and every fc layer except the last, the classifier: an fc layer with
-    one unit a class, appended unless `head` is none (then the last layer gives the logits). `head: gap` averages each
-    channel before it. What a layer says for itself (`conv64:tanh`) goes before what is said here.
+    one unit per class, appended unless `head` is none (then the last layer gives the logits). `head: gap` averages each
+    channel before it. What a layer sets for itself (`conv64:tanh`) overrides what is set here.
     """
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
@@ -45,19 +45,19 @@ class NetworkConfig(Record):
     family: Literal["stack", "blocks", "shallow"] | None = None
     """Instead of layers: a network from a few numbers, so that a grid can cross them."""
     torchvision: str | None = None
-    """Instead of layers: one of torchvision's classifiers, by its name there, made for our number of classes."""
+    """Instead of layers: one of torchvision's classifiers, by its name there, made for your number of classes."""
     import_: str | None = Field(None, alias="import")
     """Instead of layers: your own, as `package.module:factory`, where calling the factory gives a torch module."""
 
-    conv: Whole | None = Field(None, ge=1)
+    conv: Whole | None = Field(None, ge=1, le=MAX_LAYERS)
     """stack: how many conv layers."""
-    fc: Whole | None = Field(None, ge=1)
+    fc: Whole | None = Field(None, ge=1, le=MAX_LAYERS)
     """stack: how many fc layers, the classifier included."""
     step: Whole | None = Field(None, ge=1)
     """stack: the filters of the first layer; each layer has so many more than the one before."""
     depth: Whole | None = Field(None, ge=1, le=12)
     """blocks: how many blocks, each with a pool at its end and twice the filters of the one before."""
-    block_depth: Whole | None = Field(None, ge=1)
+    block_depth: Whole | None = Field(None, ge=1, le=MAX_LAYERS)
     """blocks: how many conv layers in each."""
     filters: Whole | None = Field(None, ge=1)
     """blocks, shallow: the filters of the first conv layer."""
@@ -65,7 +65,7 @@ class NetworkConfig(Record):
     """blocks: whether a block of two or more conv layers adds its input to its output."""
 
     args: dict[str, Any] = {}
-    """import: what the factory is called with; `classes` and `input_shape` are given to it if it asks for them."""
+    """import: the arguments of the factory; it also gets `classes` and `input_shape` if it has parameters of these names."""
     pretrained: Flag | str = False
     """torchvision: true for its best ImageNet weights; or, also for your own module, the path of a file of weights."""
     freeze: str = "none"
@@ -76,7 +76,7 @@ class NetworkConfig(Record):
     norm: Norm = "none"
     """The normalization of each conv and fc layer but the last."""
     norm_groups: Whole = Field(8, ge=1)
-    """How many groups group normalization makes of the channels."""
+    """The number of groups into which group normalization divides the channels."""
     norm_position: Position = "before"
     """Where the norm stands: before or after the activation."""
     activation: Activation = "relu"
@@ -86,24 +86,24 @@ class NetworkConfig(Record):
     bias: Flag = True
     """Whether conv and fc layers have one; the classifier always does."""
     zero_bias: Flag = False
-    """Whether biases start at zero instead of small random numbers, which is torch's way."""
-    width: Number = Field(1.0, gt=0)
-    """What the filters and units of every layer are multiplied with."""
+    """Whether biases start at zero; torch draws small random numbers."""
+    width: Number = Field(1.0, gt=0, le=1000)
+    """The factor by which the filters and units of every layer are multiplied."""
     linear: Flag = False
     """Take out every part that is not linear: activations, max pools (averages instead), norms other than batch."""
     logit_scale: Number = Field(1.0, gt=0)
-    """What the logits are multiplied with; below 1 the last layer learns more gently, at high learning rates too."""
+    """The factor by which the logits are multiplied; below 1 the last layer learns more slowly, so that a higher lr is stable."""
     head: Head = "classifier"
     """What follows the layers: an fc layer with a unit for each class, the same after averaging each channel, or nothing."""
 
     @model_validator(mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
-        """A name stands for what the zoo says, except for what is said beside it."""
-        said = {"layers": value} if isinstance(value, str) else value
-        if isinstance(said, dict) and isinstance(name := said.get("layers"), str) and name.strip() in NETWORKS:
-            return {**NETWORKS[name.strip()].config, **{key: item for key, item in said.items() if key != "layers"}}
-        return said
+    def _look_up_name(cls, value: Any) -> Any:
+        """A name stands for its entry in the zoo; what is given beside the name overrides the entry."""
+        fields = {"layers": value} if isinstance(value, str) else value
+        if isinstance(fields, dict) and isinstance(name := fields.get("layers"), str) and name.strip() in NETWORKS:
+            return {**NETWORKS[name.strip()].config, **{key: item for key, item in fields.items() if key != "layers"}}
+        return fields
 
     @field_validator("head", mode="before")
     @classmethod
@@ -112,7 +112,8 @@ class NetworkConfig(Record):
 
     @field_validator("layers")
     @classmethod
-    def _readable(cls, text: str) -> str:
+    def _check_layers(cls, text: str) -> str:
+        """The layers in their one spelling."""
         word = text.strip()
         try:
             return write(parse(text)) if text else text
@@ -120,12 +121,12 @@ class NetworkConfig(Record):
             # One word that does not begin as a layer was meant as a name, or may have been.
             if not re.fullmatch(r"[a-z][\w-]*", word) or word.startswith((*KINDS, "res(")):
                 raise
-        known = suggest(word, [*NETWORKS, *KINDS, *ALONE])
-        raise NetworkError(f"'{word}' is neither a layer nor a named network; {known}")
+        suggestion = suggest(word, [*NETWORKS, *KINDS, *ALONE])
+        raise NetworkError(f"'{word}' is neither a layer nor a named network; {suggestion}")
 
     @field_validator("freeze")
     @classmethod
-    def _says_what(cls, text: str) -> str:
+    def _check_freeze(cls, text: str) -> str:
         words = " ".join(text.split())
         if words not in {"none", "all-but-head"} and not re.fullmatch(r"up-to \S+", words):
             raise NetworkError(f"must be none, all-but-head or 'up-to LAYER', got {text!r}")
@@ -133,68 +134,67 @@ class NetworkConfig(Record):
 
     @field_validator("import_")
     @classmethod
-    def _module_and_factory(cls, text: str | None) -> str | None:
+    def _check_import(cls, text: str | None) -> str | None:
         if text is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text):
             raise NetworkError(f"is written package.module:factory, got {text!r}")
         return text
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        ways = [way.strip("_") for way in _WAYS if getattr(self, way)]
-        if len(ways) != 1:
-            got = " and ".join(ways) or "none of them"
-            raise NetworkError(f"say what the network is by one of layers, family, torchvision and import, got {got}")
-        self._nothing_idle()
+    def _check_source(self) -> Self:
+        sources = [key.strip("_") for key in _SOURCES if getattr(self, key)]
+        if len(sources) != 1:
+            given = " and ".join(sources) or "none of them"
+            raise NetworkError(f"give one of layers, family, torchvision and import, got {given}")
+        self._refuse_keys_without_effect(sources[0])
         if self.family:
-            write_family(self.family, self.numbers)
+            write_family(self.family, self.family_numbers)
         return self
 
-    def _nothing_idle(self) -> None:
-        """Refuse what would have no effect: it would be thought to have had one."""
-        way = next(way.strip("_") for way in _WAYS if getattr(self, way))
-        allowed = {"torchvision": {"pretrained"}, "import": {"pretrained", "args"}, "family": set(_NUMBERS)}
-        idle = {*_NUMBERS, "args", "pretrained"} - allowed.get(way, set())
+    def _refuse_keys_without_effect(self, source: str) -> None:
+        """A key that changes nothing would be reported as if it did."""
+        allowed = {"torchvision": {"pretrained"}, "import": {"pretrained", "args"}, "family": set(_FAMILY_KEYS)}
+        refused = {*_FAMILY_KEYS, "args", "pretrained"} - allowed.get(source, set())
         if self.is_foreign:
-            idle |= {*_OURS, "head"}
+            refused |= {*_LAYER_KEYS, "head"}
         fields = type(self).model_fields
         for name in fields:
-            if name in idle and getattr(self, name) != fields[name].default:
-                raise NetworkError(f"{name} has no effect on a network given by {way}; leave it out")
+            if name in refused and getattr(self, name) != fields[name].default:
+                raise NetworkError(f"{name} has no effect on a network given by {source}; leave it out")
         if self.import_ and self.pretrained is True:
             raise NetworkError("pretrained: true is for torchvision; for your own module give the path of its weights")
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the network is a torch module that somebody else has written; then only torch can say its shapes."""
+        """Whether the network is a torch module that somebody else has written; only torch can tell its shapes."""
         return bool(self.torchvision or self.import_)
 
     @property
-    def numbers(self) -> dict[str, Any]:
-        """What was said of the family."""
-        return {name: value for name in _NUMBERS if (value := getattr(self, name)) is not None}
+    def family_numbers(self) -> dict[str, Any]:
+        """The numbers of the family that were given."""
+        return {name: value for name in _FAMILY_KEYS if (value := getattr(self, name)) is not None}
 
     @cached_property
     def parsed(self) -> tuple[Layer, ...]:
-        """The layers as records, without the head; none of a foreign module."""
+        """The layers as records, without the head; empty for a foreign module."""
         if self.is_foreign:
             return ()
-        return parse(write_family(self.family, self.numbers) if self.family else self.layers)
+        return parse(write_family(self.family, self.family_numbers) if self.family else self.layers)
 
     @property
     def title(self) -> str:
-        """The network in a line: its layers, or where it is from."""
+        """The network in a line: its layers, or the name of the module."""
         if self.torchvision:
             return f"{self.torchvision} of torchvision"
         return self.import_ or write(self.parsed)
 
     def identity(self) -> dict[str, Any]:
-        """A family is what it writes. Where a file of weights is does not count; a job counts what is in it (`weights_digest`)."""
-        said = {key: value for key, value in super().identity().items() if key not in {"family", *_NUMBERS}}
+        """A family counts as the layers it writes, a file of weights by its contents (`weights_digest`), not its path."""
+        fields = {key: value for key, value in super().identity().items() if key not in {"family", *_FAMILY_KEYS}}
         if self.family:
-            said["layers"] = write(self.parsed)
+            fields["layers"] = write(self.parsed)
         if isinstance(self.pretrained, str):
-            said["pretrained"] = "a file"
-        return said
+            fields["pretrained"] = "a file"
+        return fields
 
     def weights_digest(self) -> str:
         """SHA-256 of the file of weights that the network starts from; empty where there is none.
@@ -206,14 +206,14 @@ class NetworkConfig(Record):
             return ""
         path = Path(self.pretrained).expanduser()
         try:
-            now = path.stat()
-            return _digest(path, now.st_mtime_ns, now.st_size)
+            stat = path.stat()
+            return _digest(path, stat.st_mtime_ns, stat.st_size)
         except OSError as error:
             raise NetworkError(f"pretrained: {path} cannot be read: {error.strerror}") from error
 
 
 @lru_cache(maxsize=64)
 def _digest(path: Path, changed: int, size: int) -> str:
-    """Once for a file as it is: each run of a plan asks."""
+    """Cached by the file's time and size, because every run of a plan asks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,14 +1,11 @@
-"""The kinds of layer, as frozen records.
+"""The kinds of layer as frozen records, and the shape that comes out of each.
 
-A size is one whole number for all spatial axes or one number an axis; equal numbers are kept as one, so that
-two spellings of a layer are one record. What a layer says for itself (`own`) goes before what the network says.
-
-The shape that comes out of a layer, and what would fit where nothing comes out.
-
-Shapes are (channels, *spatial) or (features,).
+A size is one whole number for all spatial axes or one number per axis; equal numbers are kept as one, so that two
+spellings of a layer are one record. Nothing here depends on the network around a layer.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -22,9 +19,14 @@ Init = Literal[
     "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun", "orthogonal", "dirac", "whiten"
 ]  # fmt: skip
 Position = Literal["before", "after"]
+Shape = tuple[int, ...]
+"""(channels, *spatial) of a map, or (features,); without the batch."""
+
+MAX_SIZE = 10_000
+"""The largest kernel, stride, dilation or padding; more is a typing mistake, and would take hours to count."""
 
 
-def _one_or_each(value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+def _one_or_per_axis(value: int | tuple[int, ...]) -> int | tuple[int, ...]:
     if isinstance(value, int):
         return value
     if not 2 <= len(value) <= 3:
@@ -32,22 +34,24 @@ def _one_or_each(value: int | tuple[int, ...]) -> int | tuple[int, ...]:
     return value[0] if len(set(value)) == 1 else value
 
 
-_FromOne = Annotated[Whole, Field(ge=1)]
-_FromZero = Annotated[Whole, Field(ge=0)]
-Sizes = Annotated[_FromOne | tuple[_FromOne, ...], AfterValidator(_one_or_each)]
-Pads = Annotated[_FromZero | tuple[_FromZero, ...], AfterValidator(_one_or_each)]
+_Positive = Annotated[Whole, Field(ge=1)]
+_NotNegative = Annotated[Whole, Field(ge=0)]
+_Size = Annotated[Whole, Field(ge=1, le=MAX_SIZE)]
+_Pad = Annotated[Whole, Field(ge=0, le=MAX_SIZE)]
+Sizes = Annotated[_Size | tuple[_Size, ...], AfterValidator(_one_or_per_axis)]
+Pads = Annotated[_Pad | tuple[_Pad, ...], AfterValidator(_one_or_per_axis)]
 
 
 def per_axis(size: int | tuple[int, ...], axes: int) -> tuple[int, ...]:
-    """One number an axis; a tuple of another length is returned as it is, for the caller to refuse."""
+    """One number per axis; a tuple of another length is returned as it is, for the caller to refuse."""
     return (size,) * axes if isinstance(size, int) else size
 
 
 class LayerOverrides(Record):
-    """What one conv or fc layer says for itself; None leaves it to the network."""
+    """What one conv or fc layer sets for itself; None means the network's value."""
 
     norm: Norm | None = None
-    norm_groups: _FromOne | None = None
+    norm_groups: _Positive | None = None
     norm_position: Position | None = None
     activation: Activation | None = None
     init: Init | None = None
@@ -58,22 +62,22 @@ class LayerOverrides(Record):
 class Conv(Record):
     """A convolution. `padding` None is "same": dilation x (kernel - 1) pixels in all, an odd one after the image.
 
-    At stride 1 that keeps the size. It does not depend on the stride, as everybody writes it in torch.
+    At stride 1 that keeps the size. It does not depend on the stride, as is usual in PyTorch code.
     """
 
     kind: ClassVar[str] = "conv"
-    filters: _FromOne
+    filters: _Positive
     kernel: Sizes = 3
     stride: Sizes = 1
     dilation: Sizes = 1
-    groups: _FromOne = 1
+    groups: _Positive = 1
     padding: Pads | None = None
-    own: LayerOverrides = LayerOverrides()
+    overrides: LayerOverrides = LayerOverrides()
 
     @field_validator("padding")
     @classmethod
     def _same(cls, padding: Any, info: ValidationInfo) -> Any:
-        """A number that says what "same" would do is "same"."""
+        """Numbers that equal "same" padding become None."""
         if padding is None or not {"kernel", "dilation"} <= info.data.keys():
             return padding
         axes = max((len(size) for size in (*info.data.values(), padding) if isinstance(size, tuple)), default=1)
@@ -81,15 +85,15 @@ class Conv(Record):
         return None if sides == tuple((pad, pad) for pad in per_axis(padding, axes)) else padding
 
     def pads(self, axes: int) -> tuple[tuple[int, int], ...]:
-        """Pixels added before and after, for each axis."""
+        """Pixels added before and after the map, for each axis."""
         if self.padding is None:
             return same_padding(per_axis(self.kernel, axes), per_axis(self.dilation, axes))
         return tuple((pad, pad) for pad in per_axis(self.padding, axes))
 
 
 def same_padding(kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """What keeps the size at stride 1; an odd number of pixels has the additional one after, as in torch."""
-    totals = [wide * (side - 1) for side, wide in zip(kernel, dilation, strict=False)]
+    """Pixels before and after that keep the size at stride 1; of an odd number the additional one is after, as in torch."""
+    totals = [step * (side - 1) for side, step in zip(kernel, dilation, strict=False)]
     return tuple((total // 2, total - total // 2) for total in totals)
 
 
@@ -103,10 +107,12 @@ class Pool(Record):
 
     @field_validator("stride")
     @classmethod
-    def _as_wide(cls, stride: Any, info: ValidationInfo) -> Any:
+    def _default_stride(cls, stride: Any, info: ValidationInfo) -> Any:
+        """A stride that equals the kernel becomes None."""
         return None if stride == info.data.get("kernel") else stride
 
-    def steps(self, axes: int) -> tuple[int, ...]:
+    def strides(self, axes: int) -> tuple[int, ...]:
+        """The stride along each axis."""
         return per_axis(self.kernel if self.stride is None else self.stride, axes)
 
 
@@ -117,7 +123,7 @@ class AveragePool(Pool):
 
 
 class Subsample(Record):
-    """The first pixel of each whole block (top left): a pool that chooses by place and not by value."""
+    """The first pixel of each whole block (top left), whatever its value."""
 
     kind: ClassVar[str] = "pick"
     size: Sizes = 2
@@ -130,47 +136,47 @@ class GlobalPool(Record):
 
 
 class Flatten(Record):
-    """A map as one row of values (channel, row, column), or these permuted as `permutation` decides, for every run."""
+    """A map as one row of values (channel, row, column), or in the fixed random order number `permutation`."""
 
     kind: ClassVar[str] = "flatten"
-    permutation: _FromZero | None = None
+    permutation: _NotNegative | None = None
 
 
 class Dense(Record):
     """A fully connected layer; a map is flattened before it."""
 
     kind: ClassVar[str] = "fc"
-    units: _FromOne
-    own: LayerOverrides = LayerOverrides()
+    units: _Positive
+    overrides: LayerOverrides = LayerOverrides()
 
 
 class Dropout(Record):
-    """Zeroes a share of the activations while training."""
+    """Sets a share of the activations to zero in training."""
 
     kind: ClassVar[str] = "drop"
     share: float = Field(gt=0, lt=1)
 
 
 class Normalize(Record):
-    """A norm on its own, where it does not follow a conv or fc layer."""
+    """A norm as a layer, where it does not follow a conv or fc layer."""
 
     kind: ClassVar[str] = "norm"
     norm: Literal["batch", "layer", "group", "instance"]
-    groups: _FromOne | None = None
+    groups: _Positive | None = None
 
 
 class Activate(Record):
-    """An activation on its own."""
+    """An activation as a layer."""
 
     kind: ClassVar[str] = "act"
     activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu", "softplus", "sigmoid", "tanh"]
 
 
 class Residual(Record):
-    """The layers of `body`, to whose result the input is added, through the layers of `shortcut` if there are any.
+    """The result of the layers of `body` plus the input, which goes through the layers of `shortcut` if there are any.
 
-    Without any, a shape that changes is met by a 1x1 convolution without activation (or an fc layer). The last layer
-    of the body has no activation unless its own; the block's activation follows the sum.
+    Where there are none and the shape changes, the shortcut is a 1x1 convolution (or an fc layer) without activation.
+    The last layer of the body has an activation only if it sets one for itself; `activation` follows the sum.
     """
 
     kind: ClassVar[str] = "res"
@@ -179,34 +185,31 @@ class Residual(Record):
     activation: Activation | None = None
 
 
-Layer = Conv | AveragePool | Pool | Subsample | GlobalPool | Flatten | Dense | Dropout | Normalize | Activate | Residual
-
-
-Shape = tuple[int, ...]
-SimpleLayer = Conv | Pool | Subsample | GlobalPool | Flatten | Dense | Dropout | Normalize | Activate
+SimpleLayer = Conv | AveragePool | Pool | Subsample | GlobalPool | Flatten | Dense | Dropout | Normalize | Activate
+Layer = SimpleLayer | Residual
 
 
 def output_shape(layer: SimpleLayer, shape: Shape) -> Shape:
-    """The shape after `layer`.
+    """The shape after `layer` of an input of `shape`.
 
     Raises:
-        NetworkError: for a layer that does not fit; it says what came and what would fit.
+        NetworkError: for a layer that does not fit, with the shape of its input and what would fit.
     """
     match layer:
         case Conv():
-            _needs_map(shape)
-            _divides(layer, shape)
+            _require_map(shape)
+            _check_groups(layer, shape)
             pads = layer.pads(len(shape) - 1)
             return (layer.filters, *_slide(shape, layer.kernel, layer.stride, layer.dilation, pads))
         case Pool():
-            _needs_map(shape)
+            _require_map(shape)
             pads = _pool_pads(layer, len(shape) - 1)
-            return (shape[0], *_slide(shape, layer.kernel, layer.steps(len(shape) - 1), 1, pads))
+            return (shape[0], *_slide(shape, layer.kernel, layer.strides(len(shape) - 1), 1, pads))
         case Subsample():
-            _needs_map(shape)
+            _require_map(shape)
             return (shape[0], *_slide(shape, layer.size, layer.size, 1, ((0, 0),) * (len(shape) - 1)))
         case GlobalPool():
-            _needs_map(shape)
+            _require_map(shape)
             return shape[:1]
         case Flatten():
             return (math.prod(shape),)
@@ -216,9 +219,17 @@ def output_shape(layer: SimpleLayer, shape: Shape) -> Shape:
             return shape
 
 
-def text(shape: Shape) -> str:
-    """As people write it: 64x32x32."""
+def shape_text(shape: Sequence[int]) -> str:
+    """64x32x32."""
     return "x".join(map(str, shape))
+
+
+def largest_divisor(number: int, limit: int) -> int:
+    """The largest divisor of `number` that is not above `limit`."""
+    low = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return max(
+        divisor for pair in zip(low, (number // d for d in low), strict=True) for divisor in pair if divisor <= limit
+    )
 
 
 def _slide(
@@ -228,26 +239,27 @@ def _slide(
     dilation: int | tuple[int, ...],
     pads: tuple[tuple[int, int], ...],
 ) -> Shape:
+    """The sides of the map that a window slid over `shape` gives."""
     axes = len(shape) - 1
-    every = [per_axis(size, axes) for size in (kernel, stride, dilation)]
-    for sizes in (*every, pads):
+    windows = [per_axis(size, axes) for size in (kernel, stride, dilation)]
+    for sizes in (*windows, pads):
         if len(sizes) != axes:
-            raise NetworkError(f"has sizes for {len(sizes)} axes, and the {text(shape)} map has {axes}")
-    return tuple(_along(shape, *one) for one in zip(shape[1:], *every, pads, strict=True))
+            raise NetworkError(f"has sizes for {len(sizes)} axes, and the {shape_text(shape)} map has {axes}")
+    return tuple(_slide_axis(shape, *axis) for axis in zip(shape[1:], *windows, pads, strict=True))
 
 
-def _along(shape: Shape, side: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int]) -> int:
-    wide, room = dilation * (kernel - 1) + 1, side + sum(pads)
-    if wide > room:
-        spread = f" (dilated to {wide})" if dilation > 1 else ""
+def _slide_axis(shape: Shape, side: int, kernel: int, stride: int, dilation: int, pads: tuple[int, int]) -> int:
+    span, room = dilation * (kernel - 1) + 1, side + sum(pads)
+    if span > room:
+        dilated = f" (dilated to {span})" if dilation > 1 else ""
         padded = f" (padded to {room})" if sum(pads) else ""
-        fits = (room - 1) // dilation + 1
+        fitting = (room - 1) // dilation + 1
         raise NetworkError(
-            f"a {kernel}-wide kernel{spread} does not fit the {text(shape)} map{padded} that reaches it; "
-            f"a kernel of {fits} would, or {wide - room} more {'pixel' if wide - room == 1 else 'pixels'} "
+            f"a {kernel}-wide kernel{dilated} does not fit the {shape_text(shape)} map{padded} that reaches it; "
+            f"a kernel of {fitting} would, or {span - room} more {'pixel' if span - room == 1 else 'pixels'} "
             "by padding, or fewer pools and strides before it"
         )
-    return (room - wide) // stride + 1
+    return (room - span) // stride + 1
 
 
 def _pool_pads(layer: Pool, axes: int) -> tuple[tuple[int, int], ...]:
@@ -259,13 +271,13 @@ def _pool_pads(layer: Pool, axes: int) -> tuple[tuple[int, int], ...]:
     return tuple((pad, pad) for pad in pads)
 
 
-def _divides(layer: Conv, shape: Shape) -> None:
-    for what, count in (("input channels", shape[0]), ("filters", layer.filters)):
+def _check_groups(layer: Conv, shape: Shape) -> None:
+    for name, count in (("input channels", shape[0]), ("filters", layer.filters)):
         if count % layer.groups:
-            fit = [number for number in range(1, layer.groups + 1) if shape[0] % number == layer.filters % number == 0]
-            raise NetworkError(f"{layer.groups} groups do not divide its {count} {what}; {fit[-1]} would")
+            fitting = largest_divisor(math.gcd(shape[0], layer.filters), layer.groups)
+            raise NetworkError(f"{layer.groups} groups do not divide its {count} {name}; {fitting} would")
 
 
-def _needs_map(shape: Shape) -> None:
+def _require_map(shape: Shape) -> None:
     if len(shape) < 2:
-        raise NetworkError(f"needs a map of channels x height x width, and what reaches it is flat ({shape[0]} values)")
+        raise NetworkError(f"needs a map of channels x height x width, and its input is flat ({shape[0]} values)")

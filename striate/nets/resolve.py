@@ -1,11 +1,8 @@
-"""Every layer of a network in its place: named, with its shapes, and with all that it and the network say of it.
+"""From a network as data to its layers: each with a name, shapes, and all settings of its own or of the network.
 
-What follows (rows, graph, torch module, initial weights) only reads this. Names are those that the reports use
-(conv1, pool1, fc1, inside a block res1.conv1); they also name the random streams of the initial weights.
-
-What holds for one layer: its own word before the network's, and of that only what `linear` leaves.
-
-Networks made wider or narrower by a factor.
+The graph, the torch module, the engine from scratch and the initial weights read these layers and decide nothing more.
+Names are those that the reports use (conv1, pool1, fc1, inside a block res1.conv1); they also name the random streams
+of the initial weights.
 """
 
 import math
@@ -15,6 +12,7 @@ from dataclasses import replace
 
 from striate.core.errors import NetworkError
 from striate.nets.config import NetworkConfig
+from striate.nets.freezing import frozen_parameters
 from striate.nets.layers import (
     Activate,
     Activation,
@@ -30,8 +28,9 @@ from striate.nets.layers import (
     Pool,
     Residual,
     Shape,
+    largest_divisor,
     output_shape,
-    text,
+    shape_text,
 )
 from striate.nets.resolved import ResolvedLayer, all_layers
 
@@ -40,206 +39,222 @@ def resolve(network: NetworkConfig, input_shape: Shape, classes: int) -> tuple[R
     """The layers of `network` on images of (channels, height, width), in order.
 
     Raises:
-        NetworkError: naming the first layer that does not fit, the size that it met and what would fit.
+        NetworkError: for the first layer that does not fit, with the shape of its input and what would fit; for
+            a layer to freeze that the network does not have.
     """
     if network.is_foreign:
         raise NetworkError(f"{network.title} is a torch module: its layers are known only after it has run")
-    heads: dict[str, tuple[Layer, ...]] = {"none": (), "gap": (GlobalPool(),), "classifier": ()}
-    classifier = (Dense(units=classes, own=LayerOverrides(bias=True)),) if network.head != "none" else ()
-    layers: tuple[Layer, ...] = (*widened(network.parsed, network), *heads[network.head], *classifier)
-    placed = _sequence((*layers[:-1], _bare(layers[-1])), volume(network, input_shape), network, "")
-    found = (*placed[:-1], replace(placed[-1], is_last=True))
-    check_whitening(found)
-    if math.prod(found[-1].output_shape) != classes or found[-1].output_shape[0] != classes:
+    classifier = Dense(units=classes, overrides=LayerOverrides(bias=True))
+    heads: dict[str, tuple[Layer, ...]] = {"none": (), "gap": (GlobalPool(), classifier), "classifier": (classifier,)}
+    body = _scale_widths(network.parsed, network.width, keeps_last=network.head == "none")
+    *others, last = (*body, *heads[network.head])
+    *resolved, logits = _sequence(
+        (*others, _without_norm_and_activation(last)), volume(network, input_shape), network, ""
+    )
+    layers = (*resolved, replace(logits, is_last=True))
+    _check_whitening(layers)
+    if math.prod(logits.output_shape) != classes or logits.output_shape[0] != classes:
         raise NetworkError(
             f"with head: none the last layer must give {classes} values, one per class; "
-            f"{found[-1].name} gives {text(found[-1].output_shape)}"
+            f"{logits.name} gives {shape_text(logits.output_shape)}"
         )
-    return found
+    frozen_parameters(network.freeze, layers)
+    return layers
 
 
 def volume(network: NetworkConfig, input_shape: Shape) -> Shape:
-    """What reaches the first layer: the image C x H x W, or with `dims: 3` the volume 1 x H x W x C."""
+    """The input of the first layer: the image C x H x W, or with `dims: 3` the volume 1 x H x W x C."""
     return input_shape if network.dims == 2 else (1, *input_shape[1:], input_shape[0])
 
 
-def _bare(layer: Layer) -> Layer:
-    """The layer that gives the logits: neither norm nor activation after them."""
+def _without_norm_and_activation(layer: Layer) -> Layer:
+    """The layer that gives the logits: nothing follows it."""
     if isinstance(layer, Residual):
         return layer.replace(activation="none")
     if isinstance(layer, Conv | Dense):
-        return layer.replace(own=layer.own.replace(norm="none", norm_groups=None, activation="none"))
+        overrides = layer.overrides.replace(norm="none", norm_groups=None, activation="none")
+        return layer.replace(overrides=overrides)
     return layer
 
 
 def _sequence(layers: Sequence[Layer], shape: Shape, network: NetworkConfig, prefix: str) -> tuple[ResolvedLayer, ...]:
-    """`layers` one after another; a map is flattened where an fc layer comes."""
+    """`layers` one after another; a map is flattened before an fc layer."""
     counts: Counter[str] = Counter()
-    found: list[ResolvedLayer] = []
+    resolved: list[ResolvedLayer] = []
     waiting = deque(layers)
     while waiting:
-        needs_flat = isinstance(waiting[0], Dense) and len(shape) > 1
-        layer = Flatten() if needs_flat else waiting.popleft()
+        needs_flatten = isinstance(waiting[0], Dense) and len(shape) > 1
+        layer = Flatten() if needs_flatten else waiting.popleft()
         counts[layer.kind] += 1
-        found.append(_one(f"{prefix}{layer.kind}{counts[layer.kind]}", layer, shape, network))
-        shape = found[-1].output_shape
-    return tuple(found)
+        resolved.append(_resolve_layer(f"{prefix}{layer.kind}{counts[layer.kind]}", layer, shape, network))
+        shape = resolved[-1].output_shape
+    return tuple(resolved)
 
 
-def _one(name: str, layer: Layer, shape: Shape, network: NetworkConfig) -> ResolvedLayer:
+def _resolve_layer(name: str, layer: Layer, shape: Shape, network: NetworkConfig) -> ResolvedLayer:
     if isinstance(layer, Residual):
-        return _residual(name, layer, shape, network)
+        return _resolve_residual(name, layer, shape, network)
     try:
-        placed = ResolvedLayer(name=name, layer=layer, input_shape=shape, output_shape=output_shape(layer, shape))
+        resolved = ResolvedLayer(name=name, layer=layer, input_shape=shape, output_shape=output_shape(layer, shape))
         match layer:
             case Conv() | Dense():
-                return apply_defaults(placed, layer.own, network)
+                return _apply_defaults(resolved, layer.overrides, network)
             case Normalize() | Activate():
-                return apply_defaults_alone(placed, layer, network)
+                return _resolve_norm_or_activation(resolved, layer, network)
             case Pool():
-                return apply_linear_to_pool(placed, layer, network)
-        return placed
+                return _resolve_pool(resolved, layer, network)
+        return resolved
     except NetworkError as error:
         raise NetworkError(f"layer {name}: {error}") from error
 
 
-def _residual(name: str, layer: Residual, shape: Shape, network: NetworkConfig) -> ResolvedLayer:
-    body = _sequence(_quiet_end(layer.body), shape, network, f"{name}.")
+def _resolve_residual(name: str, layer: Residual, shape: Shape, network: NetworkConfig) -> ResolvedLayer:
+    body = _sequence(_without_last_activation(layer.body), shape, network, f"{name}.")
     output = body[-1].output_shape
-    detour = layer.shortcut or _projection(name, shape, output)
-    shortcut = _sequence(detour, shape, network, f"{name}.shortcut.")
-    arrives = shortcut[-1].output_shape if shortcut else shape
-    if arrives != output:
+    shortcut = _sequence(layer.shortcut or _projection(name, shape, output), shape, network, f"{name}.shortcut.")
+    shortcut_output = shortcut[-1].output_shape if shortcut else shape
+    if shortcut_output != output:
         raise NetworkError(
-            f"layer {name}: its body gives {text(output)} and its shortcut {text(arrives)}; a sum needs the same shape"
+            f"layer {name}: its body gives {shape_text(output)} and its shortcut {shape_text(shortcut_output)}; "
+            "a sum needs the same shape"
         )
-    _, activation, taken = keep_linear("none", layer.activation or network.activation, network)
+    _, activation, removed = _keep_linear("none", layer.activation or network.activation, network)
     return ResolvedLayer(
         name=name, layer=layer, input_shape=shape, output_shape=output, activation=activation, body=body,
-        shortcut=shortcut, removed_by_linear=taken,
+        shortcut=shortcut, removed_by_linear=removed,
     )  # fmt: skip
 
 
-def _quiet_end(body: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """The last layer without activation, unless it says one for itself: that of the block follows the sum."""
+def _without_last_activation(body: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The last layer has no activation, unless it sets one for itself: that of the block follows the sum."""
     *others, last = body
-    if isinstance(last, Conv | Dense) and last.own.activation is None:
-        last = last.replace(own=last.own.replace(activation="none"))
+    if isinstance(last, Conv | Dense) and last.overrides.activation is None:
+        last = last.replace(overrides=last.overrides.replace(activation="none"))
     return (*others, last)
 
 
 def _projection(name: str, shape: Shape, output: Shape) -> tuple[Layer, ...]:
-    """The layers that bring the input to the shape of the body's result; none where it has that shape."""
+    """The layer that gives the input the shape of the body's result; none where it has that shape."""
     if shape == output:
         return ()
     plain = LayerOverrides(activation="none")
     if len(shape) == len(output) == 1:
-        return (Dense(units=output[0], own=plain),)
-    strides = tuple(-(-side // after) for side, after in zip(shape[1:], output[1:], strict=False))
-    made = Conv(filters=output[0], kernel=1, stride=strides, padding=0, own=plain) if len(output) > 1 else None
-    if made is None or output_shape(made, shape) != output:
-        raise NetworkError(
-            f"layer {name}: no 1x1 convolution brings its input {text(shape)} to the {text(output)} of its body; "
-            "write the shortcut out, res(... | ...), or keep the size with padding"
-        )
-    return (made,)
-
-
-def apply_defaults(placed: ResolvedLayer, own: LayerOverrides, network: NetworkConfig) -> ResolvedLayer:
-    """With what the layer says for itself, or else the network."""
-    groups = own.norm_groups or network.norm_groups
-    chosen = own.init or network.init
-    if chosen == "dirac" and isinstance(placed.layer, Conv) and placed.layer.groups > 1:
-        raise NetworkError("init dirac is for conv layers without groups; say another one here, as in :default")
-    wanted: Norm = own.norm or network.norm
-    if wanted == "instance" and len(placed.output_shape) == 1:
-        wanted = "none"  # a feature is a map of one pixel, and minus its own mean it is 0
-    norm, activation, taken = keep_linear(wanted, own.activation or network.activation, network)
-    _check_norm(placed, norm, groups)
-    return replace(
-        placed,
-        norm=norm,
-        norm_groups=groups if norm == "group" else 1,
-        norm_first=(own.norm_position or network.norm_position) == "before",
-        activation=activation,
-        bias=network.bias if own.bias is None else own.bias,
-        init=chosen,
-        zero_bias=network.zero_bias if own.zero_bias is None else own.zero_bias,
-        removed_by_linear=taken,
+        return (Dense(units=output[0], overrides=plain),)
+    if len(output) > 1:
+        strides = tuple(-(-side // after) for side, after in zip(shape[1:], output[1:], strict=False))
+        conv = Conv(filters=output[0], kernel=1, stride=strides, padding=0, overrides=plain)
+        if output_shape(conv, shape) == output:
+            return (conv,)
+    raise NetworkError(
+        f"layer {name}: no 1x1 convolution brings its input {shape_text(shape)} to the {shape_text(output)} of its body; "
+        "write the shortcut out, res(... | ...), or keep the size with padding"
     )
 
 
-def apply_defaults_alone(placed: ResolvedLayer, layer: Normalize | Activate, network: NetworkConfig) -> ResolvedLayer:
-    """A norm or an activation that is a layer."""
+def _apply_defaults(resolved: ResolvedLayer, overrides: LayerOverrides, network: NetworkConfig) -> ResolvedLayer:
+    """A conv or fc layer with its own settings, or else the network's."""
+    groups = overrides.norm_groups or network.norm_groups
+    init = overrides.init or network.init
+    if init == "dirac" and isinstance(resolved.layer, Conv) and resolved.layer.groups > 1:
+        raise NetworkError("init dirac is for conv layers without groups; set another one here, as in :default")
+    norm = overrides.norm or network.norm
+    if norm == "instance" and len(resolved.output_shape) == 1:
+        norm = "none"  # a feature is a map of one pixel, and minus its own mean it is 0
+    norm, activation, removed = _keep_linear(norm, overrides.activation or network.activation, network)
+    _check_norm(resolved, norm, groups)
+    return replace(
+        resolved,
+        norm=norm,
+        norm_groups=groups if norm == "group" else 1,
+        norm_first=(overrides.norm_position or network.norm_position) == "before",
+        activation=activation,
+        bias=network.bias if overrides.bias is None else overrides.bias,
+        init=init,
+        zero_bias=network.zero_bias if overrides.zero_bias is None else overrides.zero_bias,
+        removed_by_linear=removed,
+    )
+
+
+def _resolve_norm_or_activation(
+    resolved: ResolvedLayer, layer: Normalize | Activate, network: NetworkConfig
+) -> ResolvedLayer:
+    """A norm or an activation that is a layer of its own."""
     if isinstance(layer, Activate):
-        _, activation, taken = keep_linear("none", layer.activation, network)
-        return replace(placed, activation=activation, removed_by_linear=taken)
+        _, activation, removed = _keep_linear("none", layer.activation, network)
+        return replace(resolved, activation=activation, removed_by_linear=removed)
     groups = layer.groups or network.norm_groups
-    norm, _, taken = keep_linear(layer.norm, "none", network)
-    _check_norm(placed, norm, groups)
-    return replace(placed, norm=norm, norm_groups=groups if norm == "group" else 1, removed_by_linear=taken)
+    norm, _, removed = _keep_linear(layer.norm, "none", network)
+    _check_norm(resolved, norm, groups)
+    return replace(resolved, norm=norm, norm_groups=groups if norm == "group" else 1, removed_by_linear=removed)
 
 
-def apply_linear_to_pool(placed: ResolvedLayer, layer: Pool, network: NetworkConfig) -> ResolvedLayer:
-    """A max pool, or the average pool that `linear` makes of it, under the same name: arms are compared by rows."""
+def _resolve_pool(resolved: ResolvedLayer, layer: Pool, network: NetworkConfig) -> ResolvedLayer:
+    """`linear` turns a max pool into an average pool under the same name, so that the rows of two arms correspond."""
     if not network.linear or isinstance(layer, AveragePool):
-        return placed
+        return resolved
     average = AveragePool(kernel=layer.kernel, stride=layer.stride, padding=layer.padding)
-    return replace(placed, layer=average, removed_by_linear=("max pool, now average pool",))
+    return replace(resolved, layer=average, removed_by_linear=("max pool, now average pool",))
 
 
-def _check_norm(placed: ResolvedLayer, norm: Norm, groups: int) -> None:
-    channels, pixels = placed.output_shape[0], math.prod(placed.output_shape[1:])
+def _check_norm(resolved: ResolvedLayer, norm: Norm, groups: int) -> None:
+    channels, pixels = resolved.output_shape[0], math.prod(resolved.output_shape[1:])
     if norm == "group" and channels % groups:
-        fit = next(number for number in range(min(groups, channels), 0, -1) if channels % number == 0)
-        raise NetworkError(f"group norm: {groups} groups do not divide {channels} channels; {fit} would (norm_groups)")
+        fitting = largest_divisor(channels, groups)
+        raise NetworkError(
+            f"group norm: {groups} groups do not divide {channels} channels; {fitting} would (norm_groups)"
+        )
     if norm == "instance" and pixels == 1:
         # Also of a flat layer, whose values are maps of one pixel.
         raise NetworkError("instance norm makes every value of a 1-pixel map 0; use another norm here, as in :nonorm")
 
 
-def check_whitening(placed: Sequence[ResolvedLayer]) -> None:
-    """Refuse `whiten` where it cannot be: it is made of the image's patches, two filters for each of their axes."""
-    first, *others = placed
-    for one in all_layers([*others, *first.body, *first.shortcut]):
-        if one.weight_shape and one.init == "whiten":
+def _check_whitening(layers: Sequence[ResolvedLayer]) -> None:
+    """Refuse `whiten` where it is impossible: it makes two filters for each principal axis of the image's patches."""
+    first, *others = layers
+    for layer in all_layers([*others, *first.body, *first.shortcut]):
+        if layer.weight_shape and layer.init == "whiten":
             raise NetworkError(
-                f"layer {one.name}: init whiten is for the first layer, which sees the image; say it there (conv24k2p0:whiten)"
+                f"layer {layer.name}: init whiten is for the first layer, whose input is the image; set it there (conv24k2p0:whiten)"
             )
     if not first.weight_shape or first.init != "whiten":
         return
-    layer, axes = first.layer, math.prod(first.weight_shape[1:])
-    if not isinstance(layer, Conv) or layer.groups > 1 or layer.dilation != 1 or len(first.input_shape) != 3:
+    conv, patch = first.layer, first.weight_shape[1:]
+    if not isinstance(conv, Conv) or conv.groups > 1 or conv.dilation != 1 or len(first.input_shape) != 3:
         raise NetworkError(f"layer {first.name}: init whiten is for a 2D conv layer without groups or dilation")
-    if any(side > image for side, image in zip(first.weight_shape[2:], first.input_shape[1:], strict=True)):
+    if any(side > image for side, image in zip(patch[1:], first.input_shape[1:], strict=True)):
         raise NetworkError(
-            f"layer {first.name}: init whiten needs patches of the image, and a kernel of {text(first.weight_shape[2:])} is larger"
-            f" than {text(first.input_shape[1:])}; take a smaller one"
+            f"layer {first.name}: init whiten needs patches of the image, and a kernel of {shape_text(patch[1:])} is larger"
+            f" than {shape_text(first.input_shape[1:])}; take a smaller one"
         )
-    if layer.filters % 2 or layer.filters > 2 * axes:
+    if conv.filters % 2 or conv.filters > 2 * math.prod(patch):
         raise NetworkError(
-            f"layer {first.name}: init whiten makes two filters for each axis of a {text(first.weight_shape[1:])} patch, so an"
-            f" even number up to {2 * axes}; got {layer.filters}"
+            f"layer {first.name}: init whiten makes two filters for each axis of a {shape_text(patch)} patch, so an"
+            f" even number up to {2 * math.prod(patch)}; got {conv.filters}"
         )
 
 
-def keep_linear(norm: Norm, activation: Activation, network: NetworkConfig) -> tuple[Norm, Activation, tuple[str, ...]]:
-    """What `linear` leaves. Batch norm stays: once trained it is a scale and a shift, the same for every image."""
+def _keep_linear(
+    norm: Norm, activation: Activation, network: NetworkConfig
+) -> tuple[Norm, Activation, tuple[str, ...]]:
+    """The norm and the activation that `linear` leaves, and what it removes.
+
+    Batch norm stays: once trained it is a scale and a shift, the same for every image.
+    """
     if not network.linear:
         return norm, activation, ()
-    taken = [f"{norm} norm"] * (norm in {"layer", "group", "instance"}) + [activation] * (activation != "none")
-    return (norm if norm == "batch" else "none"), "none", tuple(taken)
+    removed = [f"{norm} norm"] * (norm in {"layer", "group", "instance"}) + [activation] * (activation != "none")
+    return (norm if norm == "batch" else "none"), "none", tuple(removed)
 
 
-def widened(layers: Sequence[Layer], network: NetworkConfig) -> tuple[Layer, ...]:
-    """Every layer with `width` times its filters or units; one that whitens, and the last, which gives the logits, keep their own."""
-    wide = [_wide(layer, network.width) for layer in layers]
-    return tuple(wide if network.head != "none" else [*wide[:-1], layers[-1]])
+def _scale_widths(layers: Sequence[Layer], width: float, *, keeps_last: bool) -> tuple[Layer, ...]:
+    """Every layer with `width` times its filters or units; `keeps_last`: except the last, which gives the logits."""
+    scaled = [_scale_width(layer, width) for layer in layers]
+    return (*scaled[:-1], layers[-1]) if keeps_last else tuple(scaled)
 
 
-def _wide(layer: Layer, width: float) -> Layer:
-    is_of_the_images = isinstance(layer, Conv) and layer.own.init == "whiten"  # its filters are as many as the axes
-    if width == 1 or is_of_the_images:
+def _scale_width(layer: Layer, width: float) -> Layer:
+    whitens = isinstance(layer, Conv) and layer.overrides.init == "whiten"  # its filters are two for each axis
+    if width == 1 or whitens:
         return layer
     match layer:
         case Conv():
@@ -248,6 +263,8 @@ def _wide(layer: Layer, width: float) -> Layer:
         case Dense():
             return layer.replace(units=max(1, round(layer.units * width)))
         case Residual():
-            body, shortcut = (tuple(_wide(one, width) for one in part) for part in (layer.body, layer.shortcut))
+            body, shortcut = (
+                tuple(_scale_width(inner, width) for inner in part) for part in (layer.body, layer.shortcut)
+            )
             return layer.replace(body=body, shortcut=shortcut)
     return layer

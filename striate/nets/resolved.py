@@ -1,18 +1,22 @@
-"""One layer in its place: its name, its shapes, and all that it and the network say of it. Data only."""
+"""One layer of a network with its name, its shapes and all its settings. Data only."""
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from striate.nets.layers import Activation, Conv, Dense, Init, Layer, Norm, Shape
+from striate.nets.layers import Activation, Conv, Dense, Init, Layer, Norm, Shape, per_axis
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedLayer:
-    """One layer in place. Norm, activation and the rest mean something for conv, fc and (activation) res only."""
+    """One layer as every engine builds it.
+
+    `norm` and `activation` are those that follow a conv or fc layer, or that the layer itself is; a residual block has
+    an activation after its sum. `bias`, `init` and `zero_bias` mean something for conv and fc only.
+    """
 
     name: str
-    layer: Layer  # as it is built: width and `linear` are applied
+    layer: Layer  # with `width` and `linear` applied
     input_shape: Shape
     output_shape: Shape
     norm: Norm = "none"
@@ -24,24 +28,25 @@ class ResolvedLayer:
     zero_bias: bool = False
     body: tuple["ResolvedLayer", ...] = ()
     shortcut: tuple["ResolvedLayer", ...] = ()
-    removed_by_linear: tuple[str, ...] = ()  # what `linear` took out here
+    removed_by_linear: tuple[str, ...] = ()  # what `linear` took out of this layer
     is_last: bool = False
 
     @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """As torch has it: (filters, channels of a group, *kernel) or (units, features); () without weights."""
+    def weight_shape(self) -> Shape:
+        """As in torch: (filters, channels of a group, *kernel) or (units, features); () for a layer without weights."""
         if isinstance(self.layer, Conv):
-            kernel = self.layer.kernel
-            sides = kernel if isinstance(kernel, tuple) else (kernel,) * (len(self.input_shape) - 1)
-            return (self.layer.filters, self.input_shape[0] // self.layer.groups, *sides)
+            kernel = per_axis(self.layer.kernel, len(self.input_shape) - 1)
+            return (self.layer.filters, self.input_shape[0] // self.layer.groups, *kernel)
         return (self.layer.units, self.input_shape[0]) if isinstance(self.layer, Dense) else ()
 
     @property
     def weights(self) -> int:
+        """How many weights the layer has, without biases and norm."""
         return math.prod(self.weight_shape) if self.weight_shape else 0
 
     @property
     def biases(self) -> int:
+        """How many biases the layer has."""
         return self.output_shape[0] if self.weight_shape and self.bias else 0
 
     @property

@@ -137,7 +137,7 @@ def network(study: Study) -> str:
     heads = {"classifier": "and a classifier", "gap": "and global average pooling with a classifier"}
     head = f"{heads[spec.head]} on top" if spec.head in heads else "and no classifier added"
     # The numbers of a family are in the title. The rest is shown where it is not the default.
-    stated = {"layers", "family", *spec.numbers, "norm", "activation", "head"}
+    stated = {"layers", "family", *spec.family_numbers, "norm", "activation", "head"}
     others = [
         f"{key} {value(item)}" for key, item in spec.model_dump(exclude_defaults=True).items() if key not in stated
     ]

@@ -11,7 +11,7 @@ from striate.data import mean_std, split
 from striate.engines import driver
 from striate.engines.select import train
 from striate.nets import NetworkConfig
-from striate.nets.whitening import whitened
+from striate.nets.whitening import whitening_weights
 from striate.runs import read
 from tests.engines.pytorch.conftest import files, make_dataset, make_job
 
@@ -70,7 +70,9 @@ class EngineContract:
         splits = split(dataset, job.data.validation, job.seed)
         images = dataset.train.images
         shape = (dataset.channels, dataset.height, dataset.width)
-        wanted = whitened(network, shape, len(dataset.classes), images, splits.train, *mean_std(images, splits.train))
+        wanted = whitening_weights(
+            network, shape, len(dataset.classes), images, splits.train, *mean_std(images, splits.train)
+        )
         final = load_file(tmp_path / "final.safetensors")
         assert np.array_equal(final["conv1.weight"], wanted["conv1.weight"])
 

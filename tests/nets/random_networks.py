@@ -57,7 +57,7 @@ def convs(dims):
         dilation=sizes(1, 2, dims),
         groups=st.sampled_from([1, 1, 2, 4]),
         padding=st.one_of(st.none(), sizes(0, 2, dims)),
-        own=owns(),
+        overrides=owns(),
     )
 
 
@@ -68,7 +68,7 @@ def pools(kind, dims):
 
 def residuals(dims):
     """Blocks whose shapes fit: kernels that keep the size, and one stride for the body and its shortcut."""
-    plain = st.builds(Conv, filters=st.sampled_from([4, 8]), kernel=st.sampled_from([1, 3]), own=owns())
+    plain = st.builds(Conv, filters=st.sampled_from([4, 8]), kernel=st.sampled_from([1, 3]), overrides=owns())
 
     def block(first, others, stride, last, written, activation):
         body = (first.replace(stride=stride), *others, last)
@@ -97,7 +97,7 @@ def layers_on_a_map(dims):
 
 
 def dense():
-    return st.builds(Dense, units=st.sampled_from([4, 8]), own=owns())
+    return st.builds(Dense, units=st.sampled_from([4, 8]), overrides=owns())
 
 
 def ends():

@@ -116,7 +116,7 @@ class Walk:
         return self.note(inside + around)
 
     def norm(self, layer, x):
-        return self.normalized(self.said(layer, "norm"), layer.own.norm_groups, x)
+        return self.normalized(self.said(layer, "norm"), layer.overrides.norm_groups, x)
 
     def normalized(self, norm, groups, x):
         channels, dims = x.shape[1], x.dim() - 2
@@ -133,5 +133,5 @@ class Walk:
         return x
 
     def said(self, layer, field):
-        own = getattr(layer.own, field)
+        own = getattr(layer.overrides, field)
         return getattr(self.network, field) if own is None else own

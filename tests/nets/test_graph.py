@@ -18,7 +18,7 @@ X = node("x", "input", ())
     [
         ((X, node("a"), node("a")), "a", "two nodes are called 'a'"),
         ((X, node("a", inputs=("b",)), node("b")), "b", "'a' reads 'b'"),
-        ((X, node("a", inputs=())), "a", "'a' .activation.: the input reads nothing"),
+        ((X, node("a", inputs=())), "a", "'a' .activation.: the input has no inputs"),
         ((X, node("y", "input", ())), "x", "the first node, and no other, must be the input"),
         ((X,), "b", "the output 'b' is not a node"),
     ],
@@ -35,7 +35,7 @@ def test_a_graph_knows_its_nodes_and_layers():
     assert graph.layers == ("a", "b")
     assert "a" in graph
     assert "c" not in graph
-    with pytest.raises(NetworkError, match="no node 'c'; there are: x, a, b"):
+    with pytest.raises(NetworkError, match="no node 'c'; the nodes are x, a, b"):
         graph["c"]
 
 

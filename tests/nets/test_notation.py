@@ -42,14 +42,21 @@ from tests.nets.random_networks import layer_lists
         (
             "conv8:tanh fc8:nonorm",
             (
-                Conv(filters=8, own=LayerOverrides(activation="tanh")),
-                Dense(units=8, own=LayerOverrides(norm="none")),
+                Conv(filters=8, overrides=LayerOverrides(activation="tanh")),
+                Dense(units=8, overrides=LayerOverrides(norm="none")),
             ),
         ),
-        ("conv8:group4,gelu", (Conv(filters=8, own=LayerOverrides(norm="group", norm_groups=4, activation="gelu")),)),
+        ("conv8:group4,gelu", (Conv(filters=8, overrides=LayerOverrides(norm="group", norm_groups=4, activation="gelu")),)),
         (
             "conv8:normafter,noact,lecun,nobias,zerobias",
-            (Conv(filters=8, own=LayerOverrides(norm_position="after", activation="none", init="lecun", bias=False, zero_bias=True)),),
+            (
+                Conv(
+                    filters=8,
+                    overrides=LayerOverrides(
+                        norm_position="after", activation="none", init="lecun", bias=False, zero_bias=True
+                    ),
+                ),
+            ),
         ),
         ("batch group8 group", (Normalize(norm="batch"), Normalize(norm="group", groups=8), Normalize(norm="group"))),
         ("relu leaky_relu layer", (Activate(activation="relu"), Activate(activation="leaky_relu"), Normalize(norm="layer"))),
@@ -147,20 +154,20 @@ MALFORMED = [
     ("conv64k5k3", "kernel is given twice", "conv64k5"),
     (
         "conv64z3",
-        "'z' is not read here: 'conv' is written conv64 or conv64k5s2p0; its letters are k (kernel)",
+        "'z' cannot be read here: 'conv' is written conv64 or conv64k5s2p0; its letters are k (kernel)",
         "conv64",
     ),
     ("conv64s0", "stride must be greater than or equal to 1, got 0", "conv64"),
     ("conv64d0", "dilation must be greater than or equal to 1, got 0", "conv64"),
     ("conv8g0", "groups must be greater than or equal to 1, got 0", "conv8"),
-    ("conv64k2", "an even kernel; say p0, or psame for one more pixel at the end", "conv64"),
-    ("conv64k(3,4)", "an even kernel; say p0", "conv64"),
+    ("conv64k2", "an even kernel; write p0, or psame for one more pixel at the end", "conv64"),
+    ("conv64k(3,4)", "an even kernel; write p0", "conv64"),
     ("conv64k(3", "sizes per axis are numbers with commas between, as in (2,2,1)", "conv64k"),
     ("conv64k(3,,3)", "sizes per axis are numbers with commas between", "conv64k"),
     ("conv64k(3,3,3,3)", "kernel must be one number, or one for each of 2 or 3 axes", "conv64"),
     ("conv64p", "'p' (padding) is followed by a number, as in p2, or psame or pvalid", "conv64"),
-    ("conv64-pool", "'-' is not read here", "conv64"),
-    ("conv64,pool", "',' is not read here", "conv64"),
+    ("conv64-pool", "'-' cannot be read here", "conv64"),
+    ("conv64,pool", "',' cannot be read here", "conv64"),
     ("conv64(pool)", "layers are separated by spaces", "conv64"),
     ("conv64:", "after the colon and each comma comes a norm, activation, init or bias", "conv64:"),
     ("conv64:rellu", "'rellu' is not a norm, activation, init or bias; did you mean 'relu'?", "conv64:"),
@@ -171,7 +178,7 @@ MALFORMED = [
     ("pool:relu", "'pool' has no norm, activation, init or bias; only conv, fc and res do", "pool"),
     ("gap2", "'gap' takes no number", "gap"),
     ("fc", "'fc' is followed by its number of units, as in fc128", "fc"),
-    ("fc64k3", "'k' is not read here: 'fc' is written fc128", "fc64"),
+    ("fc64k3", "'k' cannot be read here: 'fc' is written fc128", "fc64"),
     ("drop", "'drop' is followed by its share to drop, as in drop0.5", "drop"),
     ("drop1", "share to drop must be less than 1, got 1.0", "drop"),
     ("drop0", "share to drop must be greater than 0, got 0.0", "drop"),
@@ -220,4 +227,4 @@ def test_nothing_is_no_network(text):
 
 def test_no_number_of_repeats_fills_the_memory():
     with pytest.raises(NetworkError, match="more than"):
-        parse(f"{reader.MOST_LAYERS}x({reader.MOST_LAYERS}xconv8)")
+        parse(f"{reader.MAX_LAYERS}x({reader.MAX_LAYERS}xconv8)")

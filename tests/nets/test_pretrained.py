@@ -11,7 +11,6 @@ from torch import nn
 from striate.core.errors import NetworkError
 from striate.nets import NetworkConfig
 from striate.nets.pytorch import pretrained, weights
-from striate.nets.pytorch import pretrained as published
 from striate.nets.pytorch.build import build
 from striate.nets.pytorch.freeze import learning
 from striate.nets.summary.summarize import count_parameters
@@ -36,7 +35,7 @@ def file(tmp_path, monkeypatch):
     torch.save(module.state_dict(), folder / "made.pth")
     digest = hashlib.sha256((folder / "made.pth").read_bytes()).hexdigest()
     path = (folder / "made.pth").rename(folder / f"{NAME}-{digest[:8]}.pth")
-    monkeypatch.setattr(published, "weights_file", lambda name: (f"https://nowhere.invalid/{path.name}", path))
+    monkeypatch.setattr(pretrained, "weights_file", lambda name: (f"https://nowhere.invalid/{path.name}", path))
     return path, module.state_dict()
 
 
@@ -117,7 +116,7 @@ def test_weights_as_they_were_published_years_ago(tmp_path, monkeypatch):
     }
     assert "features.denseblock1.denselayer1.norm.1.weight" in old
     torch.save(old, tmp_path / "old.pth")
-    monkeypatch.setattr(published, "weights_file", lambda name: ("", tmp_path / "old.pth"))
+    monkeypatch.setattr(pretrained, "weights_file", lambda name: ("", tmp_path / "old.pth"))
     ours = build(NetworkConfig(torchvision="densenet121", pretrained=True), IMAGE, 7, seed=0).state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs if not name.startswith("classifier"))
 
@@ -139,7 +138,7 @@ def test_the_file_of_another_network_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "mobilenet_v3_small", "efficientnet_b0"])
 def test_the_address_and_the_folder_are_torchvisions(name, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    url, path = published.weights_file(name)
+    url, path = pretrained.weights_file(name)
     assert url.startswith("https://download.pytorch.org/models/")
     assert path == tmp_path / "checkpoints" / url.rpartition("/")[2]
     assert torch.hub.HASH_REGEX.search(path.name)
@@ -162,7 +161,7 @@ def test_parameters_are_counted_without_making_them(name, count):
 
 def test_the_head_is_replaced_whatever_it_is_called():
     for name, last in (("resnet18", "fc"), ("mobilenet_v3_small", "classifier.3"), ("densenet121", "classifier")):
-        made, names = pretrained._made(NetworkConfig(torchvision=name), IMAGE, 7, 0, pretrained._SHAPES_ONLY)
+        made, names = pretrained._construct(NetworkConfig(torchvision=name), IMAGE, 7, 0, pretrained._META)
         assert names == {f"{last}.weight", f"{last}.bias"}
         assert made.get_parameter(f"{last}.weight").shape[0] == 7
 
@@ -237,7 +236,7 @@ def test_what_is_wrong_with_it_is_said(user_module, where, args, says):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", pretrained.known())
+@pytest.mark.parametrize("name", pretrained.classifiers())
 def test_every_network_that_is_offered_is_made_and_its_head_found(name):
-    _, names = pretrained._made(NetworkConfig(torchvision=name), (3, 224, 224), 7, 0, pretrained._SHAPES_ONLY)
+    _, names = pretrained._construct(NetworkConfig(torchvision=name), (3, 224, 224), 7, 0, pretrained._META)
     assert names

@@ -164,7 +164,7 @@ def test_doubt_is_inherited(certainty):
 
 def test_a_unit_that_is_not_there_is_refused():
     fields = chain(6, ("conv", "conv", 6, window(3, padding=(1, 1))))
-    with pytest.raises(NetworkError, match=r"node 'conv' gives 1x6 values; there is no unit \(0, 6\)"):
+    with pytest.raises(NetworkError, match=r"node 'conv' gives 1x6 values; it has no unit \(0, 6\)"):
         fields.box("conv", (0, 6))
     with pytest.raises(NetworkError, match="no node 'cov'"):
         fields.of("cov")

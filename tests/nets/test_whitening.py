@@ -10,7 +10,7 @@ from striate.core.errors import NetworkError
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
 from striate.nets.summary.summarize import count_parameters
-from striate.nets.whitening import whitened
+from striate.nets.whitening import whitening_weights
 
 SHAPE = (3, 12, 10)
 
@@ -29,7 +29,9 @@ def outputs(layers, images, weights=None):
     mean, std = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
     network = NetworkConfig(layers=layers, bias=False, activation="none")
     module = build(network, SHAPE, 10, 0)
-    found = whitened(network, SHAPE, 10, images, np.arange(len(images)), mean, std) if weights is None else weights
+    found = (
+        whitening_weights(network, SHAPE, 10, images, np.arange(len(images)), mean, std) if weights is None else weights
+    )
     assert not module.load_state_dict({name: torch.from_numpy(w) for name, w in found.items()}, strict=False)[1]
     x = torch.from_numpy(((images / 255 - mean) / std).transpose(0, 3, 1, 2)).float()
     with torch.no_grad():
@@ -57,7 +59,7 @@ def test_other_filters_are_found_not_to_whiten(images):
 
 def made(images, rows=None, layers="conv24k2p0:whiten"):
     rows = np.arange(len(images)) if rows is None else rows
-    return whitened(NetworkConfig(layers=layers), SHAPE, 10, images, rows, np.full(3, 0.5), np.full(3, 0.2))
+    return whitening_weights(NetworkConfig(layers=layers), SHAPE, 10, images, rows, np.full(3, 0.5), np.full(3, 0.2))
 
 
 def test_an_axis_has_the_sign_that_its_largest_number_is_positive(images):
@@ -83,14 +85,14 @@ def test_rows_that_lie_class_by_class_are_all_looked_at(images, monkeypatch):
         return np.linalg.norm(*[weight[0] for weight in made(both, rows).values()])
 
     wanted = strongest(np.arange(len(both)))
-    monkeypatch.setattr("striate.nets.whitening.ENOUGH_PIXELS", 300 * 12 * 10)
+    monkeypatch.setattr("striate.nets.whitening.SAMPLE_PIXELS", 300 * 12 * 10)
     assert strongest(np.arange(len(both))) == pytest.approx(wanted, rel=0.1)
     assert strongest(np.arange(300)) != pytest.approx(wanted, rel=0.2)
 
 
 def test_the_size_of_a_chunk_is_of_no_account(images, monkeypatch):
     (whole,) = made(images).values()
-    monkeypatch.setattr("striate.nets.whitening.AT_ONCE", 5000)
+    monkeypatch.setattr("striate.nets.whitening.CHUNK_NUMBERS", 5000)
     (parts,) = made(images).values()
     assert np.allclose(parts, whole, rtol=1e-5, atol=1e-6)
 
@@ -98,7 +100,7 @@ def test_the_size_of_a_chunk_is_of_no_account(images, monkeypatch):
 def test_without_one_there_is_nothing_to_set(images):
     assert made(images, layers="conv24k2p0") == {}
     foreign = NetworkConfig(torchvision="resnet18")
-    assert whitened(foreign, SHAPE, 10, images, np.arange(9), np.zeros(3), np.ones(3)) == {}
+    assert whitening_weights(foreign, SHAPE, 10, images, np.arange(9), np.zeros(3), np.ones(3)) == {}
 
 
 @pytest.mark.parametrize("width", [0.3, 2])

@@ -207,7 +207,7 @@ def test_claims_name_arms(tmp_path):
         (
             "network.norm: batch",
             "network: {norm: batch}",
-            "study.yaml, line 12: arm 'normalized': network: say what the network is by one of layers, family, torchvision and "
+            "study.yaml, line 12: arm 'normalized': network: give one of layers, family, torchvision and "
             "import, got none of them; "
             "'network' was given as a whole: write 'network.KEY: value' to change one key of it",
         ),

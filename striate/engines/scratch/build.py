@@ -202,6 +202,6 @@ def _pair(size: int | tuple[int, ...]) -> Pair:
 
 
 def _pool_window(layer: Pool) -> Window:
-    steps = layer.steps(2)
+    steps = layer.strides(2)
     rows, columns = _pair(layer.padding)
     return Window(_pair(layer.kernel), (steps[0], steps[1]), pads=((rows, rows), (columns, columns)))

@@ -7,15 +7,15 @@
     gap                    global average pool
     flatten  flatten~7     a map as a row of values; in the fixed random order number 7
     fc128  drop0.5         fully connected, 128 units; dropout of half the activations
-    batch  group8  relu    a norm or an activation on its own
-    conv64:batch,gelu      what this layer says for itself: norm, activation, init, bias
-    res(conv64 conv64)     a residual block; res(... | conv64k1s2) says what the shortcut does
+    batch  group8  relu    a norm or an activation as a layer
+    conv64:batch,gelu      overrides of the network's norm, activation, init or bias
+    res(conv64 conv64)     a residual block; res(... | conv64k1s2) gives the layers of the shortcut
     3x(conv64 pool)        three times
 
 `write(parse(text))` is the one spelling of these layers, and `parse(write(layers)) == layers`.
 """
 
-from striate.nets.notation.parser import parse
+from striate.nets.notation.parser import MAX_LAYERS, parse
 from striate.nets.notation.printer import write
 
-__all__ = ["parse", "write"]
+__all__ = ["MAX_LAYERS", "parse", "write"]

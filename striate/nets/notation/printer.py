@@ -1,7 +1,6 @@
-"""From layers to text: one spelling for each sequence of layers, without what equals its default.
+"""From layers to text: one spelling for each sequence of layers, without settings that equal their default.
 
-A run of three or more like items is written `3x...`, so that a deep network is a line that a person reads; two
-like layers in a row stay two words.
+Three or more equal items in a row are written `3x...`, so that a deep network is a readable line; two stay two words.
 """
 
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from striate.nets.layers import (
     Residual,
     Subsample,
 )
-from striate.nets.notation.vocabulary import ACTIVATIONS, write_words
+from striate.nets.notation.vocabulary import ACTIVATIONS, write_overrides
 
 _FOLD_FROM = 3
 
@@ -32,27 +31,27 @@ def write(layers: Sequence[Layer]) -> str:
 
 
 def _folded(words: list[str]) -> list[str]:
-    """Runs of a repeated stretch made short: at each place the stretch that saves the most words."""
-    found: list[str] = []
+    """Repetitions written once: at each position the one that saves the most words."""
+    shorter: list[str] = []
     at = 0
     while at < len(words):
         width, times = max(
             ((width, _times(words, at, width)) for width in range(1, (len(words) - at) // _FOLD_FROM + 1)),
-            key=lambda run: (run[0] * (run[1] - 1) if run[1] >= _FOLD_FROM else 0, -run[0]),
+            key=lambda folds: (folds[0] * (folds[1] - 1) if folds[1] >= _FOLD_FROM else 0, -folds[0]),
             default=(1, 1),
         )
         if times < _FOLD_FROM:
-            found.append(words[at])
+            shorter.append(words[at])
             at += 1
             continue
-        stretch = _folded(words[at : at + width])
-        found.append(f"{times}x{stretch[0]}" if width == 1 else f"{times}x({' '.join(stretch)})")
+        repeated = _folded(words[at : at + width])
+        shorter.append(f"{times}x{repeated[0]}" if width == 1 else f"{times}x({' '.join(repeated)})")
         at += width * times
-    return found
+    return shorter
 
 
 def _times(words: list[str], at: int, width: int) -> int:
-    """How often the `width` words at `at` stand there one after another."""
+    """How often the `width` words at `at` are repeated without a gap."""
     times = 1
     while words[at : at + width] == words[at + times * width : at + (times + 1) * width]:
         times += 1
@@ -64,7 +63,7 @@ def _word(layer: Layer) -> str:
         case Conv():
             sizes = _unless(3, "k", layer.kernel) + _unless(1, "s", layer.stride) + _padding(layer)
             rest = _unless(1, "d", layer.dilation) + _unless(1, "g", layer.groups)
-            return f"conv{layer.filters}{sizes}{rest}{_own(write_words(layer.own))}"
+            return f"conv{layer.filters}{sizes}{rest}{_after_colon(write_overrides(layer.overrides))}"
         case Pool():
             rest = ("" if layer.stride is None else f"s{_sizes(layer.stride)}") + _unless(0, "p", layer.padding)
             name = "avgpool" if isinstance(layer, AveragePool) else "pool"
@@ -76,9 +75,9 @@ def _word(layer: Layer) -> str:
         case Flatten():
             return "flatten" if layer.permutation is None else f"flatten~{layer.permutation}"
         case Dense():
-            return f"fc{layer.units}{_own(write_words(layer.own))}"
+            return f"fc{layer.units}{_after_colon(write_overrides(layer.overrides))}"
         case Dropout():
-            # All digits and no exponent: what is read back is the same number.
+            # All digits and no exponent, so that the same number is read back.
             return f"drop{Decimal(repr(layer.share)):f}"
         case Normalize():
             return f"{layer.norm}{layer.groups or ''}"
@@ -86,19 +85,19 @@ def _word(layer: Layer) -> str:
             return layer.activation
         case Residual():
             shortcut = f" | {write(layer.shortcut)}" if layer.shortcut else ""
-            after = [word for word, name in ACTIVATIONS.items() if name == layer.activation]
-            return f"res({write(layer.body)}{shortcut}){_own(after)}"
+            activation = [word for word, name in ACTIVATIONS.items() if name == layer.activation]
+            return f"res({write(layer.body)}{shortcut}){_after_colon(activation)}"
 
 
 def _padding(layer: Conv) -> str:
     if layer.padding is not None:
         return f"p{_sizes(layer.padding)}"
     axes = max((len(size) for size in (layer.kernel, layer.dilation) if isinstance(size, tuple)), default=1)
-    # Written out where it is not the same on both sides, as the reader demands.
+    # Written out where it is not the same on both sides, as the parser requires.
     return "psame" if any(before != after for before, after in layer.pads(axes)) else ""
 
 
-def _own(words: list[str]) -> str:
+def _after_colon(words: list[str]) -> str:
     return f":{','.join(words)}" if words else ""
 
 

@@ -1,4 +1,4 @@
-"""The torch modules that a network of the notation is made of and torch does not have."""
+"""The torch modules of a network of the notation that torch does not have."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,21 +8,21 @@ from torch import Tensor, nn
 
 from striate.nets.init import permutation
 
-# For these the maximum of a block can be taken first: f(max(x)) == max(f(x)), with a fourth of the work for f.
-# Gelu and silu fall before they rise.
-RISING = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Sigmoid, nn.Tanh)
+# Monotonic activations: f(max(x)) == max(f(x)), so a 2x2 pool may come first, with a fourth of the work for f.
+# Gelu and silu are not monotonic.
+MONOTONIC = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Sigmoid, nn.Tanh)
 
 
 def run(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """`x` through `modules` in order, except that a max pool goes before a rising activation in front of it."""
-    waiting: nn.Module | None = None
+    """`x` through `modules` in order, except that a max pool runs before a monotonic activation in front of it."""
+    waiting: nn.Module | None = None  # an activation that has not run yet
     for module in modules:
         if waiting is not None and isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
             x = module(x)
             continue
         if waiting is not None:
             x, waiting = waiting(x), None
-        if isinstance(module, RISING):
+        if isinstance(module, MONOTONIC):
             waiting = module
         else:
             x = module(x)
@@ -41,13 +41,13 @@ class Flatten(nn.Flatten):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad and x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
-            # The row's gradient comes back in another layout than the map's, in which a relu's backward took 7 times as long.
+            # The gradient of the row arrives in another layout than the map's, in which a relu's backward took 7 times as long.
             x.register_hook(lambda g: g.contiguous(memory_format=torch.channels_last))
         return super().forward(x)
 
 
 class Scale(nn.Module):
-    """Everything times one number."""
+    """Multiplies by one number."""
 
     def __init__(self, factor: float) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Permute(nn.Module):
 
     def __init__(self, number: int, size: int) -> None:
         super().__init__()
-        # Not among the weights: the record decides it, and arms differ in it by intent.
+        # Not saved with the weights: the configuration decides it.
         self.register_buffer("order", torch.from_numpy(permutation(number, size).astype(np.int64)), persistent=False)
         self.number = number
 

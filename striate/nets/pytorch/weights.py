@@ -3,6 +3,7 @@
 import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from striate.core.errors import NetworkError
 
 
 def save(module: nn.Module, path: Path) -> None:
-    """Every parameter and buffer under its name."""
+    """Write every parameter and buffer under its name, as safetensors."""
     # Cloned: tensors that share memory (tied weights) are two tensors in the file.
     save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in module.state_dict().items()}, path)
 
@@ -29,41 +30,55 @@ def load(module: nn.Module, path: Path) -> None:
     put(module, read(path), str(path))
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> Mapping[str, Tensor]:
     """The tensors of a file by name: .safetensors, or what torch.save wrote of a state_dict.
 
     Raises:
-        NetworkError: for a file that is not there or is something else.
+        NetworkError: for a file that does not exist or is something else.
     """
     if not path.is_file():
         raise NetworkError(f"{path}: there is no such file of weights")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise NetworkError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]})") from error
-    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise NetworkError(f"{path}: holds no weights by name; save module.state_dict(), or use safetensors")
-    return found
+    return tensors
 
 
-def put(module: nn.Module, found: Mapping[str, Tensor], where: str, skip: frozenset[str] = frozenset()) -> None:
-    """Put tensors into `module` by name, all of them and no others, except those named in `skip`."""
+def check(module: nn.Module, tensors: Mapping[str, Tensor], source: str, skip: AbstractSet[str] = frozenset()) -> None:
+    """Refuse tensors whose names or shapes are not those of `module`; those named in `skip` may be missing or different.
+
+    Raises:
+        NetworkError: naming `source` and the first tensor that does not fit.
+    """
     own = module.state_dict()
     # Files from before batch norms counted their batches are still published; torch starts the count at 0 for them.
     counts = {name for name in own if name.endswith(".num_batches_tracked")}
-    for name in sorted(own.keys() - found.keys() - skip - counts):
-        raise NetworkError(f"{where}: has no '{name}', which the network has; {suggest(name, found)}")
-    for name, tensor in found.items():
+    for name in sorted(own.keys() - tensors.keys() - skip - counts):
+        raise NetworkError(f"{source}: has no '{name}', which the network has; {suggest(name, tensors)}")
+    for name, tensor in tensors.items():
         if name in skip:
             continue
         if name not in own:
-            raise NetworkError(f"{where}: holds '{name}', which the network has not; {suggest(name, own)}")
+            raise NetworkError(f"{source}: holds '{name}', which the network has not; {suggest(name, own)}")
         if tensor.shape != own[name].shape:
             shapes = f"{tuple(tensor.shape)}, and the network's is {tuple(own[name].shape)}"
-            raise NetworkError(f"{where}: '{name}' is {shapes}; is it the file of another network?")
-    wanted = OrderedDict((name, tensor) for name, tensor in found.items() if name not in skip)
+            raise NetworkError(f"{source}: '{name}' is {shapes}; is it the file of another network?")
+
+
+def put(module: nn.Module, tensors: Mapping[str, Tensor], source: str, skip: AbstractSet[str] = frozenset()) -> None:
+    """Put tensors into `module` by name, all of them and no others, except those named in `skip`.
+
+    Raises:
+        NetworkError: naming `source` and the first tensor that does not fit.
+    """
+    check(module, tensors, source, skip)
+    loaded = OrderedDict((name, tensor) for name, tensor in tensors.items() if name not in skip)
     # The versions of the layers: some modules refuse weights without them, and safetensors has no place for them.
-    wanted._metadata = getattr(found, "_metadata", None) or own._metadata  # type: ignore[attr-defined]
-    module.load_state_dict(wanted, strict=False)
+    versions = getattr(tensors, "_metadata", None) or module.state_dict()._metadata  # type: ignore[attr-defined]
+    loaded._metadata = versions  # type: ignore[attr-defined]
+    module.load_state_dict(loaded, strict=False)

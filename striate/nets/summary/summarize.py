@@ -65,7 +65,7 @@ def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -
     if network.is_foreign:
         from striate.nets.pytorch import pretrained
 
-        return pretrained.parameters(network, input_shape, classes)
+        return pretrained.count_parameters(network, input_shape, classes)
     return sum(layer.parameters for layer in all_layers(resolve(network, input_shape, classes)))
 
 

@@ -65,7 +65,9 @@ class RunInputs:
     def whitened(self) -> dict[str, np.ndarray]:
         """The initial weights that are computed from the training images, by name."""
         images, rows = self.dataset.train.images, self.splits.train
-        return whitening_weights(self.job.network, self.input_shape, self.class_count, images, rows, self.mean, self.std)
+        return whitening_weights(
+            self.job.network, self.input_shape, self.class_count, images, rows, self.mean, self.std
+        )
 
 
 class RunOptions(TypedDict, total=False):

@@ -107,8 +107,8 @@ def _print_results(results: Results, page: Path, reasons: dict[str, str]) -> Non
     out(results.study.question, bold=True)
     for verdict in results.verdicts:
         out(f"  {verdict.sentence}")
-    for change in results.study.replanned:
-        out(f"  The plan was changed after the first results: {change}.")
+    for note in results.notes:
+        out(f"  {note}")
     if not results.verdicts:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")

@@ -78,6 +78,8 @@ def _print_status(results: Results) -> None:
             out(f"  {row.arm} seed {row.seed}: {row.epochs_done} of {count(epochs[row.arm], 'epoch')} done")
     for verdict in results.verdicts:
         out(f"  {verdict.sentence}")
+    for note in results.notes:
+        out(f"  {note}")
     for arm in results.arms if not results.verdicts else ():
         out(f"  {arm_line(results, arm.name)}")
     for row in results.failures:

@@ -70,10 +70,10 @@ def trouble(results: Results) -> tuple[str, ...]:
 
 
 def progress(results: Results) -> str:
-    """6 of 6 runs have a result: 2 arms, 3 seeds."""
+    """6 of 6 runs have a result: 2 arms, 3 seeds. And the runs that the study leaves out, if there are any."""
     ended = sum(row.run is not None and row.run.is_result for row in results.rows)
     size = f"{count(len(results.arms), 'arm')}, {count(len(results.study.seeds), 'seed')}"
-    return f"{ended} of {count(len(results.rows), 'run')} have a result: {size}."
+    return f"{ended} of {count(len(results.rows), 'run')} have a result: {size}. {results.left_out_text}".rstrip()
 
 
 def means(results: Results) -> tuple[str, ...]:

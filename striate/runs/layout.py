@@ -22,6 +22,7 @@ newest. A run without a summary is unfinished, whatever else it holds.
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 FORMAT = 1
@@ -51,6 +52,14 @@ REPORT = "report.html"
 def run_folder(study: Path, arm: str, seed: int) -> Path:
     """The folder of one run."""
     return study / slug(arm) / f"seed-{seed}"
+
+
+def runs_in(study: Path) -> Iterator[tuple[str, int]]:
+    """The name of the arm's folder and the seed of each run in a study's folder."""
+    for path in study.glob(f"*/seed-*/{RUN}"):
+        seed = path.parent.name.removeprefix("seed-")
+        if seed.isdecimal():
+            yield path.parent.parent.name, int(seed)
 
 
 def ledger(logger: str) -> str:

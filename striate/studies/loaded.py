@@ -1,15 +1,14 @@
-"""A study file, opened: what a notebook, a script and the command line hold.
+"""A study file that was loaded: what a notebook, a script and the command line work with.
 
 study = load("batchnorm", "recipe.epochs=4", seeds=3)
 results = study.run()
 """
 
 import contextlib
-import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +16,67 @@ import filelock
 
 from striate.core import config
 from striate.core.config import Document, suggest
-from striate.core.errors import ConfigError, StudyError
+from striate.core.errors import ConfigError, RunError, StudyError
 from striate.data import NAMES
-from striate.runs import layout
+from striate.runs import layout, read
 from striate.runs.files import disk_errors, write_text
+from striate.studies import notebook
 from striate.studies.execute.protocol import Event, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
+from striate.studies.verdict import seed_list
 from striate.tracking import check_installed
 
-WEIGHTS = ("network.pretrained", "pretrained")
+# The keys whose values are paths to images or to a file of weights.
+PATHS = {"data", "data.source", "network.pretrained"}
 LIBRARY = Path(__file__).parent / "library"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LoadedStudy:
-    """A checked study and the folder that its runs go to."""
+    """A study file that was read and checked, and the folder of its runs."""
 
     study: Study
     arms: tuple[Arm, ...]
     document: Document
     folder: Path
 
+    def __repr__(self) -> str:
+        return "\n  ".join([f"<LoadedStudy '{self.study.name}': {self.study.question}", *self._facts()]) + ">"
+
+    def _repr_html_(self) -> str:
+        rows = [(arm.name, arm.variation) for arm in self.arms]
+        return notebook.page(self.study.question, self._facts(), ["arm", "changes"], rows)
+
+    def _facts(self) -> list[str]:
+        """What is varied, and how many runs have ended, in a line each."""
+        keys = list(dict.fromkeys(key for arm in self.arms for key in arm.changes))
+        arms = notebook.short_list([arm.name for arm in self.arms])
+        comparisons = notebook.short_list([str(comparison) for comparison in self.study.comparisons])
+        return [
+            f"{len(self.arms)} arm{'s' * (len(self.arms) > 1)}: {arms}",
+            f"varied: {', '.join(keys) or 'nothing'}",
+            seed_list(self.study.seeds),
+            f"comparisons: {comparisons or 'none'}",
+            f"{self._ended()} of {len(self.arms) * len(self.study.seeds)} runs have ended, in {self.folder}",
+        ]
+
+    def _ended(self) -> int:
+        """How many planned runs have a result. They are not compared with the study's settings; `plan` does that."""
+        states = []
+        for arm in self.arms:
+            for seed in self.study.seeds:
+                with contextlib.suppress(RunError):
+                    states.append(read(layout.run_folder(self.folder, arm.name, seed)).is_result)
+        return sum(states)
+
     def plan(self) -> Plan:
-        """Every run and how far it is; reads the images (and may fetch or cache them), trains nothing."""
+        """Every run and its state. Reads the images (and may download or cache them); trains nothing."""
         return make_plan(self.study, self.arms, self.folder)
 
     def results(self) -> Results:
-        """What is there already."""
+        """The results that are in the folder."""
         return Results.read(self.folder)
 
     def run(
@@ -58,10 +89,10 @@ class LoadedStudy:
         on_event: Callable[[Event], None] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> Results:
-        """Train what is missing and return the results. `jobs`: runs at once, None chooses.
+        """Train the missing runs and return the results. `jobs`: runs at once; None chooses.
 
-        `on_plan` is told the plan before the first run starts, `on_event` what happens from then on;
-        without it, what a user should know (a logger that failed) is a warning once the runs are done.
+        `on_plan` gets the plan before the first run starts, `on_event` each event from then on. Without `on_event`, notes
+        for the user (a logger that failed) are warnings once the runs have ended.
 
         Raises:
             StudyError: when another process runs this study.
@@ -71,36 +102,38 @@ class LoadedStudy:
 
         check_installed(self.study.log)
         notes: set[str] = set()
-        with contextlib.ExitStack() as held:
-            # Before the plan, which another process may be changing; but what is refused leaves no folder behind.
+        with contextlib.ExitStack() as stack:
+            # The lock comes before the plan, which another process may be changing; a study that is refused leaves no folder.
             is_new = not self.folder.exists()
             if not is_new:
-                held.enter_context(self._locked())
+                stack.enter_context(self._locked())
             if scheduler:
                 self.check_engines(device)
             plan = self.plan()
-            chosen = scheduler or held.enter_context(local_scheduler(plan, jobs, device, should_stop))
+            chosen = scheduler or stack.enter_context(local_scheduler(plan, jobs, device, should_stop))
             if is_new:
-                held.enter_context(self._locked())
-            self._write_study(plan)
+                stack.enter_context(self._locked())
+            study = self._write_study(plan)
             on_plan(plan)
             tasks = [Task(run.label, run.job, run.folder, self.study.log) for run in plan.missing]
-            # Closed whatever happens: no run may go on after the lock is released.
+            # Closed whatever happens: no run may train after the lock is released.
             with contextlib.closing(chosen.run(tasks, should_stop)) as events:
                 for event in events:
                     if on_event:
                         on_event(event)
                     elif event.kind == "note":
                         notes.add(event.data["text"])
+            finished = {run.folder: run.run for run in plan.runs if run.run and run.state == "done"}
+            results = Results.collect(self.folder, study, self.arms, finished)
         for text in sorted(notes):
             warnings.warn(text, stacklevel=2)
-        return self.results()
+        return results
 
     def check_engines(self, device: str = "auto") -> None:
-        """Let each arm's engine look at its recipe and network.
+        """Let each arm's engine check its recipe and network.
 
         Raises:
-            StriateError: for what the engine does not have, an optimizer's argument or a layer, or for an engine that is not there.
+            StriateError: for an optimizer's argument or a layer that the engine does not have, or an engine that is not installed.
         """
         from striate.engines.select import check
 
@@ -108,12 +141,13 @@ class LoadedStudy:
             with arm.named():
                 check(arm.recipe, arm.network, device)
 
-    def _write_study(self, plan: Plan) -> None:
-        """The study as it is run, overrides and name in it, so that its folder can be read and run alone."""
+    def _write_study(self, plan: Plan) -> Study:
+        """Write the study as it is run, with overrides and name, so that its folder can be read and run alone."""
         data = {**self.document.data, "name": self.study.name}
-        if changed := plan.replanned():
-            data["replanned"] = list(changed)
+        if changes := plan.replanned():
+            data["replanned"] = list(changes)
         write_text(self.folder / layout.STUDY, config.dump(data))
+        return self.study.replace(replanned=changes)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -136,14 +170,17 @@ def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str
     """A study file, or a built-in study by its name, with `key.sub=value` overrides.
 
     Raises:
-        ConfigError: for the first thing wrong, with its place.
+        ConfigError: for the first error, with its place.
     """
+    if not str(out).strip():
+        raise ConfigError("--out: must name a folder, got ''")
     path = _find(source)
-    document = _anchored(config.read(path), path.parent)
-    changes = [_from_here(text) for text in overrides] + ([f"seeds={seeds}"] if seeds is not None else [])
-    study, arms, document = read_study(document, changes)
-    is_kept = path.name == layout.STUDY and Path(source).is_dir()  # a study's own folder: its runs are there
-    return LoadedStudy(study, arms, document, path.parent if is_kept else Path(out) / layout.slug(study.name))
+    changes = dict(_read_override(text) for text in overrides)
+    if seeds is not None:
+        changes["seeds"] = seeds
+    study, arms, document = read_study(_resolve_paths(config.read(path), path.parent), changes)
+    is_study_folder = path.name == layout.STUDY and Path(source).is_dir()
+    return LoadedStudy(study, arms, document, path.parent if is_study_folder else Path(out) / layout.slug(study.name))
 
 
 def built_in() -> dict[str, Study]:
@@ -157,40 +194,38 @@ def _find(source: str | Path) -> Path:
         return path / layout.STUDY
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         return path
-    names = [found.stem for found in LIBRARY.glob("*.yaml")]
+    names = [file.stem for file in LIBRARY.glob("*.yaml")]
     if str(source) in names:
         return LIBRARY / f"{source}.yaml"
     raise ConfigError(f"{source}: is no file and no built-in study; {suggest(str(source), names)}")
 
 
-def _anchored(document: Document, folder: Path) -> Document:
-    """Relative paths to images and to weights are meant from the study file."""
-    data = copy.deepcopy(document.data)
-    for owner, key in _sources(data):
-        owner[key] = _absolute(owner[key], folder)
-    return Document(data, document.name, document.places)
+def _resolve_paths(document: Document, folder: Path) -> Document:
+    """Paths to images and to weights in a study file are relative to its folder."""
+    return replace(document, data={key: _resolve(value, (key,), folder) for key, value in document.data.items()})
 
 
-def _sources(data: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place in a study's data that names a source of images or a file of weights, as (what holds it, its key)."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            if key in {"data", "data.source", "source", *WEIGHTS} and isinstance(value, str):
-                yield data, key
-            elif key in {"data", "data.source"} and isinstance(value, list):  # a factor of a grid
-                yield from ((value, index) for index, item in enumerate(value) if isinstance(item, str))
-            elif key in {"data", "arms"} or isinstance(value, dict):
-                yield from _sources(value)
+def _read_override(text: str) -> tuple[str, Any]:
+    """Paths on the command line are relative to the working directory."""
+    key, _, path = text.partition("=")
+    if key in PATHS and path and Path(path).exists():
+        return key, _absolute(path, Path.cwd())  # as it is: it may have characters that mean something in YAML
+    key, value = config.assignment(text)
+    return key, _resolve(value, tuple(key.split(".")), Path.cwd())
+
+
+def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
+    """The value at `keys` of a study file, with its paths made absolute."""
+    if isinstance(value, dict):
+        return {key: _resolve(item, (*keys, str(key)), folder) for key, item in value.items()}
+    if isinstance(value, list) and keys[0] == "grid":
+        return [_resolve(item, keys, folder) for item in value]
+    # An arm and a grid have the keys of the base again.
+    key = ".".join(keys[{"arms": 2, "grid": 1}.get(keys[0], 0) :])
+    return _absolute(value, folder) if isinstance(value, str) and key in PATHS else value
 
 
 def _absolute(source: str, folder: Path) -> str:
     if source in NAMES:
         return source
     return str((folder / source).resolve()) if (folder / source).exists() else source
-
-
-def _from_here(text: str) -> str:
-    """A path given on the command line is meant from the working directory."""
-    key, sign, value = text.partition("=")
-    is_path = key in {"data", "data.source", *WEIGHTS} and sign and value
-    return f"{key}={_absolute(value, Path.cwd())}" if is_path else text

@@ -1,6 +1,6 @@
-"""From a study to the runs it needs: pure of training, with everything checked that can be checked before.
+"""From a study to the runs that it needs. Nothing is trained; whatever can be refused before training is refused here.
 
-A plan knows what is done already, and refuses a folder that another study has made.
+A plan reads each run folder once. It refuses a folder that holds runs of another study.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,26 +13,38 @@ from striate.core.errors import ConfigError, StudyError, error_context
 from striate.core.records import fingerprint
 from striate.data import Dataset, augment, load, split
 from striate.nets.summary.summarize import count_parameters
-from striate.runs import Job, layout, read
+from striate.runs import Job, Run, layout, read
 from striate.studies.study import Arm, Study, read_study
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlannedRun:
-    """One run to be, and how far it is: new, to be resumed, done, or failed before (and so tried again)."""
+    """A run that the study needs; `run` is what its folder held when the plan was made."""
 
     arm: str
     seed: int
     job: Job
     folder: Path
-    state: Literal["new", "unfinished", "failed", "done"]
+    run: Run | None = None
+
+    def __repr__(self) -> str:
+        return f"<PlannedRun {self.label}: {self.state}>"
+
+    @property
+    def state(self) -> Literal["new", "unfinished", "failed", "done"]:
+        """What is left to do: an unfinished run is resumed, a failed one is tried again."""
+        if self.run is None:
+            return "new"
+        if self.run.is_result:
+            return "done"
+        return "failed" if self.run.state == "failed" else "unfinished"
 
     @property
     def label(self) -> str:
         return f"{self.arm} seed {self.seed}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
     """Every run of a study, arm by arm, seed by seed."""
 
@@ -42,130 +54,155 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     datasets: Mapping[str, Dataset]  # by arm
     parameters: Mapping[str, int]  # by arm
+    unplanned: tuple[PlannedRun, ...] = ()  # runs of these arms in the folder, with seeds that the study leaves out
+    previous: Study | None = None  # the study file in the folder, as the last command wrote it
+
+    def __repr__(self) -> str:
+        done = len(self.runs) - len(self.missing)
+        return f"<Plan of '{self.study.name}': {len(self.runs)} runs, {done} done, {len(self.missing)} to train>"
 
     @property
     def missing(self) -> tuple[PlannedRun, ...]:
-        """What is to be trained."""
+        """The runs to train."""
         return tuple(run for run in self.runs if run.state != "done")
 
     def replanned(self) -> tuple[str, ...]:
-        """What the kept study file planned otherwise, and was changed after runs had finished; and what it says of that."""
-        path = self.folder / layout.STUDY
-        if not path.exists():
+        """What was changed in the plan after runs had finished, now and before."""
+        if self.previous is None:
             return ()
-        before, _, _ = read_study(config.read(path))
-        # Whatever their seeds: this plan may leave out those whose results are known.
-        folders = ((arm.name, self.folder / layout.slug(arm.name)) for arm in self.arms)
-        done = [
-            name
-            for name, folder in folders
-            for path in folder.glob(f"seed-*/{layout.RUN}")
-            if read(path.parent).is_result
-        ]
-        changes = _changes(before, self.study, done) if done else ()
-        return (*before.replanned, *(f"{what}, after {len(done)} finished runs" for what in changes))
+        done = [run.arm for run in (*self.runs, *self.unplanned) if run.state == "done"]
+        changes = _changes(self.previous, self.study, done) if done else ()
+        return (*self.previous.replanned, *(f"{change}, after {len(done)} finished runs" for change in changes))
 
 
 def _changes(before: Study, now: Study, done: Sequence[str]) -> Iterator[str]:
     if before.matters != now.matters:
         yield f"matters changed from {before.matters:g} to {now.matters:g}"
-    for comparison in set(now.comparisons) - set(before.comparisons):
-        if comparison.first in done and comparison.second in done:  # else it was planned before its runs
+    for comparison in now.comparisons:
+        # A comparison of arms without results was planned before its runs.
+        if comparison not in before.comparisons and comparison.first in done and comparison.second in done:
             yield f"comparison '{comparison}' added"
-    for comparison in set(before.comparisons) - set(now.comparisons):
-        yield f"comparison '{comparison}' taken out"
+    for comparison in before.comparisons:
+        if comparison not in now.comparisons:
+            yield f"comparison '{comparison}' taken out"
 
 
 def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
-    """The plan of `study` in `folder`; reads the images, writes nothing.
+    """The plan of `study` in `folder`. Reads the images and the run folders; writes nothing.
 
     Raises:
-        StriateError: for data that is not there, a network that does not fit, a folder of another study.
+        StriateError: for missing data, a network that does not fit the images, or a folder of another study.
     """
-    datasets = _datasets(arms)
-    counts = {arm.name: _fits(study, arm, datasets[arm.name]) for arm in arms}
-    runs = tuple(_planned(study, arm, seed, datasets[arm.name], folder) for arm in arms for seed in study.seeds)
+    datasets = _load_datasets(arms)
+    parameters = _check_arms(arms, datasets)
+    runs: list[PlannedRun] = []
+    unplanned: list[PlannedRun] = []
     for arm in arms:
-        _alike_on_disk(study, arm, datasets[arm.name], folder)
-    _same_study(study, arms, runs, folder)
-    return Plan(study, tuple(arms), folder, runs, datasets, counts)
+        planned, others = _plan_arm(study, arm, datasets[arm.name], folder)
+        runs += planned
+        unplanned += others
+    previous = _previous_study(folder)
+    if previous and all(run.run is None for run in runs):
+        _check_same_study(study, previous, folder)
+    return Plan(study, tuple(arms), folder, tuple(runs), datasets, parameters, tuple(unplanned), previous)
 
 
-def _datasets(arms: Sequence[Arm]) -> dict[str, Dataset]:
-    """The dataset of each arm; those of equal settings are loaded once."""
-    loaded: dict[tuple[str, str], Dataset] = {}
-    found = {}
+def _load_datasets(arms: Sequence[Arm]) -> dict[str, Dataset]:
+    """The dataset of each arm; arms with equal settings share one."""
+    loaded: dict[str, Dataset] = {}
+    datasets = {}
     for arm in arms:
-        key = (arm.data.source, fingerprint(arm.data))
+        key = fingerprint(arm.data, arm.data.source)
         if key not in loaded:
             loaded[key] = load(arm.data)
-        found[arm.name] = loaded[key]
-    return found
+        datasets[arm.name] = loaded[key]
+    return datasets
 
 
-def _fits(study: Study, arm: Arm, dataset: Dataset) -> int:
-    """The parameters of the arm's network on these images."""
-    shape = (dataset.channels, dataset.height, dataset.width)
-    with error_context(f"arm '{arm.name}' on {dataset.name} ({'x'.join(map(str, shape))})"):
-        count = count_parameters(arm.network, shape, len(dataset.classes))
-        for seed in study.seeds:
-            split(dataset, arm.data.validation, seed)
-        augment.check_fits(arm.recipe.augment, (*shape[1:], shape[0]))
-    return count
+def _check_arms(arms: Sequence[Arm], datasets: Mapping[str, Dataset]) -> dict[str, int]:
+    """The number of parameters of each arm, checked on its images; each different network and split once."""
+    counts: dict[str, int] = {}
+    train_sizes: dict[tuple[str, float], int] = {}
+    parameters = {}
+    for arm in arms:
+        dataset = datasets[arm.name]
+        shape = (dataset.channels, dataset.height, dataset.width)
+        network = fingerprint(arm.network.model_dump(mode="json"), shape, len(dataset.classes))
+        parts = (dataset.digest, arm.data.validation)
+        with error_context(f"arm '{arm.name}' on {dataset.name} ({'x'.join(map(str, shape))})"):
+            if network not in counts:
+                counts[network] = count_parameters(arm.network, shape, len(dataset.classes))
+            if parts not in train_sizes:
+                train_sizes[parts] = split(dataset, arm.data.validation, seed=0).size("train")
+            augment.check_fits(arm.recipe.augment, (*shape[1:], shape[0]))
+        parameters[arm.name] = counts[network]
+    return parameters
 
 
-def _planned(study: Study, arm: Arm, seed: int, dataset: Dataset, folder: Path) -> PlannedRun:
+def _plan_arm(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> tuple[list[PlannedRun], list[PlannedRun]]:
+    """The runs of one arm: those of the study's seeds, and those of other seeds that its folder holds."""
     with arm.named():
         weights = arm.network.weights_digest()
-    job = Job(
-        data=arm.data,
-        digest=dataset.digest,
-        network=arm.network,
-        weights=weights,
-        recipe=arm.recipe,
-        seed=seed,
-        watch_test=study.watch_test,
-        watch_train=study.watch_train,
-    )
-    place = layout.run_folder(folder, arm.name, seed)
-    if not (place / layout.RUN).exists():
-        if any((place / name).exists() for name in (layout.SUMMARY, layout.METRICS, *layout.CHECKPOINTS)):
-            raise StudyError(f"{place}: holds results without the {layout.RUN} that says of what; remove that folder")
-        return PlannedRun(arm.name, seed, job, place, "new")
-    there = read(place)
-    if there.fingerprint != job.fingerprint:
-        if there.description.get("digest") != job.digest:
-            raise StudyError(
-                f"{place}: was trained on other images than '{dataset.name}' has now; "
-                "bring back the images, choose another --out, or remove that folder"
-            )
-        raise StudyError(
-            f"{place}: holds a run with other settings than this study's arm '{arm.name}'; "
-            "choose another --out, give the study another name (name=...), or remove that folder"
+
+    def plan_run(seed: int, run: Run | None) -> PlannedRun:
+        job = Job(
+            data=arm.data,
+            digest=dataset.digest,
+            network=arm.network,
+            weights=weights,
+            recipe=arm.recipe,
+            seed=seed,
+            watch_test=study.watch_test,
+            watch_train=study.watch_train,
         )
-    state: Literal["done", "failed", "unfinished"] = (
-        "done" if there.is_result else "failed" if there.state == "failed" else "unfinished"
-    )
-    return PlannedRun(arm.name, seed, job, place, state)
+        if run:
+            _check_same_job(run, job, arm, dataset)
+        return PlannedRun(arm.name, seed, job, layout.run_folder(folder, arm.name, seed), run)
+
+    folders = {seed: layout.run_folder(folder, arm.name, seed) for seed in study.seeds}
+    runs = {path.parent: read(path.parent) for path in sorted(folders[study.seeds[0]].parent.glob(f"*/{layout.RUN}"))}
+    for place in folders.values():
+        if place not in runs:
+            _check_no_results(place)
+    planned = [plan_run(seed, runs.pop(place, None)) for seed, place in folders.items()]
+    return planned, [plan_run(run.seed, run) for run in runs.values()]
 
 
-def _alike_on_disk(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> None:
-    """Seeds that this study leaves out count too: one arm's folder never holds runs of two settings."""
-    for path in sorted((folder / layout.slug(arm.name)).glob(f"seed-*/{layout.RUN}")):
-        _planned(study, arm, read(path.parent).seed, dataset, folder)
+def _check_no_results(folder: Path) -> None:
+    """Refuse results whose settings are unknown."""
+    if any((folder / name).exists() for name in (layout.SUMMARY, layout.METRICS, *layout.CHECKPOINTS)):
+        raise StudyError(f"{folder}: holds results without the {layout.RUN} that describes them; remove that folder")
 
 
-def _same_study(study: Study, arms: Sequence[Arm], runs: Sequence[PlannedRun], folder: Path) -> None:
-    """A folder with this study's name may hold another study: one that asks something else of arms that we do not have."""
-    path = folder / layout.STUDY
-    if not path.exists() or any(run.state != "new" for run in runs):
+def _check_same_job(run: Run, job: Job, arm: Arm, dataset: Dataset) -> None:
+    """One arm's folder never holds runs of two settings, whatever their seeds."""
+    if run.fingerprint == job.fingerprint:
         return
+    if run.description.get("digest") != job.digest:
+        raise StudyError(
+            f"{run.folder}: was trained on other images than '{dataset.name}' has now; "
+            "bring back the images, choose another --out, or remove that folder"
+        )
+    raise StudyError(
+        f"{run.folder}: holds a run with other settings than this study's arm '{arm.name}'; "
+        "choose another --out, give the study another name (name=...), or remove that folder"
+    )
+
+
+def _previous_study(folder: Path) -> Study | None:
+    path = folder / layout.STUDY
+    if not path.exists():
+        return None
     try:
-        there, there_arms, _ = read_study(config.read(path))
+        return read_study(config.read(path))[0]
     except ConfigError as error:
         raise StudyError(f"{path}: is not a study that this version reads ({error}); choose another --out") from error
-    if there.question != study.question and not {arm.name for arm in arms} & {arm.name for arm in there_arms}:
+
+
+def _check_same_study(study: Study, previous: Study, folder: Path) -> None:
+    """Refuse a folder of this study's name that another study made: one with another question and no arm in common."""
+    if previous.question != study.question and not study.variations.keys() & previous.variations.keys():
         raise StudyError(
-            f"{folder}: was made by a different study of the same name ('{there.question}'); "
+            f"{folder}: was made by a different study of the same name ('{previous.question}'); "
             "choose another --out, or give this study another name (name=...)"
         )

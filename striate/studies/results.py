@@ -1,26 +1,31 @@
-"""What a study's folder holds, as rows and verdicts. Reads files, trains nothing, needs no torch."""
+"""The results of a study: the runs in its folder as rows, and the verdicts. Files are read; torch is not needed."""
 
-import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
 from striate.runs import DataFacts, Run, Summary, layout, read
+from striate.studies import notebook
 from striate.studies.study import Arm, Study, read_study
-from striate.studies.verdict import ArmResults, Verdict, judge
+from striate.studies.verdict import ArmResults, Verdict, judge, seed_list
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunRow:
-    """One planned run: as far as it came."""
+    """One planned run; `run` is None where nothing of it is in the folder."""
 
     arm: str
     seed: int
-    run: Run | None  # None: nothing of it is there
+    run: Run | None
+
+    def __repr__(self) -> str:
+        accuracy = "" if self.test_accuracy is None else f", {self.test_accuracy:.2f} % test accuracy"
+        return f"<RunRow {self.arm} seed {self.seed}: {self.state}{accuracy}>"
 
     @property
     def state(self) -> str:
@@ -68,14 +73,16 @@ class RunRow:
         return None if share is None else 100 * share
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
-    """A study and every run of it. Read with `Results.read(folder)`."""
+    """A study and its runs. `rows` has every planned run, arm by arm in the study's order, seed by seed."""
 
     folder: Path
     study: Study
     arms: tuple[Arm, ...]
-    rows: tuple[RunRow, ...]  # arm by arm in the study's order, seed by seed
+    rows: tuple[RunRow, ...]
+    left_out: Mapping[str, tuple[int, ...]]
+    """The seeds of runs that are in the folder and that the study file does not plan, by arm (or its folder's name)."""
 
     @classmethod
     def read(cls, folder: Path | str) -> "Results":
@@ -91,8 +98,35 @@ class Results:
             study, arms, _ = read_study(config.read(folder / layout.STUDY))
         except ConfigError as error:
             raise StudyError(f"{folder}: its study file is broken: {error}") from error
-        rows = tuple(RunRow(arm.name, seed, _run(folder, arm.name, seed)) for arm in arms for seed in study.seeds)
-        return cls(folder, study, arms, rows)
+        return cls.collect(folder, study, arms)
+
+    @classmethod
+    def collect(
+        cls, folder: Path, study: Study, arms: tuple[Arm, ...], finished: Mapping[Path, Run] = MappingProxyType({})
+    ) -> "Results":
+        """The results of a study that was read already; the runs in `finished`, by folder, are not read again."""
+
+        def row(arm: str, seed: int) -> RunRow:
+            run_folder = layout.run_folder(folder, arm, seed)
+            if run_folder in finished:
+                return RunRow(arm, seed, finished[run_folder])
+            return RunRow(arm, seed, read(run_folder) if (run_folder / layout.RUN).exists() else None)
+
+        rows = tuple(row(arm.name, seed) for arm in arms for seed in study.seeds)
+        return cls(folder, study, arms, rows, _left_out(folder, study, arms))
+
+    def __repr__(self) -> str:
+        ended = sum(row.run is not None and row.run.is_result for row in self.rows)
+        lines = [f"<Results of '{self.study.name}': {ended} of {len(self.rows)} runs have ended"]
+        lines += [*(verdict.sentence for verdict in self.verdicts), *self.notes]
+        return "\n  ".join(lines) + ">"
+
+    def _repr_html_(self) -> str:
+        sentences = [*(verdict.sentence for verdict in self.verdicts), *self.notes]
+        rows = self.table()
+        return notebook.page(
+            self.study.question, sentences, [name.replace("_", " ") for name in rows[0]], [row.values() for row in rows]
+        )
 
     def of(self, arm: str) -> tuple[RunRow, ...]:
         """The runs of one arm."""
@@ -101,8 +135,24 @@ class Results:
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """One for each planned comparison."""
-        pairs = [(self._measured(c.first), self._measured(c.second)) for c in self.study.comparisons]
+        compared = {name for comparison in self.study.comparisons for name in (comparison.first, comparison.second)}
+        measured = {arm.name: self._measured(arm) for arm in self.arms if arm.name in compared}
+        pairs = [(measured[comparison.first], measured[comparison.second]) for comparison in self.study.comparisons]
         return tuple(judge(pairs, self.study.matters))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the verdicts must know, a sentence each: changes of the plan, runs that are left out."""
+        changes = (f"The plan was changed after the first results: {change}." for change in self.study.replanned)
+        return (*changes, self.left_out_text) if self.left_out else tuple(changes)
+
+    @property
+    def left_out_text(self) -> str:
+        """The runs that the study's folder holds and its study file does not plan; empty if there are none."""
+        if not self.left_out:
+            return ""
+        runs = notebook.short_list([f"{arm} ({seed_list(seeds)})" for arm, seeds in self.left_out.items()])
+        return f"The folder holds runs that this study leaves out: {runs}."
 
     @property
     def failures(self) -> tuple[RunRow, ...]:
@@ -132,46 +182,28 @@ class Results:
             for row in self.rows
         ]
 
-    def _arm(self, name: str) -> Arm:
-        return next(arm for arm in self.arms if arm.name == name)
-
-    def _measured(self, arm: str) -> ArmResults:
-        rows = self.of(arm)
+    def _measured(self, arm: Arm) -> ArmResults:
+        rows = self.of(arm.name)
+        finished = [row.summary for row in rows if row.summary and row.state == "finished"]
         return ArmResults(
-            arm=arm,
+            arm=arm.name,
             accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
             missing={row.seed: row.state for row in rows if row.test_accuracy is None},
             diverged=sum(row.state == "diverged" for row in rows),
             at_chance=sum(row.is_at_chance for row in rows),
-            test_images=min(
-                (row.summary.test_images for row in rows if row.summary and row.state == "finished"), default=0
-            ),
-            declares_data=any(key.split(".")[0] == "data" for key in self._arm(arm).changes),
-            test_digest=" ".join(
-                sorted({row.data.test_digest for row in rows if row.data and row.state == "finished"})
-            ),
+            test_images=min((summary.test_images for summary in finished), default=0),
+            declares_data=any(key.split(".")[0] == "data" for key in arm.changes),
+            test_digest=" ".join(sorted({summary.data.test_digest for summary in finished if summary.data})),
         )
 
-    def _repr_html_(self) -> str:
-        verdicts = "".join(f"<li>{html.escape(verdict.sentence)}</li>" for verdict in self.verdicts)
-        table = self.table()
-        head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in table[0])
-        body = "".join(
-            f"<tr>{''.join(f'<td>{html.escape(_cell(value))}</td>' for value in row.values())}</tr>" for row in table
-        )
-        question = html.escape(self.study.question)
-        return f"<p><b>{question}</b></p><ul>{verdicts}</ul><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
-
-def _run(folder: Path, arm: str, seed: int) -> Run | None:
-    place = layout.run_folder(folder, arm, seed)
-    return read(place) if (place / layout.RUN).exists() else None
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+def _left_out(folder: Path, study: Study, arms: Sequence[Arm]) -> dict[str, tuple[int, ...]]:
+    names = {layout.slug(arm.name): arm.name for arm in arms}
+    seeds: dict[str, list[int]] = {}
+    for arm_folder, seed in layout.runs_in(folder):
+        if arm_folder not in names or seed not in study.seeds:
+            seeds.setdefault(names.get(arm_folder, arm_folder), []).append(seed)
+    return {name: tuple(sorted(numbers)) for name, numbers in sorted(seeds.items())}
 
 
 def studies_in(folder: Path) -> Sequence[Path]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -198,6 +199,16 @@ class Arm(Record):
     network: NetworkConfig
     recipe: Recipe
 
+    def __repr__(self) -> str:
+        return f"<Arm '{self.name}': {self.variation}>"
+
+    __str__ = __repr__
+
+    @property
+    def variation(self) -> str:
+        """What the arm changes, in a line."""
+        return ", ".join(f"{key}={value}" for key, value in self.changes.items()) or "the base"
+
     @contextmanager
     def named(self) -> Iterator[None]:
         """Put the name of this arm before the text of an error that is raised inside."""
@@ -205,13 +216,15 @@ class Arm(Record):
             yield
 
 
-def read_study(document: Document, overrides: Sequence[str] = ()) -> tuple[Study, tuple[Arm, ...], Document]:
-    """The study, its arms, and the document with the overrides applied.
+def read_study(
+    document: Document, overrides: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Study, tuple[Arm, ...], Document]:
+    """The study, its arms, and the document with `overrides` (values by dotted key) applied.
 
     Raises:
         ConfigError: for the first error, with its place.
     """
-    for dotted, value in dict(config.assignment(text) for text in overrides).items():
+    for dotted, value in overrides.items():
         document = config.override(document, Study, {dotted: value}, "on the command line")
     study = config.build(Study, document)
     if not study.name:

@@ -104,7 +104,7 @@ def _differences(first: ArmResults, second: ArmResults) -> dict[int, float]:
 def _obstacle(first: ArmResults, second: ArmResults) -> str:
     """Why two arms cannot be compared, or nothing."""
     missing = [
-        f"{arm.arm}: {_seeds(arm, what)} {what}"
+        f"{arm.arm}: {seed_list([seed for seed, reason in arm.missing.items() if reason == what])} {what}"
         for arm in (first, second)
         for what in dict.fromkeys(arm.missing.values())
     ]
@@ -116,9 +116,9 @@ def _obstacle(first: ArmResults, second: ArmResults) -> str:
     return ""
 
 
-def _seeds(arm: ArmResults, what: str) -> str:
-    seeds = [str(seed) for seed, why in arm.missing.items() if why == what]
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+def seed_list(seeds: Sequence[int]) -> str:
+    """seed 0; seeds 0, 1."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _verdict(

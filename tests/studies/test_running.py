@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import filelock
 import pytest
 import yaml
 
+from striate.core import config
 from striate.core.errors import StudyError
 from striate.nets.pytorch import weights
 from striate.runs import read
@@ -42,6 +44,61 @@ def test_a_study_is_run_judged_and_not_run_again(tmp_path):
     assert study.run(scheduler=InlineScheduler(), on_event=again.append).table() == results.table()
     assert again == []
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_study_file_is_parsed_once_and_a_run_folder_read_once(tmp_path, monkeypatch):
+    path = write_study(tmp_path, THREE)
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    reads = Counter()
+    read_file, parse_run = config.read, yaml.safe_load
+    monkeypatch.setattr(config, "read", lambda path: (reads.update([path.parent.name]), read_file(path))[1])
+    monkeypatch.setattr("striate.runs.reader.yaml.safe_load", lambda text: (reads.update(["run"]), parse_run(text))[1])
+    study = load(path, "matters=0.1", out=tmp_path / "runs")
+    assert study.run(scheduler=InlineScheduler()).is_complete
+    assert reads == {tmp_path.name: 1, "study": 1, "run": 6}
+
+
+def test_seeds_that_a_study_leaves_out_are_named(tmp_path):
+    path = write_study(tmp_path, THREE)
+    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    fewer = load(path, seeds=2, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    note = "The folder holds runs that this study leaves out: normalized (seed 2), plain (seed 2)."
+    assert fewer.notes == Results.read(fewer.folder).notes == (note,)
+    assert note in repr(fewer)
+    assert note in fewer._repr_html_()
+    one_arm = load(
+        write_study(tmp_path, THREE.replace("  normalized: {network.norm: batch}\n", "")), out=tmp_path / "runs"
+    )
+    assert one_arm.run(scheduler=InlineScheduler()).notes[-1] == (
+        "The folder holds runs that this study leaves out: normalized (seeds 0, 1, 2)."
+    )
+
+
+def test_a_representation_is_short_and_says_what_it_is(tmp_path):
+    study = load(write_study(tmp_path, THREE), out=tmp_path / "runs")
+    folder = tmp_path / "runs" / "study"
+    assert repr(study) == (
+        "<LoadedStudy 'study': Does batch normalization help?\n"
+        "  2 arms: plain, normalized\n"
+        "  varied: network.norm\n"
+        "  seeds 0, 1, 2\n"
+        "  comparisons: normalized - plain\n"
+        f"  0 of 6 runs have ended, in {folder}>"
+    )
+    assert repr(study.plan()) == "<Plan of 'study': 6 runs, 0 done, 6 to train>"
+    assert repr(study.plan().runs[0]) == "<PlannedRun plain seed 0: new>"
+    assert repr(study.arms) == "(<Arm 'plain': the base>, <Arm 'normalized': network.norm=batch>)"
+    results = study.run(scheduler=InlineScheduler())
+    assert "6 of 6 runs have ended" in study._repr_html_()
+    assert "<td>normalized</td><td>network.norm=batch</td>" in study._repr_html_()
+    assert repr(results) == f"<Results of 'study': 6 of 6 runs have ended\n  {results.verdicts[0].sentence}>"
+    accuracy = f"{results.rows[0].test_accuracy:.2f}"
+    assert repr(results.rows[0]) == f"<RunRow plain seed 0: finished, {accuracy} % test accuracy>"
+
+
+def test_a_representation_of_many_arms_is_short_too(tmp_path):
+    text = STUDY[: STUDY.index("arms:")] + f"grid:\n  recipe.epochs: {list(range(1, 101))}\n"
+    assert len(repr(load(write_study(tmp_path, text)))) < 500
 
 
 def test_adding_an_arm_and_a_seed_changes_no_other_run(tmp_path):

@@ -112,6 +112,59 @@ def test_a_path_is_meant_from_the_study_file_and_on_the_command_line_from_here(s
     assert load(study_file, "data=mine.npz").arms[0].data.source == str(elsewhere / "mine.npz")
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "paths"),
+    [
+        ("data", "[squares.npz, digits]", ["squares.npz", "digits"]),
+        ("data", "[{source: squares.npz}, {source: other.npz}]", ["squares.npz", "other.npz"]),
+        ("data.source", "[squares.npz, other.npz]", ["squares.npz", "other.npz"]),
+    ],
+)
+def test_the_data_of_a_grid_are_meant_from_the_study_file(tmp_path, monkeypatch, key, values, paths):
+    (tmp_path / "other.npz").write_bytes(b"")
+    (tmp_path / "elsewhere").mkdir()
+    path = write_study(tmp_path, STUDY[: STUDY.index("arms:")] + f"grid:\n  {key}: {values}\n")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    absolute = [name if name == "digits" else str(tmp_path / name) for name in paths]
+    assert [arm.data.source for arm in load(path).arms] == absolute
+    monkeypatch.chdir(tmp_path)
+    path = write_study(tmp_path / "elsewhere", STUDY[: STUDY.index("arms:")])
+    assert [arm.data.source for arm in load(path, f"grid={{{key}: {values}}}").arms] == absolute
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("network.pretrained", "[a.safetensors, b.safetensors]"),
+        (
+            "network",
+            "[{torchvision: resnet18, pretrained: a.safetensors}, {torchvision: resnet18, pretrained: b.safetensors}]",
+        ),
+    ],
+)
+def test_the_weights_of_a_grid_are_meant_from_the_study_file(tmp_path, monkeypatch, key, values):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"")
+    (tmp_path / "elsewhere").mkdir()
+    text = STUDY.replace("layers: conv4 pool fc8", "torchvision: resnet18")
+    path = write_study(tmp_path, text[: text.index("arms:")] + f"grid:\n  {key}: {values}\n")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    absolute = [str(tmp_path / f"{name}.safetensors") for name in ("a", "b")]
+    assert [arm.network.pretrained for arm in load(path).arms] == absolute
+
+
+def test_a_path_on_the_command_line_may_have_characters_of_yaml(study_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a: b.npz", "2017", "x #1.npz"):
+        (tmp_path / name).write_bytes(b"")
+        assert load(study_file, f"data={name}").arms[0].data.source == str(tmp_path / name)
+
+
+def test_the_folder_for_results_has_a_name(study_file):
+    with pytest.raises(ConfigError, match="--out: must name a folder, got ''"):
+        load(study_file, out="")
+
+
 def test_claims_name_arms(tmp_path):
     text = STUDY + "claims:\n  - {says: much better, source: D, plain: 80, normalized: 90.5}\n"
     (claim,) = load(write_study(tmp_path, text)).study.claims

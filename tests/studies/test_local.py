@@ -7,8 +7,6 @@ import psutil
 import pytest
 
 from striate.data import DataConfig, load
-from striate.nets import NetworkConfig
-from striate.recipes import Recipe
 from striate.runs import read
 from striate.studies.execute import local
 from striate.studies.execute.local import LocalScheduler, WorkerPool
@@ -108,10 +106,10 @@ def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, mo
 
 
 def test_a_worker_that_died_between_two_tasks_costs_none(tmp_path, squares):
-    recipe, network = Recipe(optimizer={"name": "SGD", "lr": 0.1}, engine="numpy"), NetworkConfig(layers="conv4 pool")
+    arm = load_study(write_study(tmp_path / "study", STUDY), "recipe.engine=numpy").arms[0]
     tasks = make_tasks(tmp_path, *squares, count=2)
     with WorkerPool(1) as crew:
-        assert crew.ask(recipe, network, "cpu", lambda: False) == "cpu"
+        assert crew.ask(arm, "cpu", lambda: False) == "cpu"
         (worker,) = _children()
         os.kill(worker, signal.SIGKILL)
         psutil.Process(worker).wait()

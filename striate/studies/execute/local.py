@@ -13,10 +13,9 @@ from typing import Any, Self
 from striate.core import errors
 from striate.core import processes as children
 from striate.core.errors import StriateError, StudyError
-from striate.nets import NetworkConfig
-from striate.recipes import Recipe
 from striate.runs import RunWriter, Summary
 from striate.studies.execute.protocol import ENDINGS, Event, Task
+from striate.studies.study import Arm
 
 # How long a worker may take to save and go when asked to.
 GOODBYE_SECONDS = 60.0
@@ -93,8 +92,8 @@ class WorkerPool:
         self.workers[number] = _Worker(self.inbox)
         return self.workers[number]
 
-    def ask(self, recipe: Recipe, network: NetworkConfig, device: str, should_stop: Callable[[], bool]) -> str:
-        """The kind of device that the engine of `recipe` would compute on. All are asked, so that all are ready then.
+    def ask(self, arm: Arm, device: str, should_stop: Callable[[], bool]) -> str:
+        """The kind of device that the engine of `arm` would compute on. All are asked, so that all are ready then.
 
         An empty word when `should_stop` said so before they had answered.
 
@@ -102,7 +101,7 @@ class WorkerPool:
             StriateError: what the engine refuses.
             StudyError: when a process is gone.
         """
-        question = {"recipe": recipe.model_dump(mode="json"), "network": network.model_dump(mode="json")}
+        question = {"recipe": arm.recipe.model_dump(mode="json"), "network": arm.network.model_dump(mode="json")}
         for worker in self.workers:
             worker.send({"ask": {**question, "device": device}})
         devices: list[str] = []
@@ -116,7 +115,8 @@ class WorkerPool:
             if message is None:
                 raise StudyError(f"a worker {worker.how_it_went()}")
             if message["kind"] == "refused":
-                raise getattr(errors, message["data"]["error"])(message["data"]["text"])
+                with arm.named():
+                    raise getattr(errors, message["data"]["error"])(message["data"]["text"])
             devices.append(message["data"]["device"])
         return devices[0]
 

@@ -29,8 +29,7 @@ def local_scheduler(
     with WorkerPool(min(begun, len(plan.missing))) as crew:
         kinds = set()
         for arm in plan.arms if plan.missing else ():
-            with arm.named():
-                kinds.add(crew.ask(arm.recipe, arm.network, device, should_stop))
+            kinds.add(crew.ask(arm, device, should_stop))
         yield LocalScheduler(*shares(plan, jobs, kinds), device, crew)
 
 

@@ -20,12 +20,12 @@ def timed(monkeypatch):
     calls, clock = [], [0.0]
     monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
 
-    def speed(network, recipe, dataset, device, threads, seconds):
+    def images_per_second(network, recipe, dataset, device, threads, seconds):
         calls.append((network.layers, seconds))
         clock[0] += 4
         return 1000.0 if network.layers != "conv6" else 500.0
 
-    monkeypatch.setattr(select, "speed", speed)
+    monkeypatch.setattr(select, "images_per_second", images_per_second)
     return calls
 
 

@@ -3,12 +3,14 @@
 A `Source` is found without reading it; its `Contents` have classes and labels, and images that may still be encoded.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from striate.core.errors import DataError
 from striate.data.dataset import Images, Labels
@@ -62,7 +64,7 @@ class Source:
 
 
 def check_contents(contents: Contents) -> None:
-    """Check that there are two classes or more, and that the labels of every part fit them.
+    """Check that there are two classes or more, each with its own name, and that the labels of every part fit them.
 
     Raises:
         DataError: for the first rule that is broken.
@@ -72,6 +74,8 @@ def check_contents(contents: Contents) -> None:
         count = f"only '{classes[0]}'" if classes else "none"
         rule = f"{location}: a classifier needs at least 2 classes, got {count}"
         raise DataError(f"{rule}; give each class its own folder or label")
+    if twice := [name for name, count in Counter(classes).items() if count > 1]:
+        raise DataError(f"{location}: two classes are named '{twice[0]}'; give each its own name")
     labels = {name: part.labels for name, part in contents.parts.items()}
     for name, values in labels.items():
         wrong = values[(values < 0) | (values >= len(classes))]
@@ -97,6 +101,13 @@ def check_every_class(location: str, classes: tuple[str, ...], labels: Mapping[s
         if empty:
             rule = f"{location}: the {name} part must have the classes of the train part, got none of '{empty[0]}'"
             raise DataError(f"{rule}; add images or remove the class")
+
+
+def to_labels(values: NDArray[Any]) -> Labels:
+    """Whole numbers of any type as int64; what is too large for it becomes its largest number, and not a negative one."""
+    if values.dtype == np.uint64:
+        values = np.minimum(values, np.uint64(np.iinfo(np.int64).max))
+    return values.astype(np.int64)
 
 
 def numbered_classes(location: str, labels: Labels) -> tuple[str, ...]:

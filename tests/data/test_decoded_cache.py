@@ -11,6 +11,7 @@ import pytest
 from striate.core.errors import DataError
 from striate.data import DataConfig, load, picture
 from striate.data import cache as cache_module
+from striate.data.cache import cache_folder
 
 
 @pytest.fixture
@@ -138,3 +139,33 @@ def test_the_second_of_two_writers_uses_what_the_first_made(config, cache, monke
     monkeypatch.setattr(cache_module, "_write_folder", overtaken)
     assert isinstance(load(config).train.images, np.memmap)
     assert len(kept(cache)) == 1
+
+
+def test_a_name_with_brackets_is_replaced_like_any_other(folder, made, cache):
+    path = folder(made, name="set[1]")
+    load(DataConfig(source=str(path)))
+    os.utime(path / "train" / "a" / "000.png", ns=(1, 1))
+    load(DataConfig(source=str(path)))
+    assert len(kept(cache)) == 1
+
+
+def test_where_the_cache_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "here"))
+    assert cache_folder() == tmp_path / "here"
+    monkeypatch.setenv("STRIATE_CACHE", "~/there")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "there"
+    monkeypatch.setenv("STRIATE_CACHE", "~nobody-of-this-name/x")
+    with pytest.raises(DataError, match="STRIATE_CACHE: .* names a user whose home directory is unknown; write it out"):
+        cache_folder()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the folders of Linux")
+def test_the_cache_is_in_the_user_s_cache_directory(monkeypatch, tmp_path):
+    """The same folder as before platformdirs was used, so that nothing is decoded again."""
+    monkeypatch.delenv("STRIATE_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == tmp_path / ".cache" / "striate"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "striate"

@@ -197,6 +197,37 @@ def test_a_file_of_another_kind(tmp_path):
         load_at(tmp_path / "images.zip")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "~nobody-of-this-name/x",
+            "data.source: '~nobody-of-this-name/x' names a user whose home directory is unknown",
+        ),
+        ("x" * 5000, "cannot be read .*; give a path that can"),
+    ],
+)
+def test_a_path_that_cannot_be(name, message):
+    with pytest.raises(DataError, match=message):
+        load_at(name)
+
+
+@pytest.mark.parametrize("function", ["os.walk", "pathlib.Path.iterdir", "pathlib.Path.exists"])
+def test_a_folder_that_may_not_be_read(folder, made, monkeypatch, function):
+    """An unreadable class was once left out without a word."""
+    path = folder(made)
+
+    def denied(*args, onerror=None, **_):
+        error = PermissionError(13, "Permission denied")
+        if onerror is None:
+            raise error
+        onerror(error)
+
+    monkeypatch.setattr(function, denied)
+    with pytest.raises(DataError, match=r"cannot be (listed|read) \(Permission denied\)"):
+        load_at(path)
+
+
 def test_real_photographs_of_many_sizes(shared_data):
     path = shared_data("ants_bees")
     dataset = load_at(path, size=64)

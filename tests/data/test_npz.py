@@ -98,3 +98,28 @@ def test_a_file_that_is_no_npz(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=f"{name}: cannot be read as an .npz"):
             load_at(tmp_path / name)
+
+
+def test_a_damaged_archive(npz, pictures, tmp_path):
+    """Whatever in it is torn, the error is one sentence."""
+    images, labels = pictures(30)
+    good = npz(images=images, labels=labels)
+    np.savez_compressed(tmp_path / "compressed.npz", images=images, labels=labels)
+    whole = (tmp_path / "compressed.npz").read_bytes()
+    faults = {
+        "deflate": whole[:60] + bytes(200) + whole[260:],
+        "header": good.read_bytes().replace(b"'shape': (30, 8, 8, 3), ", b"'shape': (99999999999,), "),
+        "method": whole.replace(b"\x08\x00", b"\x63\x00"),
+    }
+    for name, data in faults.items():
+        (tmp_path / f"{name}.npz").write_bytes(data)
+        with pytest.raises(DataError, match=f"{name}.npz: cannot be read as an .npz of plain arrays"):
+            load_at(tmp_path / f"{name}.npz")
+
+
+def test_an_archive_that_may_not_be_read(npz, pictures, monkeypatch):
+    images, labels = pictures(30)
+    path = npz(images=images, labels=labels)
+    monkeypatch.setattr("pathlib.Path.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
+    with pytest.raises(DataError, match="cannot be read as an .npz"):
+        load_at(path)

@@ -94,3 +94,49 @@ def test_a_file_that_is_no_parquet(tmp_path):
     (tmp_path / "text.parquet").write_text("text")
     with pytest.raises(DataError, match=r"text.parquet: cannot be read as parquet \(.*\); fetch it again"):
         load_at(tmp_path / "text.parquet")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[0], [0, 1]], r"column label must hold whole numbers or words, got list<.*>; cast it"),
+        ([True, False], "column label must hold whole numbers or words, got bool; cast it"),
+        ([b"ant", b"bee"], "column label must hold whole numbers or words, got binary; cast it"),
+        ([0, 10**9], "labels must be 0, 1, ... with images of each, got 1000000000 among 2 images"),
+        (
+            pa.array([0, 2**64 - 1], pa.uint64()),
+            "labels must be 0, 1, ... with images of each, got 9223372036854775807 among 2",
+        ),
+        (pa.array([], pa.int64()), "needs at least 2 classes, got none"),
+    ],
+)
+def test_labels_of_another_kind(tmp_path, labels, message):
+    """A list in a label once ended in a traceback, and one label of 10^9 in a list of so many class names."""
+    pq.write_table(pa.table({"img": [b""] * len(labels), "label": labels}), tmp_path / "planted.parquet")
+    with pytest.raises(DataError, match=message):
+        load_at(tmp_path / "planted.parquet")
+
+
+def test_words_as_a_dictionary_column(tmp_path, parquet, made):
+    path = parquet({"train": made["train"]}) / "train-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    words = pa.array(["cat" if label else "ant" for label in table["label"].to_pylist()]).dictionary_encode()
+    pq.write_table(table.set_column(1, "label", words), tmp_path / "words.parquet")
+    assert load_at(tmp_path / "words.parquet").classes == ("ant", "cat")
+
+
+def test_two_classes_of_one_name(parquet, made):
+    with pytest.raises(DataError, match="two classes are named 'x'; give each its own name"):
+        load_at(parquet(made, ("x", "y", "x")))
+
+
+def test_a_damaged_column(parquet, made, cache):
+    """The footer is sound, so that the damage shows only while pixels are read."""
+    path = parquet({"train": made["train"]}) / "train-00000-of-00001.parquet"
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    data = bytearray(path.read_bytes())
+    start = column.data_page_offset
+    data[start : start + 100] = bytes(100)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"cannot be read as parquet \(.*\); fetch it again"):
+        load_at(path)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.core.errors import DataError
-from striate.data.contents import ArrayPart, Contents, Source, numbered_classes
+from striate.data.contents import ArrayPart, Contents, Source, numbered_classes, to_labels
 from striate.data.dataset import Images, Labels
 
 # Keras' names, MedMNIST's, and a plain pair: part -> keys of images and labels.
@@ -108,4 +108,4 @@ def _labels(location: str, labels: NDArray[Any]) -> Labels:
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         rule = f"{location}: must be one whole number an image, got {labels.dtype} of {labels.ndim} dimensions"
         raise DataError(f"{rule}; save the class numbers")
-    return labels.astype(np.int64)
+    return to_labels(labels)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.core.errors import DataError
-from striate.data.contents import Contents, EncodedImage, EncodedPart, Source, numbered_classes
+from striate.data.contents import Contents, EncodedImage, EncodedPart, Source, numbered_classes, to_labels
 
 FOLDERS = (".", "plain_text", "data")
 PART_PREFIXES = {"train": "train", "valid": "validation", "val": "validation", "test": "test"}
@@ -61,7 +61,7 @@ def _read(path: Path) -> Contents:
         labels = {part: _numbers_of_words(path, words, classes) for part, words in values.items()}
     else:
         classes = _hub_class_names(tables["train"][0]) or numbered_classes(str(path), values["train"])
-        labels = {part: numbers.astype(np.int64) for part, numbers in values.items()}
+        labels = values
     parts = {part: EncodedPart(labels[part], partial(_images, part_tables)) for part, part_tables in tables.items()}
     return Contents(str(path), classes, parts)
 
@@ -120,7 +120,7 @@ def _label_values(table: Table) -> NDArray[Any]:
     types = pyarrow.types
     value_type = column.type.value_type if types.is_dictionary(column.type) else column.type
     if types.is_integer(value_type):
-        return np.array(column.to_pylist(), np.int64 if types.is_signed_integer(value_type) else np.uint64)
+        return to_labels(np.array(column.to_pylist(), np.int64 if types.is_signed_integer(value_type) else np.uint64))
     if types.is_string(value_type) or types.is_large_string(value_type):
         return np.array(column.to_pylist(), np.str_)
     raise DataError(f"{where} must hold whole numbers or words, got {column.type}; cast it")

@@ -41,14 +41,24 @@ class OptimizerConfig(Record):
     @model_validator(mode="after")
     def _check_finite(self) -> "OptimizerConfig":
         for name, value in (self.model_extra or {}).items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value}")
+            if not _is_finite(value):
+                raise ValueError(f"{name} must be finite, got {str(value)[:60]}")
         return self
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of torch's class, lr included; `clip` and `decays` are Striate's own."""
         return {"lr": self.lr, **(self.model_extra or {})}
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether every number of an argument, also inside a list, is finite as a float."""
+    if isinstance(value, list | tuple):
+        return all(_is_finite(item) for item in value)
+    try:
+        return not isinstance(value, int | float) or math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
 
 
 class Recipe(Record):

@@ -93,9 +93,9 @@ def lr_factor(schedule: ScheduleConfig, step: int, steps: int, epochs: int) -> f
         case "linear":
             return 1 - (step - climb) / (steps - climb)
         case "step":
-            return (schedule.factor or STEP_FACTOR) ** (epoch // (schedule.every or 1))
+            return _power(schedule.factor or STEP_FACTOR, epoch // (schedule.every or 1))
         case "multistep":
-            return (schedule.factor or STEP_FACTOR) ** sum(epoch >= end for end in schedule.at or ())
+            return _power(schedule.factor or STEP_FACTOR, sum(epoch >= end for end in schedule.at or ()))
     return 1.0
 
 
@@ -111,6 +111,13 @@ def plateau_factor(schedule: ScheduleConfig, losses: Sequence[float]) -> float:
         if waited > patience:
             falls, waited = falls + 1, 0
     return (schedule.factor or STEP_FACTOR) ** falls
+
+
+def _power(factor: float, exponent: int) -> float:
+    try:
+        return factor**exponent
+    except OverflowError:
+        return math.inf  # the training diverges and says so
 
 
 def _one_cycle(step: int, steps: int, warmup: float) -> float:

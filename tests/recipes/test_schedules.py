@@ -86,6 +86,16 @@ def test_short_trainings_have_a_schedule_too(name, steps):
     assert max(factors) > 0.5
 
 
+def test_a_learning_rate_beyond_all_numbers_is_infinite():
+    """So that the training diverges and says so; a power of 10 with 400 zeros was an overflow."""
+    for schedule in (
+        ScheduleConfig(name="step", every=1, factor=10),
+        ScheduleConfig(name="multistep", at=[*range(1, 401)], factor=10),
+    ):
+        assert lr_factor(schedule, 400, 500, 500) == float("inf")
+        assert lr_factor(schedule, 3, 500, 500) == 1000
+
+
 @pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 @pytest.mark.parametrize("patience", [0, 1, 3])
 def test_the_plateau_is_torch_s(patience):

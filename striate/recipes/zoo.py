@@ -1,6 +1,6 @@
-"""The named recipes: what each is as `Recipe` data, who says so, and what it reached here.
+"""The named recipes: the settings of each, their source, and the accuracy they reached.
 
-`recipe: fast` in a study file means the entry here; what is said beside the name goes before it.
+`recipe: fast` in a study file means the entry here; the keys beside the name override it.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class NamedRecipe:
-    """One recipe with its source and the accuracy it was seen to reach (network, data, seeds, machine)."""
+    """The settings of one `Recipe`, where they come from, and what they reached (network, data, seeds, machine)."""
 
     settings: dict[str, Any]
     source: str
@@ -43,7 +43,7 @@ RECIPES: dict[str, NamedRecipe] = {
             "batch_size": 128,
             "augment": {"flip": True, "crop": 4},
         },
-        source="The usual way for 32x32 images: SGD with Nesterov momentum, cosine schedule, flip and crop.",
+        source="The usual recipe for 32x32 images: SGD with Nesterov momentum, cosine schedule, flip and crop.",
         reached=(
             "90.2 % on CIFAR-10 (report-d with batch norm, 1 seed, 3,999 s on one CPU core with AVX512-BF16 while the other was busy);"
             " 98.1 % on the digits (conv16 pool conv32 pool fc64 with batch norm, 3 seeds)."
@@ -52,12 +52,12 @@ RECIPES: dict[str, NamedRecipe] = {
     "fast": NamedRecipe(
         settings=_FAST,
         source=(
-            "For the best accuracy a minute on 32x32 images, after the public CIFAR-10 speed runs (arXiv 2404.00498): few"
-            " epochs, a rate that climbs and falls in straight lines, alternating flips, averaged weights and views."
+            "For a high accuracy in few minutes on 32x32 images, after the public CIFAR-10 speed runs (arXiv 2404.00498):"
+            " few epochs, a learning rate that rises and falls linearly, alternating flips, averaged weights and views."
         ),
         reached=(
             "87.8 % on CIFAR-10 (report-d with batch norm, 1 seed, 1,160 s on one CPU core with AVX512-BF16 while the other was busy);"
-            " 95.3 % on the digits (conv16 pool conv32 pool fc64 with batch norm, 3 seeds), for which its 40 steps are few."
+            " 95.3 % on the digits (conv16 pool conv32 pool fc64 with batch norm, 3 seeds), where its 40 steps are few."
         ),
     ),
     "speedrun": NamedRecipe(
@@ -67,12 +67,12 @@ RECIPES: dict[str, NamedRecipe] = {
             "epochs": 12,
         },
         source=(
-            "For the network speedrun: recipe fast with the rate, momentum and decay of the public CIFAR-10 speed runs"
-            " (arXiv 2404.00498), carried from their batch of 1024 to one of 256."
+            "For the network speedrun: recipe fast with the learning rate, momentum and weight decay of the public CIFAR-10"
+            " speed runs (arXiv 2404.00498), rescaled from their batch of 1024 to 256."
         ),
         reached=(
             "93.45 % on CIFAR-10 (network speedrun, 49,000 training images, 1 seed, 1,356 s on 2 CPU cores with AVX512-BF16, which were"
-            " busy with something else too towards the end)."
+            " also busy with other work towards the end)."
         ),
     ),
     "report-c": NamedRecipe(
@@ -93,7 +93,7 @@ RECIPES: dict[str, NamedRecipe] = {
             "augment": {"flip": True, "crop": 4},
             "stop": {"patience": 5},
         },
-        source="Course report D, its best: lr 0.001, batch 128, shuffling, distortions, early stopping with patience 5.",
+        source="Course report D, its best: lr 0.001, batch 128, shuffling, augmentation, early stopping with patience 5.",
         reached=(
             "The report says 88.2 % after 150 epochs, one run; here 85.0 % on CIFAR-10, stopped after epoch 16 (report-d with batch norm,"
             " 1 seed, 2,109 s on one CPU core with AVX512-BF16 while the other was busy); 98.2 % on the digits (conv16 pool conv32 pool"

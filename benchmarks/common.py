@@ -1,4 +1,4 @@
-"""What the benchmarks share: a clock over training steps, runs in processes of their own, and the table.
+"""What the benchmarks share: a clock over training steps, runs in separate processes, and the table.
 
 Images a second are counted over steps after a warm-up, without validation. A contender that cannot run is a row of
 the table too, with its reason.
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-# The commit that the table names is that of this folder, so its code is what must run, whatever is installed.
+# The table names the commit of this folder, so this folder's code must run, whatever is installed.
 sys.path.insert(0, str(ROOT))
 
 WARMUP_STEPS = 3
@@ -28,26 +28,26 @@ WARMUP_SHARE = 0.25  # of the seconds to be timed
 
 @dataclass
 class Stopwatch:
-    """Told of each step and of each validation; says when to stop."""
+    """Times the steps and validations that it is called after, and returns when to stop."""
 
-    seconds: float  # to be timed, where there is no target
+    seconds: float  # of training to time, if there is no target
     target: float | None = None  # validation accuracy to reach
     _steps: int = 0
     _began: float = field(default_factory=time.perf_counter)
     _timed_from: float | None = None
     _images: int = 0
-    found: dict[str, float] = field(default_factory=dict)
+    results: dict[str, float] = field(default_factory=dict)
 
     @property
     def warmup_seconds(self) -> float:
         return WARMUP_SHARE * self.seconds
 
     def begin(self) -> None:
-        """Data and network are there, training begins."""
+        """Data and network are ready; training begins."""
         self._began = time.perf_counter()
 
     def step(self, images: int) -> bool:
-        """After each step; whether to stop."""
+        """Call after each step; returns whether to stop."""
         now = time.perf_counter()
         self._steps += 1
         if self.target is not None:
@@ -55,28 +55,28 @@ class Stopwatch:
         if self._timed_from is not None:
             self._images += images
             elapsed = now - self._timed_from
-            self.found = {"images_per_second": self._images / elapsed}
+            self.results = {"images_per_second": self._images / elapsed}
             return elapsed >= self.seconds
         if self._steps >= WARMUP_STEPS and now - self._began >= self.warmup_seconds:
             self._timed_from = now
         return False
 
     def validated(self, accuracy: float) -> bool:
-        """After each epoch, where there is a target; whether to stop."""
+        """Call after each epoch, if there is a target; returns whether to stop."""
         reached = self.target is not None and accuracy >= self.target
         if reached:
-            self.found = {"seconds_to_accuracy": time.perf_counter() - self._began, "accuracy": 100 * accuracy}
+            self.results = {"seconds_to_accuracy": time.perf_counter() - self._began, "accuracy": 100 * accuracy}
         else:
-            self.found["best_accuracy"] = max(100 * accuracy, self.found.get("best_accuracy", 0.0))
+            self.results["best_accuracy"] = max(100 * accuracy, self.results.get("best_accuracy", 0.0))
         return reached
 
 
-class EnoughError(Exception):
-    """Ends a loop that has no other way to be stopped."""
+class StopTrainingError(Exception):
+    """Ends a training loop that offers no other way to stop it."""
 
 
-def apart(script: str, contender: str, config: dict[str, Any], limit: float | None = None) -> dict[str, Any]:
-    """One run in a process of its own: what it found, or {"failed": reason}."""
+def run_in_process(script: str, contender: str, config: dict[str, Any], limit: float | None = None) -> dict[str, Any]:
+    """One run in a separate process: its results, or {"failed": reason}."""
     command = [sys.executable, script, "--child", contender, json.dumps(config)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
@@ -84,34 +84,34 @@ def apart(script: str, contender: str, config: dict[str, Any], limit: float | No
         return {"failed": f"not done after {limit:.0f} s"}
     lines = done.stdout.strip().splitlines()
     if done.returncode == 0 and lines:
-        found: dict[str, Any] = json.loads(lines[-1])
-        return found
-    last = [line for line in done.stderr.strip().splitlines() if line.strip()][-1:] or ["no word"]
+        results: dict[str, Any] = json.loads(lines[-1])
+        return results
+    last = [line for line in done.stderr.strip().splitlines() if line.strip()][-1:] or ["no message"]
     return {"failed": f"ended with code {done.returncode}: {last[0][:200]}"}
 
 
-def serve(run: Callable[[], dict[str, Any]]) -> None:
-    """In that process: the result as the last line, with the memory it took."""
+def print_results(run: Callable[[], dict[str, Any]]) -> None:
+    """In that process: print the results as the last line, with the peak memory, and end the process."""
     try:
-        found = run()
-        found["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        results = run()
+        results["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     except ModuleNotFoundError as error:
-        found = {"failed": f"not installed: {error.name}"}
+        results = {"failed": f"not installed: {error.name}"}
     except Exception as error:
-        found = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]}
-    print()  # whatever a library left unended on the last line
-    print(json.dumps(found), flush=True)
-    # What a library still has to say at its end is not part of it.
+        results = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]}
+    print()  # a library may have left its last line open
+    print(json.dumps(results), flush=True)
+    # At once, so that no library prints anything after the results.
     os._exit(0)
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """median (lowest to highest)."""
+    """The values as text: median (lowest to highest)."""
     return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 
-def machine() -> str:
-    """What it was measured on."""
+def describe_machine() -> str:
+    """The machine, the load on it, the versions and the commit, as text."""
     import torch
 
     import striate
@@ -130,19 +130,19 @@ def machine() -> str:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """In Markdown, to be kept in a note."""
+    """Print a Markdown table."""
     print("| " + " | ".join(columns) + " |")
     print("|" + "---|" * len(columns))
     for row in rows:
         print("| " + " | ".join(row) + " |")
 
 
-def parser(text: str | None, data: bool = True) -> argparse.ArgumentParser:
-    """The arguments that every benchmark has, or every one that needs data."""
-    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+def argument_parser(description: str | None, data: bool = True) -> argparse.ArgumentParser:
+    """A parser with the arguments of every benchmark, or of those that need data."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     if data:
-        made.add_argument("data", nargs="?", default="cifar10", help="cifar10, or the folder that holds it")
-        made.add_argument("--limit", type=int, help="train on so many images only")
-    made.add_argument("--rounds", type=int, default=3, help="how often each contender runs")
-    made.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    return made
+        parser.add_argument("data", nargs="?", default="cifar10", help="cifar10, or the folder that holds it")
+        parser.add_argument("--limit", type=int, help="train on so many images only")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contender runs")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    return parser

@@ -1,12 +1,12 @@
-"""Images a second and peak memory of training by hand in NumPy, in PyTorch, and in other NumPy code, on A1 and D1.
+"""Images a second and peak memory of training from scratch in NumPy, in PyTorch, and in other NumPy code, on A1 and D1.
 
     python benchmarks/engine_speed.py [--networks A1 D1] [--rounds 3] [--seconds 6]
 
 The same networks on the same kind of batches, float32: A1 with SGD and 64 images, D1 with Adam and 128. PyTorch is eager, as
-a user writes it, in its usual layout and in channels-last. Each contender is a process of its own, and they take turns round by
-round, so that a change in the machine's speed meets all of them; a ratio is of the same round. The other NumPy code is numpy-ml 0.1.2 and
-dezero 0.0.13 (pip install numpy-ml==0.1.2 dezero==0.0.13 matplotlib), where they are installed; they run once, and numpy-ml with 4
-images on D1, since its loops are Python's.
+a user writes it, in its usual layout and in channels-last. Each contender is a separate process, and they take turns round by
+round, so that a change in the machine's speed affects all of them; a ratio compares runs of one round. The other NumPy code is
+numpy-ml 0.1.2 and dezero 0.0.13 (pip install numpy-ml==0.1.2 dezero==0.0.13 matplotlib), if they are installed; they run once,
+and numpy-ml with 4 images on D1, since its loops are in Python.
 """
 
 import json
@@ -23,7 +23,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "A1": {"layers": "report-a", "shape": (1, 32, 32), "batch": 64, "optimizer": "SGD"},
     "D1": {"layers": "report-d", "shape": (3, 32, 32), "batch": 128, "optimizer": "Adam"},
 }
-RATE = 1e-3
+LR = 1e-3
 OURS, TORCH = ("numpy, 1 thread", "numpy, all cores"), ("torch", "torch, channels-last")
 OTHERS = ("numpy-ml", "dezero")
 A1_FILTERS, D1_FILTERS, D1_UNITS = (32, 10, 10), ((64, True), (128, True), (256, False), (256, True)), (1024, 1024, 10)
@@ -44,20 +44,20 @@ def scratch_step(network: str, threads: int) -> tuple[Step, int]:
     from striate.nets import NetworkConfig
     from striate.recipes import OptimizerConfig
 
-    said = NETWORKS[network]
-    optimizer = OptimizerConfig(name=said["optimizer"], lr=RATE)
-    learner = Learner(NetworkConfig(layers=said["layers"]), said["shape"], 10, 0, optimizer, threads=threads)
-    images, labels = batch_of(network, said["batch"], channels_last=True)
-    return lambda: learner.train_step(images, labels, RATE), said["batch"]
+    settings = NETWORKS[network]
+    optimizer = OptimizerConfig(name=settings["optimizer"], lr=LR)
+    learner = Learner(NetworkConfig(layers=settings["layers"]), settings["shape"], 10, 0, optimizer, threads=threads)
+    images, labels = batch_of(network, settings["batch"], channels_last=True)
+    return lambda: learner.train_step(images, labels, LR), settings["batch"]
 
 
 def torch_module(network: str) -> Any:
     from torch import nn
 
     if network == "A1":
-        one, two, three = A1_FILTERS
-        first = [nn.Conv2d(1, one, 2, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(one, two, 2, 2), nn.ReLU()]
-        return nn.Sequential(*first, nn.MaxPool2d(2), nn.Conv2d(two, three, 2, 2), nn.Flatten())
+        first, second, third = A1_FILTERS
+        stages = [nn.Conv2d(1, first, 2, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(first, second, 2, 2), nn.ReLU()]
+        return nn.Sequential(*stages, nn.MaxPool2d(2), nn.Conv2d(second, third, 2, 2), nn.Flatten())
     layers: list[nn.Module] = []
     channels = 3
     for filters, pools in D1_FILTERS:
@@ -72,12 +72,12 @@ def torch_step(network: str, channels_last: bool) -> tuple[Step, int]:
     from torch.nn import functional
 
     torch.set_num_threads(os.cpu_count() or 1)
-    said = NETWORKS[network]
+    settings = NETWORKS[network]
     module = torch_module(network)
-    images, labels = map(torch.from_numpy, batch_of(network, said["batch"], channels_last=False))
+    images, labels = map(torch.from_numpy, batch_of(network, settings["batch"], channels_last=False))
     if channels_last:
-        module, images = (one.to(memory_format=torch.channels_last) for one in (module, images))
-    optimizer = getattr(torch.optim, said["optimizer"])(module.parameters(), lr=RATE)
+        module, images = (item.to(memory_format=torch.channels_last) for item in (module, images))
+    optimizer = getattr(torch.optim, settings["optimizer"])(module.parameters(), lr=LR)
 
     def step() -> None:
         loss = functional.cross_entropy(module(images), labels)
@@ -86,11 +86,11 @@ def torch_step(network: str, channels_last: bool) -> tuple[Step, int]:
         optimizer.step()
         loss.item()
 
-    return step, said["batch"]
+    return step, settings["batch"]
 
 
 def numpy_ml_step(network: str) -> tuple[Step, int]:
-    """Its layers one after another; its loss is not among its layers, so softmax minus target is written here."""
+    """Its layers one after another. Its loss is not a layer, so the gradient, softmax minus target, is written here."""
     import collections
     import collections.abc
 
@@ -100,17 +100,19 @@ def numpy_ml_step(network: str) -> tuple[Step, int]:
         setattr(collections, name, getattr(collections.abc, name))
     from numpy_ml.neural_nets.layers import Conv2D, Flatten, FullyConnected, Pool2D
 
-    by = {"optimizer": f"{NETWORKS[network]['optimizer']}(lr={RATE})"}
+    options = {"optimizer": f"{NETWORKS[network]['optimizer']}(lr={LR})"}
     if network == "A1":
-        made = [
-            (Conv2D(filters, (2, 2), stride=2, act_fn="ReLU" if i < 2 else None, **by), i < 2)
+        convolutions = [
+            (Conv2D(filters, (2, 2), stride=2, act_fn="ReLU" if i < 2 else None, **options), i < 2)
             for i, filters in enumerate(A1_FILTERS)
         ]
         dense = []
     else:
-        made = [(Conv2D(filters, (3, 3), pad=1, act_fn="ReLU", **by), pools) for filters, pools in D1_FILTERS]
-        dense = [FullyConnected(units, act_fn="ReLU" if units > 10 else None, **by) for units in D1_UNITS]
-    layers = [layer for conv, pools in made for layer in (conv, *([Pool2D((2, 2), stride=2)] if pools else []))]
+        convolutions = [
+            (Conv2D(filters, (3, 3), pad=1, act_fn="ReLU", **options), pools) for filters, pools in D1_FILTERS
+        ]
+        dense = [FullyConnected(units, act_fn="ReLU" if units > 10 else None, **options) for units in D1_UNITS]
+    layers = [layer for conv, pools in convolutions for layer in (conv, *([Pool2D((2, 2), stride=2)] if pools else []))]
     layers += [Flatten(), *dense]
     count = 64 if network == "A1" else 4
     images, labels = batch_of(network, count, channels_last=True)
@@ -162,9 +164,9 @@ def dezero_step(network: str) -> tuple[Step, int]:
                 x = F.relu(x) if i < 2 else x
             return x
 
-    said, net = NETWORKS[network], Net()
-    optimizer = (optimizers.SGD(RATE) if is_small else optimizers.Adam(RATE)).setup(net)
-    images, labels = batch_of(network, said["batch"], channels_last=False)
+    settings, net = NETWORKS[network], Net()
+    optimizer = (optimizers.SGD(LR) if is_small else optimizers.Adam(LR)).setup(net)
+    images, labels = batch_of(network, settings["batch"], channels_last=False)
 
     def step() -> None:
         loss = F.softmax_cross_entropy(net(images), labels)
@@ -172,7 +174,7 @@ def dezero_step(network: str) -> tuple[Step, int]:
         loss.backward()
         optimizer.update()
 
-    return step, said["batch"]
+    return step, settings["batch"]
 
 
 STEPS: dict[str, Callable[[str], tuple[Step, int]]] = {
@@ -186,7 +188,7 @@ STEPS: dict[str, Callable[[str], tuple[Step, int]]] = {
 
 
 def child(contender: str, config: dict[str, Any]) -> dict[str, Any]:
-    """Steps for so long after a first one: images a second, of the median step."""
+    """Images a second of the median step, over so many seconds of steps after a first one."""
     step, count = STEPS[contender](config["network"])
     step()
     times: list[float] = []
@@ -197,9 +199,9 @@ def child(contender: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"speed": count / statistics.median(times), "steps": len(times)}
 
 
-def row(contender: str, runs: list[dict[str, Any]], base: list[dict[str, Any]]) -> list[str]:
-    """A contender's line; each round is compared with torch's of that round."""
-    pairs = [(run, other) for run, other in zip(runs, base, strict=False) if "speed" in run and "speed" in other]
+def row(contender: str, runs: list[dict[str, Any]], baseline: list[dict[str, Any]]) -> list[str]:
+    """A contender's row of the table; each round is compared with torch's of that round."""
+    pairs = [(run, other) for run, other in zip(runs, baseline, strict=False) if "speed" in run and "speed" in other]
     failed = "; ".join(sorted({run["failed"] for run in runs if "failed" in run}))
     if not pairs:
         return [contender, "0", failed or "nothing to compare it with", "", ""]
@@ -215,25 +217,25 @@ def row(contender: str, runs: list[dict[str, Any]], base: list[dict[str, Any]]) 
 
 
 def main() -> None:
-    parser = common.parser(__doc__, data=False)
+    parser = common.argument_parser(__doc__, data=False)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--seconds", type=float, default=6)
     options = parser.parse_args()
     if options.child:
-        common.serve(lambda: child(options.child[0], json.loads(options.child[1])))
+        common.print_results(lambda: child(options.child[0], json.loads(options.child[1])))
     for network in options.networks:
-        found: dict[str, list[dict[str, Any]]] = {contender: [] for contender in STEPS}
+        results: dict[str, list[dict[str, Any]]] = {contender: [] for contender in STEPS}
         config = {"network": network, "seconds": options.seconds}
         for number in range(options.rounds):
             for contender in STEPS:
                 if number and contender in OTHERS:
                     continue
-                found[contender].append(common.apart(__file__, contender, config))
-                print(f"{network}, round {number}, {contender}: {found[contender][-1]}", file=sys.stderr, flush=True)
+                results[contender].append(common.run_in_process(__file__, contender, config))
+                print(f"{network}, round {number}, {contender}: {results[contender][-1]}", file=sys.stderr, flush=True)
         print(f"\n{network}, {options.rounds} rounds of {options.seconds:g} s; median (lowest to highest)\n")
         columns = ["", "n", "images/s", "ratio to torch", "peak memory MB"]
-        common.print_table(columns, [row(contender, runs, found[TORCH[0]]) for contender, runs in found.items()])
-    print(f"\n{common.machine()}")
+        common.print_table(columns, [row(contender, runs, results[TORCH[0]]) for contender, runs in results.items()])
+    print(f"\n{common.describe_machine()}")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ def main() -> None:
         ]
     study = striate.load("quickstart").study
     print(f"{study.question} {len(study.seeds)} seeds an arm, {options.sets} sets; {time.monotonic() - started:.0f} s")
-    print(common.machine(), end="\n\n")
+    print(common.describe_machine(), end="\n\n")
     head = ["precision", "clear", "verdicts", "difference of a set", "lowest limit", "accuracy"]
     common.print_table(head, rows)
     sys.exit(any(int(row[1].split()[0]) < 0.95 * options.sets for row in rows))

@@ -1,11 +1,11 @@
-"""Whether a run that is killed at a random moment, and taken up again, ends as the one that was never killed.
+"""Whether a run that is killed at a random moment and resumed ends like one that was never killed.
 
     python benchmarks/kill_and_resume.py [DATA] [--trials 30] [--limit 1500] [--only NAME]
 
-Each trial starts a run in a process of its own, kills that with SIGKILL at a random moment of its life, every second
-time while a file is being written, and does so again (up to three times) before it lets the run end. Then every file that
-a run decides is compared byte for byte with those of the uninterrupted run: weights, predictions, and all metrics but times.
-To meet the moments that matter, the state is saved after every step of a trial, not every minute.
+Each trial starts a run in a separate process and kills it with SIGKILL at a random moment, every second time while a file
+is being written, up to three times before the run may end. Then its files are compared byte for byte with those of the
+uninterrupted run: weights, predictions, and all metrics but times. In a trial the state is saved after every step, not
+every minute, so that kills meet many saves.
 """
 
 import argparse
@@ -22,7 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Network, channels, recipe. The last has everything that keeps a state between steps.
+from common import describe_machine
+
+# Network, channels, recipe. The last run has everything that keeps state between steps.
 RUNS: dict[str, dict[str, Any]] = {
     "A1": {
         "network": "report-a",
@@ -48,8 +50,8 @@ RUNS: dict[str, dict[str, Any]] = {
         },
     },
 }
-MOST_KILLS = 3
-DECIDED = ("best.safetensors", "final.safetensors", "predictions.npz")
+MAX_KILLS = 3
+COMPARED_FILES = ("best.safetensors", "final.safetensors", "predictions.npz")
 TIMES = {"seconds", "images_per_second"}
 
 
@@ -64,21 +66,21 @@ def child(name: str, folder: Path, data: str, limit: int | None, epochs: int) ->
 
     if folder.name != "whole":
         driver.AFTER_EPOCH_SECONDS = driver.WITHIN_EPOCH_SECONDS = 0.0
-    said = RUNS[name]
-    config = DataConfig(source=data, channels=said["channels"], limit=limit)
+    run = RUNS[name]
+    config = DataConfig(source=data, channels=run["channels"], limit=limit)
     dataset = load(config)
-    recipe = Recipe.model_validate({**said["recipe"], "epochs": epochs})
-    network = NetworkConfig.model_validate(said["network"])
+    recipe = Recipe.model_validate({**run["recipe"], "epochs": epochs})
+    network = NetworkConfig.model_validate(run["network"])
     job = Job(data=config, digest=dataset.digest, network=network, recipe=recipe, seed=0)
     train(job, folder, dataset=dataset, device="cpu", threads=1)
 
 
 def trial(
     start: Callable[[Path], "subprocess.Popen[bytes]"], folder: Path, life: float, rng: random.Random
-) -> dict[str, Any]:
-    """One run, killed and resumed until it ends; where the kills fell."""
+) -> list[str]:
+    """One run, killed and resumed until it ends; returns when each kill came."""
     kills: list[str] = []
-    for _ in range(rng.randint(1, MOST_KILLS)):
+    for _ in range(rng.randint(1, MAX_KILLS)):
         process = start(folder)
         waits_for_write = rng.random() < 0.5
         moment = time.monotonic() + rng.uniform(0, life)
@@ -88,18 +90,20 @@ def trial(
             break
         process.send_signal(signal.SIGKILL)
         process.wait()
-        # What a write has left behind tells that it was cut short.
+        # An interrupted write leaves its unfinished file behind.
         kills.append("while writing" if _writes(folder) else "between writes")
-    return {"code": start(folder).wait(), "kills": kills}
+    if start(folder).wait():
+        raise SystemExit(f"{folder.name}: the resumed run failed")
+    return kills
 
 
-def decided(folder: Path) -> dict[str, bytes]:
-    """What the job decides, and nothing of when."""
+def results(folder: Path) -> dict[str, bytes]:
+    """The files and numbers that must not depend on kills: all but times."""
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     untimed = [{key: row[key] for key in row if key not in TIMES} for row in rows]
     summary = json.loads((folder / "summary.json").read_text())
     del summary["seconds"]
-    files = {name: (folder / name).read_bytes() for name in DECIDED}
+    files = {name: (folder / name).read_bytes() for name in COMPARED_FILES}
     return {**files, "metrics": json.dumps(untimed).encode(), "summary": json.dumps(summary).encode()}
 
 
@@ -108,7 +112,7 @@ def _writes(folder: Path) -> list[Path]:
 
 
 def starter(name: str, options: argparse.Namespace) -> Callable[[Path], "subprocess.Popen[bytes]"]:
-    """What starts a run of `name` in a folder."""
+    """A function that starts a run of `name` in a folder."""
     words = [sys.executable, __file__, options.data, "--epochs", str(options.epochs)]
     if options.limit:
         words += ["--limit", str(options.limit)]
@@ -122,20 +126,18 @@ def check(name: str, options: argparse.Namespace, root: Path) -> tuple[int, int,
     if start(root / "whole").wait():
         raise SystemExit(f"{name}: the uninterrupted run failed")
     life = time.monotonic() - began
-    expected = decided(root / "whole")
+    expected = results(root / "whole")
     rng = random.Random(options.seed)
     same = kills = writing = 0
     for index in range(options.trials):
         attempts = (root / f"trial-{index}-{attempt}" for attempt in itertools.count())
-        # A run that ended before its moment came shows nothing, so it is done anew.
-        folder, found = next(
-            (folder, found) for folder in attempts if (found := trial(start, folder, life, rng))["kills"]
-        )
-        kills += len(found["kills"])
-        writing += found["kills"].count("while writing")
-        differing = [key for key, value in decided(folder).items() if value != expected[key]]
+        # A run that ended before it was killed shows nothing, so it is repeated.
+        folder, killed = next((folder, killed) for folder in attempts if (killed := trial(start, folder, life, rng)))
+        kills += len(killed)
+        writing += killed.count("while writing")
+        differing = [key for key, value in results(folder).items() if value != expected[key]]
         same += not differing
-        print(f"{name}, trial {index + 1}: {', '.join(found['kills'])}: "
+        print(f"{name}, trial {index + 1}: {', '.join(killed)}: "
               f"{'differs in ' + ', '.join(differing) if differing else 'equal'}", flush=True)  # fmt: skip
     return same, kills, writing
 
@@ -161,6 +163,7 @@ def main() -> None:
         lines.append(f"| {name} | {same} of {options.trials} | {kills} | {writing} |")
     print("\n| run | equal to the bit | kills | of them while writing |\n|---|---|---|---|")
     print("\n".join(lines))
+    print(f"\n{describe_machine()}")
     sys.exit(any(f"| {options.trials} of {options.trials} |" not in line for line in lines))
 
 

@@ -1,5 +1,5 @@
-"""The networks that the benchmarks train, written for each side as its user would: for Striate by name, for torch and
-Keras as layers. That they are the same is checked by their numbers of parameters before anything is timed.
+"""The networks that the benchmarks train, written as the users of each library would: for Striate by name, for torch and
+Keras as layers. Before anything is timed, their numbers of parameters are compared.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Case:
     batch_size: int
     optimizer: tuple[str, dict[str, float]]  # torch's name and arguments
     augment: bool = False  # flip, and crop after padding by 4
-    says: str = ""
+    description: str = ""
 
     @property
     def lr(self) -> float:
@@ -50,7 +50,7 @@ CASES = {
         channels=1,
         batch_size=64,
         optimizer=("SGD", {"lr": 0.001}),
-        says="report-a: 1,860 parameters, gray",
+        description="report-a: 1,860 parameters, gray",
     ),
     "B1": Case(
         (*_block(64), *_block(128), *_block(256), ("flatten",), ("fc", 10)),
@@ -58,7 +58,7 @@ CASES = {
         channels=3,
         batch_size=128,
         optimizer=("Adam", {"lr": 0.001}),
-        says="report-b: 9 conv layers with skips, 2,002,570 parameters",
+        description="report-b: 9 conv layers with skips, 2,002,570 parameters",
     ),
     "B2": Case(
         (*_conv(6), ("flatten",), ("fc", 10)),
@@ -66,7 +66,7 @@ CASES = {
         channels=3,
         batch_size=64,
         optimizer=("Adam", {"lr": 0.001}),
-        says="report-b-fc: one conv layer and fc, 61,618 parameters",
+        description="report-b-fc: one conv layer and fc, 61,618 parameters",
     ),
     "D1": Case(
         (*_D, ("flatten",), *_fc(1024), *_fc(1024), ("fc", 10)),
@@ -75,7 +75,7 @@ CASES = {
         batch_size=128,
         optimizer=("Adam", {"lr": 0.001}),
         augment=True,
-        says="report-d with batch norm, flip and crop",
+        description="report-d with batch norm, flip and crop",
     ),
     "C2": Case(
         (*_C, ("pool",), ("flatten",), *_fc(100), *_fc(200), ("fc", 10)),
@@ -83,7 +83,7 @@ CASES = {
         channels=3,
         batch_size=100,
         optimizer=("Adadelta", {"lr": 1.0}),
-        says="report-c: 14,594,010 parameters",
+        description="report-c: 14,594,010 parameters",
     ),
 }
 
@@ -100,12 +100,12 @@ def _torch_layers(steps: Steps, channels: int, size: int = 32) -> tuple[list[Any
     from torch import nn
 
     class Residual(nn.Module):
-        def __init__(self, inside: list[Any], before: int, after: int) -> None:
+        def __init__(self, layers: list[Any], before: int, after: int) -> None:
             super().__init__()
-            self.inside, self.shortcut = nn.Sequential(*inside), nn.Conv2d(before, after, 1)
+            self.layers, self.shortcut = nn.Sequential(*layers), nn.Conv2d(before, after, 1)
 
         def forward(self, x: Any) -> Any:
-            return nn.functional.relu(self.inside(x) + self.shortcut(x))
+            return nn.functional.relu(self.layers(x) + self.shortcut(x))
 
     layers: list[Any] = []
     for kind, *numbers in steps:

@@ -1,6 +1,6 @@
 """The contenders of the speed benchmark, each as its own users would write it, with its defaults.
 
-Each is called with a case, the settings of the run and a stopwatch that it tells of its steps.
+Each is a function of a case, the settings of the run and a stopwatch, which it calls after each step.
 """
 
 import contextlib
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import WARMUP_STEPS, EnoughError, Stopwatch
+from common import WARMUP_STEPS, StopTrainingError, Stopwatch
 from networks import Case, keras_layers, torch_module
-from plain import load_images, picture, torch_dataset, torch_optimizer, train_plain, watching_bf16
+from plain import checking_bf16, load_images, pil_image, torch_dataset, torch_optimizer, train_plain
 
 Run = Callable[[Case, dict[str, Any], Stopwatch], dict[str, Any]]
 
@@ -69,7 +69,7 @@ def lightning(precision: str | None) -> Run:
             loaders.append(DataLoader(torch_dataset(images.validation, images, False), 500))
         module = Classifier()
         options = {"precision": precision} if precision else {}
-        with tempfile.TemporaryDirectory() as folder, watching_bf16(module, precision is not None):
+        with tempfile.TemporaryDirectory() as folder, checking_bf16(module, precision is not None):
             trainer = pl.Trainer(
                 max_epochs=config["epochs"], min_epochs=0, callbacks=[Watch()], default_root_dir=folder, **options
             )
@@ -93,11 +93,11 @@ def keras(policy: str | None) -> Run:
                 if watch.step(
                     case.batch_size
                 ):  # the last batch of an epoch may have fewer: less than a step in an epoch
-                    raise EnoughError
+                    raise StopTrainingError
 
             def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
                 if watch.target is not None and watch.validated(float(logs["val_accuracy"])):
-                    raise EnoughError
+                    raise StopTrainingError
 
         images = load_images(case, config)
         keras.utils.set_random_seed(config["seed"])
@@ -120,21 +120,21 @@ def keras(policy: str | None) -> Run:
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
         )
-        seen = (images.validation.images, images.validation.labels) if watch.target is not None else None
-        with contextlib.suppress(EnoughError):
+        validation = (images.validation.images, images.validation.labels) if watch.target is not None else None
+        with contextlib.suppress(StopTrainingError):
             model.fit(
                 *(images.train.images, images.train.labels),
                 batch_size=case.batch_size,
                 epochs=config["epochs"],
-                validation_data=seen,
+                validation_data=validation,
                 callbacks=[Watch()],
             )
-        return {"version": keras.__version__, "parameters": model.count_params() - _fixed(model)}
+        return {"version": keras.__version__, "parameters": model.count_params() - _fixed_parameters(model)}
 
     return run
 
 
-def _fixed(model: Any) -> int:
+def _fixed_parameters(model: Any) -> int:
     """Keras counts the running statistics of its norms, and what normalization and random layers keep, among its parameters."""
     return sum(int(weight.value.numel()) for weight in model.non_trainable_weights)
 
@@ -169,22 +169,22 @@ def fastai(bf16: bool) -> Run:
 
         images = load_images(case, config)
         torch.manual_seed(config["seed"])
-        kind = PILImageBW if case.channels == 1 else PILImage
+        image_class = PILImageBW if case.channels == 1 else PILImage
         count, total = len(images.train), len(images.train) + len(images.validation)
 
-        def place(item: int) -> tuple[Any, int]:
+        def part_and_index(item: int) -> tuple[Any, int]:
             return (images.train, item) if item < count else (images.validation, item - count)
 
         def get_x(item: int) -> Any:
-            part, index = place(item)
-            return kind(picture(part.images[index]))
+            part, index = part_and_index(item)
+            return image_class(pil_image(part.images[index]))
 
         def get_y(item: int) -> int:
-            part, index = place(item)
+            part, index = part_and_index(item)
             return int(part.labels[index])
 
         block = DataBlock(
-            blocks=(ImageBlock(kind), CategoryBlock(vocab=list(range(10)))),
+            blocks=(ImageBlock(image_class), CategoryBlock(vocab=list(range(10)))),
             get_x=get_x,
             get_y=get_y,
             splitter=lambda items: (list(range(count)), list(range(count, total))),
@@ -207,7 +207,7 @@ def fastai(bf16: bool) -> Run:
         )
         if bf16:
             learner.to_bf16()
-        with watching_bf16(learner.model, bf16):
+        with checking_bf16(learner.model, bf16):
             learner.fit(config["epochs"], lr=case.lr)
         return {"version": fastai.__version__}
 
@@ -215,9 +215,9 @@ def fastai(bf16: bool) -> Run:
 
 
 def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
-    """With its defaults: nothing is set but what the study would say.
+    """With its defaults: only what a study file would give is set.
 
-    It reports its steps several times a second; the seconds of the steps between two reports of an epoch are its own.
+    Progress is reported several times a second; the time between two reports of an epoch is that of the steps between them.
     """
     from striate.data import DataConfig, load
     from striate.engines.select import train
@@ -226,24 +226,24 @@ def striate(case: Case, config: dict[str, Any], watch: Stopwatch) -> dict[str, A
     from striate.runs import Job, read
     from striate.studies.execute.worker import keep_freed_memory
 
-    keep_freed_memory()  # as the process does that a study trains in
+    keep_freed_memory()  # as a study's worker process does
     data = DataConfig(source=config["data"], limit=config["limit"], channels=case.channels)
     dataset = load(data)
     name, arguments = case.optimizer
     recipe = Recipe(
         optimizer={"name": name, **arguments},
         batch_size=case.batch_size,
-        # It tells of an epoch's validation at the first step of the next one, so the last needs a next one too.
+        # An epoch's validation is reported at the first step of the next epoch, so the last epoch needs a next one.
         epochs=config["epochs"] + (watch.target is not None),
         augment={"flip": True, "crop": 4} if case.augment else "none",
     )
     network = NetworkConfig(**case.striate)
     job = Job(data=data, digest=dataset.digest, network=network, recipe=recipe, seed=config["seed"])
-    clock = _Reports(watch, recipe.epochs, _training_images(dataset, data, config["seed"]))
+    clock = _ProgressClock(watch, recipe.epochs, _training_images(dataset, data, config["seed"]))
 
     watch.begin()
     with tempfile.TemporaryDirectory() as folder:
-        train(job, Path(folder), dataset=dataset, report=clock.hear, should_stop=lambda: clock.has_enough)
+        train(job, Path(folder), dataset=dataset, report=clock.report, should_stop=lambda: clock.is_done)
         run = read(Path(folder))
     return {"version": run.environment.precision if run.environment else ""}
 
@@ -254,34 +254,34 @@ def _training_images(dataset: Any, data: Any, seed: int) -> int:
     return int(split(dataset, data.validation, seed).size("train"))
 
 
-class _Reports:
-    """Turns Striate's reports into the stopwatch's steps."""
+class _ProgressClock:
+    """Turns Striate's progress reports into results of the stopwatch."""
 
     def __init__(self, watch: Stopwatch, epochs: int, images: int) -> None:
         self.watch, self.epochs, self.images = watch, epochs, images
-        self.has_enough = False
+        self.is_done = False
         self._reports = 0
         self._before = (0, 0.0, 0.0)  # epoch, images and seconds within it
         self._timed = (0.0, 0.0)
         self._began = time.perf_counter()
 
-    def hear(self, progress: Any) -> None:
-        seen = (progress.share * self.epochs - (progress.epoch - 1)) * self.images
-        seconds = seen / progress.images_per_second
-        epoch, seen_before, seconds_before = self._before
-        self._before = (progress.epoch, seen, seconds)
+    def report(self, progress: Any) -> None:
+        images = (progress.share * self.epochs - (progress.epoch - 1)) * self.images
+        seconds = images / progress.images_per_second
+        epoch, images_before, seconds_before = self._before
+        self._before = (progress.epoch, images, seconds)
         if self.watch.target is not None:
             if progress.validation_accuracy is not None and epoch < progress.epoch:
-                self.has_enough = self.watch.validated(progress.validation_accuracy)
+                self.is_done = self.watch.validated(progress.validation_accuracy)
             return
         self._reports += 1
         is_warm = self._reports > WARMUP_STEPS and time.perf_counter() - self._began >= self.watch.warmup_seconds
         if epoch < progress.epoch:
-            seen_before = seconds_before = 0.0  # a fast epoch has one report only, at its end
+            images_before = seconds_before = 0.0  # a fast epoch has one report only, at its end
         if is_warm:
-            self._timed = (self._timed[0] + seen - seen_before, self._timed[1] + seconds - seconds_before)
-            self.watch.found = {"images_per_second": self._timed[0] / self._timed[1]}
-            self.has_enough = self._timed[1] >= self.watch.seconds
+            self._timed = (self._timed[0] + images - images_before, self._timed[1] + seconds - seconds_before)
+            self.watch.results = {"images_per_second": self._timed[0] / self._timed[1]}
+            self.is_done = self._timed[1] >= self.watch.seconds
 
 
 CONTENDERS: dict[str, Run] = {

@@ -10,7 +10,7 @@ from networks import Case, torch_module
 
 @dataclass
 class Images:
-    """What every contender gets: the same pictures, split the same way."""
+    """The images of every contender, split the same way."""
 
     train: Any
     validation: Any
@@ -26,12 +26,12 @@ def load_images(case: Case, config: dict[str, Any]) -> Images:
     dataset = load(DataConfig(source=config["data"], limit=config["limit"], channels=case.channels))
     parts = split(dataset, 0.1, config["seed"])
     mean, std = mean_std(dataset.train.images, parts.train)
-    test = dataset.open_test("the benchmark's end")
+    test = dataset.open_test("the final accuracy of the benchmark")
     return Images(parts.part("train"), parts.part("validation"), test, mean.tolist(), std.tolist(), case.channels)
 
 
-def picture(array: Any) -> Any:
-    """As torchvision's CIFAR10 makes it of its array."""
+def pil_image(array: Any) -> Any:
+    """A PIL image, as torchvision's CIFAR10 makes it of its array."""
     from PIL import Image
 
     return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
@@ -41,19 +41,19 @@ def torch_dataset(part: Any, images: Images, augment: bool) -> Any:
     from torchvision import transforms
     from torchvision.datasets import VisionDataset
 
-    class Pictures(VisionDataset):
+    class PartDataset(VisionDataset):
         def __init__(self) -> None:
-            drawn = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()] if augment else []
+            random = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()] if augment else []
             fixed = [transforms.ToTensor(), transforms.Normalize(images.mean, images.std)]
-            super().__init__(root="", transform=transforms.Compose([*drawn, *fixed]))
+            super().__init__(root="", transform=transforms.Compose([*random, *fixed]))
 
         def __len__(self) -> int:
             return len(part)
 
         def __getitem__(self, index: int) -> tuple[Any, int]:
-            return self.transform(picture(part.images[index])), int(part.labels[index])
+            return self.transform(pil_image(part.images[index])), int(part.labels[index])
 
-    return Pictures()
+    return PartDataset()
 
 
 def torch_optimizer(case: Case, parameters: Any) -> Any:
@@ -64,16 +64,20 @@ def torch_optimizer(case: Case, parameters: Any) -> Any:
 
 
 @contextlib.contextmanager
-def watching_bf16(module: Any, is_asked: bool) -> Any:
-    """Whether convolutions compute in bf16 where that is asked for: a switch that does nothing must not be timed as one."""
+def checking_bf16(module: Any, is_bf16: bool) -> Any:
+    """Check that convolutions compute in bf16 if that is asked for, so that a switch without effect is not timed.
+
+    Raises:
+        RuntimeError: if they do not.
+    """
     import torch
 
     first = next(layer for layer in module.modules() if isinstance(layer, torch.nn.Conv2d))
-    seen: list[torch.dtype] = []
-    hook = first.register_forward_hook(lambda _layer, _inputs, output: (seen.append(output.dtype), hook.remove())[1])
+    dtypes: list[torch.dtype] = []
+    hook = first.register_forward_hook(lambda _layer, _inputs, output: (dtypes.append(output.dtype), hook.remove())[1])
     yield
-    if is_asked and seen and seen[0] != torch.bfloat16:
-        raise RuntimeError(f"its bf16 switch had no effect here: the convolutions compute in {seen[0]}")
+    if is_bf16 and dtypes and dtypes[0] != torch.bfloat16:
+        raise RuntimeError(f"its bf16 switch had no effect here: the convolutions compute in {dtypes[0]}")
 
 
 def accuracy(module: Any, part: Any, images: Images, autocast: Any) -> float:
@@ -84,13 +88,13 @@ def accuracy(module: Any, part: Any, images: Images, autocast: Any) -> float:
     device = next(module.parameters()).device
     with torch.inference_mode(), autocast():
         loader = DataLoader(torch_dataset(part, images, augment=False), 500)
-        right = sum(int((module(x.to(device)).argmax(1) == y.to(device)).sum()) for x, y in loader)
-    return right / len(part)
+        correct = sum(int((module(x.to(device)).argmax(1) == y.to(device)).sum()) for x, y in loader)
+    return correct / len(part)
 
 
 def train_plain(case: Case, config: dict[str, Any], workers: int, bf16: bool, watch: Stopwatch | None) -> float | None:
-    """The loop over `config["epochs"]`, or until `watch` has enough. Without a watch it looks at validation after each
-    epoch and at the test part in the end, and returns that accuracy."""
+    """Train for `config["epochs"]`, or until `watch` ends it. Without a watch, evaluate on validation after each epoch and on
+    the test part at the end, and return the test accuracy."""
     import torch
     from torch.nn import functional
     from torch.utils.data import DataLoader
@@ -109,7 +113,7 @@ def train_plain(case: Case, config: dict[str, Any], workers: int, bf16: bool, wa
 
     if watch:
         watch.begin()
-    with watching_bf16(module, bf16):
+    with checking_bf16(module, bf16):
         for _ in range(config["epochs"]):
             module.train()
             for x, y in loader:
@@ -121,7 +125,7 @@ def train_plain(case: Case, config: dict[str, Any], workers: int, bf16: bool, wa
                 if watch and watch.step(len(y)):
                     return None
             if watch is None or watch.target is not None:
-                seen = accuracy(module, images.validation, images, autocast)
-                if watch and watch.validated(seen):
+                validation_accuracy = accuracy(module, images.validation, images, autocast)
+                if watch and watch.validated(validation_accuracy):
                     return None
     return None if watch else accuracy(module, images.test, images, autocast)

@@ -5,7 +5,7 @@
 One side is `striate run STUDY` with its defaults, from the command to the report. The other is the plain PyTorch loop
 (DataLoader without workers, float32), all twelve runs in one process, validation after each epoch and the test part at the
 end of each run. Both are timed whole, from the start of their process to its end; nothing is cached between rounds but
-the decoded images, which a first look makes for both.
+the decoded images, which are loaded once before for both.
 """
 
 import json
@@ -21,22 +21,22 @@ import yaml
 from networks import CASES, Case
 from plain import load_images, train_plain
 
-RATES = (0.5, 1.0, 2.0, 4.0)  # times the network's own
+LR_FACTORS = (0.5, 1.0, 2.0, 4.0)  # of the network's own learning rate
 SEEDS = 3
 OURS, PLAIN = "striate run", "plain loop, one after another"
 
 
 def child(network: str, config: dict[str, Any]) -> dict[str, Any]:
-    """The twelve runs by the plain loop; their test accuracies."""
-    found = []
-    for rate in RATES:
-        case = at_rate(CASES[network], rate)
+    """The twelve runs by the plain loop: their test accuracies."""
+    accuracies = []
+    for factor in LR_FACTORS:
+        case = with_lr_factor(CASES[network], factor)
         for seed in range(SEEDS):
-            found.append(train_plain(case, {**config, "seed": seed}, workers=0, bf16=False, watch=None))
-    return {"accuracies": found}
+            accuracies.append(train_plain(case, {**config, "seed": seed}, workers=0, bf16=False, watch=None))
+    return {"accuracies": accuracies}
 
 
-def at_rate(case: Case, factor: float) -> Case:
+def with_lr_factor(case: Case, factor: float) -> Case:
     import dataclasses
 
     name, arguments = case.optimizer
@@ -57,31 +57,31 @@ def study(case: Case, config: dict[str, Any]) -> dict[str, Any]:
             "augment": {"flip": True, "crop": 4} if case.augment else "none",
         },
         "seeds": SEEDS,
-        "arms": {f"rate {rate:g}": {"recipe.optimizer.lr": rate * case.lr} for rate in RATES},
+        "arms": {f"lr x{factor:g}": {"recipe.optimizer.lr": factor * case.lr} for factor in LR_FACTORS},
     }
 
 
 def run_striate(case: Case, config: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rates.yaml"
+        path = Path(folder) / "learning-rates.yaml"
         path.write_text(yaml.safe_dump(study(case, config), sort_keys=False))
         program = f"import sys; sys.path.insert(0, {str(common.ROOT)!r}); from striate.cli import main; main()"
         command = [sys.executable, "-c", program, "run", str(path), "--out", folder]
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - started
-        summaries = [json.loads(found.read_text()) for found in sorted(Path(folder).rglob("summary.json"))]
+        summaries = [json.loads(path.read_text()) for path in sorted(Path(folder).rglob("summary.json"))]
     finished = [summary for summary in summaries if summary["state"] == "finished"]
-    if done.returncode or len(finished) != len(RATES) * SEEDS:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+    if done.returncode or len(finished) != len(LR_FACTORS) * SEEDS:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return {"failed": f"{len(finished)} runs finished, code {done.returncode}: {last[:150]}"}
     return {"seconds": seconds, "accuracies": [summary["test_accuracy"] for summary in finished]}
 
 
 def run_plain(network: str, config: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
-    found = common.apart(__file__, network, config)
-    return found if "failed" in found else {**found, "seconds": time.perf_counter() - started}
+    results = common.run_in_process(__file__, network, config)
+    return results if "failed" in results else {**results, "seconds": time.perf_counter() - started}
 
 
 def row(contender: str, runs: list[dict[str, Any]], others: list[dict[str, Any]]) -> list[str]:
@@ -105,28 +105,28 @@ def row(contender: str, runs: list[dict[str, Any]], others: list[dict[str, Any]]
 
 
 def main() -> None:
-    parser = common.parser(__doc__)
+    parser = common.argument_parser(__doc__)
     parser.add_argument("--networks", nargs="+", default=["A1", "B2"], choices=list(CASES), metavar="NAME")
     parser.add_argument("--epochs", type=int, default=5)
     options = parser.parse_args()
     if options.child:
-        common.serve(lambda: child(options.child[0], json.loads(options.child[1])))
-    # Data may be a path from here; the study file lies elsewhere.
+        common.print_results(lambda: child(options.child[0], json.loads(options.child[1])))
+    # Absolute, because the study file is in another folder.
     data = str(Path(options.data).resolve()) if Path(options.data).exists() else options.data
     config = {"data": data, "limit": options.limit, "epochs": options.epochs}
     for network in options.networks:
         case = CASES[network]
         load_images(case, {**config, "seed": 0})
-        found: dict[str, list[dict[str, Any]]] = {PLAIN: [], OURS: []}
+        results: dict[str, list[dict[str, Any]]] = {PLAIN: [], OURS: []}
         for number in range(options.rounds):
-            found[PLAIN].append(run_plain(network, config))
-            found[OURS].append(run_striate(case, config))
-            print(f"{network}, round {number}: {found[PLAIN][-1]} {found[OURS][-1]}", file=sys.stderr, flush=True)
-        print(f"\n{network}: {case.says}; {len(RATES)} arms x {SEEDS} seeds, {options.epochs} epochs")
+            results[PLAIN].append(run_plain(network, config))
+            results[OURS].append(run_striate(case, config))
+            print(f"{network}, round {number}: {results[PLAIN][-1]} {results[OURS][-1]}", file=sys.stderr, flush=True)
+        print(f"\n{network}: {case.description}; {len(LR_FACTORS)} arms x {SEEDS} seeds, {options.epochs} epochs")
         print(f"{options.rounds} rounds, {options.limit or 'all'} training images; median (lowest to highest)\n")
         columns = ["", "n", "seconds for all runs", "so many times as fast as the plain loop", "mean test accuracy %"]
-        common.print_table(columns, [row(name, runs, found[PLAIN]) for name, runs in found.items()])
-    print(f"\n{common.machine()}")
+        common.print_table(columns, [row(name, runs, results[PLAIN]) for name, runs in results.items()])
+    print(f"\n{common.describe_machine()}")
 
 
 if __name__ == "__main__":

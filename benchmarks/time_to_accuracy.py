@@ -3,12 +3,11 @@
     python benchmarks/time_to_accuracy.py [DATA] [--network speedrun] [--recipe speedrun] [--targets 88.2 93.6]
         [--validation 0.1] [--rounds 3] [KEY=VALUE ...]
 
-Each round is one seed in a process of its own, with all the threads of the machine. A share of the training images is
-validation and not trained on; the public speed runs, which keep none apart, train on all of them. Two times are given
-for each target: until the end of the first epoch after which the network as it stands has it (each epoch's test
-accuracy is watched for this), and the whole run's, if its final accuracy has it (views averaged as the recipe says).
-The first counts training and evaluation; the second is the clock's from the images in memory to the last file, the
-looks at the test images among it.
+Each round is one seed in a separate process, with all threads of the machine. A share of the training images is held
+out for validation; the public speed runs train on all of them. Two times are given for each target: to the end of the
+first epoch whose test accuracy reaches it (measured after each epoch), and of the whole run, if its final accuracy
+reaches it (over the views of the recipe). The first counts training and evaluation; the second is wall-clock time from
+the images in memory to the last file, with the evaluations on the test images.
 """
 
 import json
@@ -19,11 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import apart, machine, parser, print_table, serve, spread
+from common import argument_parser, describe_machine, print_results, print_table, run_in_process, spread
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
-    """One seed: the test accuracy by epoch, the seconds by epoch, and what the run ended with."""
+    """One seed: test accuracy and seconds by epoch, and the final numbers."""
     from striate.core import config as files
     from striate.data import DataConfig, load
     from striate.engines.select import train
@@ -67,16 +66,16 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def until(found: dict[str, Any], target: float) -> float | None:
-    """Seconds to the end of the first epoch with the target."""
-    both = zip(found["by_epoch"], found["seconds"], strict=True)
-    return next((seconds for accuracy, seconds in both if accuracy >= target), None)
+def seconds_to(result: dict[str, Any], target: float) -> float | None:
+    """Seconds to the end of the first epoch that reaches the target."""
+    epochs = zip(result["by_epoch"], result["seconds"], strict=True)
+    return next((seconds for accuracy, seconds in epochs if accuracy >= target), None)
 
 
 def row(target: float, rounds: list[dict[str, Any]]) -> list[str]:
-    """A target's line: how many rounds had it, and how soon."""
-    epochs = [seconds for found in rounds if (seconds := until(found, target)) is not None]
-    whole = [found["wall"] for found in rounds if found["final"] >= target]
+    """A row of the table: how many rounds reached the target, and how soon."""
+    epochs = [seconds for result in rounds if (seconds := seconds_to(result, target)) is not None]
+    whole = [result["wall"] for result in rounds if result["final"] >= target]
     return [
         f"{target:g} %",
         *(
@@ -87,7 +86,7 @@ def row(target: float, rounds: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> None:
-    arguments = parser(__doc__)
+    arguments = argument_parser(__doc__)
     arguments.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="of the recipe: epochs=6")
     arguments.add_argument("--network", default="speedrun", help="a name, the notation, or {layers: ..., norm: ...}")
     arguments.add_argument("--recipe", default="speedrun")
@@ -95,26 +94,26 @@ def main() -> None:
     arguments.add_argument("--targets", type=float, nargs="+", default=[88.2, 93.6])
     options = arguments.parse_intermixed_args()
     if options.child:
-        serve(lambda: run(json.loads(options.child[1])))
+        print_results(lambda: run(json.loads(options.child[1])))
     config = {
         name: getattr(options, name) for name in ("data", "network", "recipe", "limit", "validation", "overrides")
     }
     rounds = []
     for seed in range(options.rounds):
-        found = apart(__file__, "striate", {**config, "seed": seed})
-        print(f"seed {seed}: {found}", file=sys.stderr, flush=True)
-        if "failed" in found:
-            sys.exit(f"seed {seed}: {found['failed']}")
-        rounds.append(found)
-    said = " ".join([options.recipe, *options.overrides])
-    print(f"{options.network}, recipe {said}, {options.rounds} seeds, {options.limit or 'all'} training images,")
+        result = run_in_process(__file__, "striate", {**config, "seed": seed})
+        print(f"seed {seed}: {result}", file=sys.stderr, flush=True)
+        if "failed" in result:
+            sys.exit(f"seed {seed}: {result['failed']}")
+        rounds.append(result)
+    recipe = " ".join([options.recipe, *options.overrides])
+    print(f"{options.network}, recipe {recipe}, {options.rounds} seeds, {options.limit or 'all'} training images,")
     print(f"{options.validation:g} of them for validation")
-    print(f"{machine()}\n")
+    print(f"{describe_machine()}\n")
     for name, key in (("final test accuracy %", "final"), ("images/s", "images_per_second")):
-        print(f"{name}: {spread([found[key] for found in rounds], 2 if key == 'final' else 0)}")
-    print(f"seconds of a run: {spread([found['wall'] for found in rounds])}\n")
+        print(f"{name}: {spread([result[key] for result in rounds], 2 if key == 'final' else 0)}")
+    print(f"seconds of a run: {spread([result['wall'] for result in rounds])}\n")
     print_table(
-        ["target", "first epoch that has it", "whole run, at its end"], [row(t, rounds) for t in options.targets]
+        ["target", "first epoch that reaches it", "whole run, at its end"], [row(t, rounds) for t in options.targets]
     )
 
 

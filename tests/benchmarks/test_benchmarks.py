@@ -18,15 +18,14 @@ def bench(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     for name in MODULES:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    found = {name: importlib.import_module(name) for name in MODULES}
-    yield found
+    yield {name: importlib.import_module(name) for name in MODULES}
     for name in MODULES:
         sys.modules.pop(name, None)
 
 
 def test_each_network_is_one_however_it_is_written(bench):
     for name in bench["networks"].CASES:
-        bench["training_speed"]._same_network(name)
+        bench["training_speed"].check_same_network(name)
 
 
 def test_another_network_is_found(bench, monkeypatch):
@@ -35,7 +34,7 @@ def test_another_network_is_found(bench, monkeypatch):
     cases = bench["networks"].CASES
     monkeypatch.setitem(cases, "A1", dataclasses.replace(cases["A1"], striate={"layers": "report-d"}))
     with pytest.raises(RuntimeError, match="A1: .* parameters here and 1,860 as torch layers"):
-        bench["training_speed"]._same_network("A1")
+        bench["training_speed"].check_same_network("A1")
 
 
 def test_a_bf16_switch_that_does_nothing_is_found(bench):
@@ -43,9 +42,9 @@ def test_a_bf16_switch_that_does_nothing_is_found(bench):
 
     case = bench["networks"].CASES["A1"]
     module, images = bench["networks"].torch_module(case.steps, 1), torch.zeros(2, 1, 32, 32)
-    with pytest.raises(RuntimeError, match="no effect here"), bench["plain"].watching_bf16(module, True):
+    with pytest.raises(RuntimeError, match="no effect here"), bench["plain"].checking_bf16(module, True):
         module(images)
-    with bench["plain"].watching_bf16(module, True), torch.autocast("cpu", torch.bfloat16):
+    with bench["plain"].checking_bf16(module, True), torch.autocast("cpu", torch.bfloat16):
         module(images)
 
 
@@ -55,25 +54,25 @@ def test_the_clock_leaves_the_warm_up_out(bench, monkeypatch):
     watch = bench["common"].Stopwatch(seconds=3.0, _began=0.0)
     watch.begin()
     assert [watch.step(64) for _ in range(6)] == [False, False, False, False, False, True]
-    assert watch.found == {"images_per_second": 64.0}
+    assert watch.results == {"images_per_second": 64.0}
 
 
 def test_the_clock_stops_at_the_accuracy(bench):
     watch = bench["common"].Stopwatch(seconds=1.0, target=0.5)
     assert not watch.validated(0.4)
-    assert watch.found == {"best_accuracy": 40.0}
+    assert watch.results == {"best_accuracy": 40.0}
     assert watch.validated(0.5)
-    assert watch.found["accuracy"] == 50.0
+    assert watch.results["accuracy"] == 50.0
 
 
 def test_what_failed_is_a_row_with_its_reason(bench):
     good = {"images_per_second": 200.0, "megabytes": 1.0, "version": "1"}
-    found = {
+    results = {
         "keras": [{"failed": "not installed: keras"}],
         "plain": [{**good, "images_per_second": 100.0}],
         "striate": [good],
     }
-    keras, plain, _ = bench["training_speed"].rows(found, "images_per_second")
+    keras, plain, _ = bench["training_speed"].rows(results, "images_per_second")
     assert keras[2:4] == ["0", "failed: not installed: keras"]
     assert plain[4] == "2.00 (2.00 to 2.00)"
 
@@ -81,9 +80,9 @@ def test_what_failed_is_a_row_with_its_reason(bench):
 def test_a_process_that_dies_is_a_failure(bench, tmp_path):
     script = tmp_path / "dies.py"
     script.write_text("import sys\nsys.exit('no memory')\n")
-    assert bench["common"].apart(str(script), "x", {}) == {"failed": "ended with code 1: no memory"}
+    assert bench["common"].run_in_process(str(script), "x", {}) == {"failed": "ended with code 1: no memory"}
     script.write_text("import time\ntime.sleep(1000)\n")
-    assert bench["common"].apart(str(script), "x", {}, limit=0.5)["failed"].startswith("not done after")
+    assert bench["common"].run_in_process(str(script), "x", {}, limit=0.5)["failed"].startswith("not done after")
 
 
 @pytest.mark.slow
@@ -100,10 +99,10 @@ def test_a_contender_is_timed(bench, contender, tmp_path):
     }
     np.savez(path, **arrays)
     config = {"data": str(path), "limit": None, "seconds": 0.5, "to_accuracy": None, "epochs": 1000}
-    found = bench["common"].apart(
+    results = bench["common"].run_in_process(
         str(FOLDER / "training_speed.py"), contender, json.loads(json.dumps({**config, "network": "A1", "seed": 0}))
     )
-    assert found["images_per_second"] > 0
+    assert results["images_per_second"] > 0
 
 
 @pytest.mark.parametrize("network", ["A1", "D1"])

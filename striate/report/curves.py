@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from striate.report.wording import Table, count, listed, plain
+from striate.report.wording import Table, abbreviated, count, listed, plain
 from striate.studies.results import Results, RunRow
 from striate.studies.statistics import interval
 
@@ -177,7 +177,7 @@ def _title(metric: _Metric, arms: tuple[ArmCurve, ...]) -> str:
     arm = metric.best(best, key=lambda name: best[name].mean)
     top, last = best[arm], averaged[arm][-1]
     word = "highest" if metric.is_share else "lowest"
-    whose = f" for {arm}" if len(arms) > 1 else ""
+    whose = f" for {abbreviated(arm)}" if len(arms) > 1 else ""
     unit = " %" if metric.unit else ""
     title = f"Mean {metric.name} is {word}{whose} at epoch {top.epoch}: {plain(top.mean, metric.digits)}{unit}"
     return title if last.epoch == top.epoch else f"{title} ({plain(last.mean, metric.digits)} at epoch {last.epoch})"
@@ -197,8 +197,8 @@ def _leader_title(arms: tuple[ArmCurve, ...]) -> str:
         return f"The best arms have the same mean validation accuracy at epoch {end}"
     since = next(epoch for epoch in shared if not not_ahead or epoch > not_ahead[-1])
     when = f"only at the last epoch ({end})" if since == end and len(shared) > 1 else f"from epoch {since} on"
-    whom = others[0] if len(others) == 1 else "every other arm"
-    return f"{leader} is ahead of {whom} in mean validation accuracy {when}"
+    whom = abbreviated(others[0]) if len(others) == 1 else "every other arm"
+    return f"{abbreviated(leader)} is ahead of {whom} in mean validation accuracy {when}"
 
 
 def _caption(panels: tuple[Panel, ...], unfinished_arms: list[str]) -> str:

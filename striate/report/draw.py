@@ -26,12 +26,13 @@ from striate.report.marks import (
     padded_range,
 )
 from striate.report.svg import Chart
-from striate.report.wording import between_signed, pair, percent, plain, signed
+from striate.report.wording import abbreviated, between, between_signed, pair, percent, signed
 from striate.studies.statistics import Interval
 
 WIDE, NARROW, PANEL = 720, 340, 290
 _ROW, _TEXT, _NUMBERS = 54, 12, 38  # height of a row, and where in it the text and the numbers are
-_LETTER = 6.6  # mean width in pixels of a letter at 12 px, generous: text is cut before it overlaps
+# Vega measures text in Arial. A browser's own font may be a quarter wider, so a name is cut earlier than Vega would.
+_DIGIT, _WIDEST_FONT = 8.0, 1.25  # pixels of a digit in a wide font; width of a wide font over that of Arial
 
 
 def charts(
@@ -62,8 +63,10 @@ def accuracies_spec(figure: AccuraciesFigure, width: int) -> Spec:
     """A row for each arm: dots, interval, mean."""
     layers: list[Spec] = []
     for row, arm in enumerate(figure.arms):
-        span = f" ({plain(arm.interval.low)} to {plain(arm.interval.high)})" if arm.interval else ""
-        layers += _row_text(row, arm.arm, f"{percent(arm.mean)}{span}" if arm.points else "no result", width)
+        text = percent(arm.mean) if arm.points else "no result"
+        if arm.interval and width > NARROW:
+            text += f" ({between(arm.interval.low, arm.interval.high)})"
+        layers += _row_text(row, arm.arm, text, width)
         dots = [(point.value, point.seed) for point in arm.points if not point.diverged]
         crosses = [point.value for point in arm.points if point.diverged]
         layers += _row_marks(row, arm_style(row), dots, crosses, arm.mean, arm.interval)
@@ -87,8 +90,10 @@ def differences_spec(figure: DifferencesFigure, width: int) -> Spec:
     neutral = ArmStyle(color=INK, dash=(), marker=arm_style(0).marker)
     for row, verdict in enumerate(figure.verdicts):
         mean, interval = mean_difference(verdict), verdict.interval
-        number = f"{signed(mean)} ({between_signed(interval.low, interval.high)})" if interval else signed(mean)
-        text = f"{verdict.label}, {number}" if width > NARROW else number
+        text = signed(mean)
+        if width > NARROW:
+            span = f" ({between_signed(interval.low, interval.high)})" if interval else ""
+            text = f"{verdict.label}, {text}{span}"
         layers += _row_text(row, pair(verdict.first, verdict.second), text, width)
         dots = [(difference, seed) for seed, difference in verdict.differences.items()]
         layers += _row_marks(row, neutral, dots, [], mean, interval)
@@ -132,8 +137,8 @@ def _row_text(row: int, left: str, right: str, width: int) -> list[Spec]:
         "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"datum": top - 1}, "y2": {"datum": top + 23}},
     }
     common = {"type": "text", "baseline": "middle", "fontSize": 12.5, "clip": False, "color": INK}
-    limit = max(width - _LETTER * len(right) - 24, 80)
-    name = {**common, "text": left, "align": "left", "fontWeight": 600, "limit": limit}
+    limit = (width - _DIGIT * len(right) - 16) / _WIDEST_FONT
+    name = {**common, "text": abbreviated(left), "align": "left", "fontWeight": 600, "limit": limit}
     number = {**common, "text": right, "align": "right"}
     return [
         background,

@@ -7,7 +7,19 @@ and a table of its numbers. Colors and pixels belong to `draw`.
 from collections import Counter
 from dataclasses import dataclass
 
-from striate.report.wording import MINUS, Table, between, between_signed, count, listed, pair, percent, plain, signed
+from striate.report.wording import (
+    MINUS,
+    Table,
+    abbreviated,
+    between,
+    between_signed,
+    count,
+    listed,
+    pair,
+    percent,
+    plain,
+    signed,
+)
 from striate.studies.results import Results
 from striate.studies.statistics import Interval, deviation, interval
 from striate.studies.verdict import Verdict
@@ -112,10 +124,12 @@ def _accuracies_title(arms: list[ArmAccuracy]) -> str:
     ranked = sorted(arms, key=lambda arm: arm.mean or 0.0)
     low, high = ranked[0], ranked[-1]
     if len(arms) == 1:
-        return f"{high.arm} has a mean test accuracy of {percent(high.mean)}"
+        return f"{abbreviated(high.arm)} has a mean test accuracy of {percent(high.mean)}"
     if len(arms) == 2:
-        return f"Mean test accuracy is {percent(high.mean)} for {high.arm} and {percent(low.mean)} for {low.arm}"
-    return f"Mean test accuracy ranges from {percent(low.mean)} ({low.arm}) to {percent(high.mean)} ({high.arm})"
+        first, second = (f"{percent(arm.mean)} for {abbreviated(arm.arm)}" for arm in (high, low))
+        return f"Mean test accuracy is {first} and {second}"
+    first, last = (f"{percent(arm.mean)} ({abbreviated(arm.arm)})" for arm in (low, high))
+    return f"Mean test accuracy ranges from {first} to {last}"
 
 
 def _accuracies_caption(arms: tuple[ArmAccuracy, ...]) -> str:
@@ -158,7 +172,7 @@ def _differences_title(verdicts: tuple[Verdict, ...], matters: float) -> str:
     verdict = verdicts[0]
     mean = mean_difference(verdict)
     side, sign = ("above", "+") if mean >= 0 else ("below", MINUS)
-    sentence = f"{verdict.first} is {plain(abs(mean))} points {side} {verdict.second}"
+    sentence = f"{abbreviated(verdict.first)} is {plain(abs(mean))} points {side} {abbreviated(verdict.second)}"
     match verdict.label:
         case "clearly better" | "clearly worse":
             return f"{sentence}; the whole confidence interval is {side} {sign}{matters:g} points"

@@ -40,6 +40,7 @@ GLYPHS: dict[Label, tuple[str, str]] = {
     "not comparable": ("\N{MULTIPLICATION SIGN}", "none"),
 }
 MOST_UNPLANNED = 10
+MOST_TROUBLE = 12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +59,7 @@ def cards(results: Results) -> tuple[Card, ...]:
 
 
 def trouble(results: Results) -> tuple[str, ...]:
-    """A line for each run that did not finish normally or finished at chance."""
+    """A line for each run that did not finish normally or finished at chance, up to MOST_TROUBLE."""
     lines = []
     for arm in results.arms:
         rows = results.of(arm.name)
@@ -66,7 +67,8 @@ def trouble(results: Results) -> tuple[str, ...]:
             lines.append(f"{arm.name}: none of the {len(rows)} runs has started")
             continue
         lines += [f"{arm.name}, seed {row.seed}: {text}" for row in rows if (text := _trouble(row))]
-    return tuple(lines)
+    hidden = len(lines) - MOST_TROUBLE
+    return tuple(lines) if hidden <= 0 else (*lines[:MOST_TROUBLE], f"and {hidden} more; section 5 has all runs")
 
 
 def progress(results: Results) -> str:

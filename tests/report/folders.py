@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from striate.runs.layout import slug
+
 CLASSES = [str(n) for n in range(10)]
 DATA = {
     "name": "digits",
@@ -178,3 +180,21 @@ def small_module(classes: int) -> Any:
     from torch import nn
 
     return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+
+
+def wide(folder: Path) -> Path:
+    """All that makes a page wide: names of 300 letters without a space, 8 arms, 20 seeds, long words everywhere."""
+    names = [f"{letter * 290}-arm-{i:03}" for i, letter in enumerate("abcdefgh")]
+    arms = {name: {"recipe.optimizer.lr": 0.001 * (i + 1)} for i, name in enumerate(names)}
+    word = "x" * 300
+    claim = {"says": word, "source": word, names[0]: 90.0}
+    write_study(folder, question=word, arms=arms, seeds=20, compare=None, claims=[claim])
+    data = DATA | {"name": word, "classes": [f"{n}{'y' * 200}" for n in range(10)], "notes": [word]}
+    for name in names:
+        for seed in range(20):
+            end = {"state": "failed", "reason": word} if seed == 7 else {}
+            accuracy = 0.95 + 0.001 * seed if seed != 7 else None
+            write_run(
+                folder, slug(name), seed, test=accuracy, epochs=3, data=data, environment={"device_name": word}, **end
+            )
+    return folder

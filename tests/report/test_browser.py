@@ -1,5 +1,6 @@
 """The page in a real browser, from a file, with JavaScript off: light, dark, narrow, printed."""
 
+import itertools
 import re
 import shutil
 
@@ -36,6 +37,11 @@ def address(tmp_path_factory) -> str:
     return write(Results.read(folders.troubled(tmp_path_factory.mktemp("browser") / "study"))).as_uri()
 
 
+@pytest.fixture(scope="module")
+def wide_address(tmp_path_factory) -> str:
+    return write(Results.read(folders.wide(tmp_path_factory.mktemp("browser") / "wide"))).as_uri()
+
+
 @pytest.fixture(params=[("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320)], ids=lambda p: f"{p[0]}-{p[1]}")
 def page(request, browser, address):
     scheme, width = request.param
@@ -64,6 +70,64 @@ def test_whole_quiet_and_within_its_width(page, address):
     assert wider == []
     assert page.complaints == []
     assert page.asked == [address]
+
+
+@pytest.mark.parametrize("width", [360, 720, 1200])
+def test_nothing_is_wider_than_the_page_whatever_the_names(browser, wide_address, width):
+    context = browser.new_context(java_script_enabled=False, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    page.goto(wide_address)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wider = page.evaluate(
+        "w => [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > w + 1"
+        " && !e.closest('.scroll, pre, .skip')).map(e => e.outerHTML.slice(0, 90))",
+        width,
+    )
+    assert wider == []
+    context.close()
+
+
+def test_a_table_that_does_not_fit_scrolls_and_shows_that_it_does(browser, wide_address):
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800})
+    page = context.new_page()
+    page.goto(wide_address)
+    scrolling = page.evaluate(
+        "[...document.querySelectorAll('.scroll, pre')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => [e.tabIndex, getComputedStyle(e).backgroundAttachment])"
+    )
+    assert len(scrolling) > 3
+    assert all(attachment.startswith("local, local, scroll, scroll") for _, attachment in scrolling)
+    assert all(index == 0 for index, _ in scrolling)  # so that the arrow keys can scroll it
+    context.close()
+
+
+def test_the_table_of_all_runs_fits_a_desk(browser, address):
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    page.goto(address)
+    box = page.locator("#runs .scroll")
+    assert box.evaluate("e => e.scrollWidth") <= box.evaluate("e => e.clientWidth")
+    context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_the_texts_of_a_row_do_not_overlap(browser, wide_address, width):
+    """A browser's own font may be wider than the one that the chart was measured with."""
+    context = browser.new_context(java_script_enabled=False, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    page.goto(wide_address)
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('#figure-accuracies svg text')].filter(e => e.getClientRects().length)"
+        ".map(e => e.getBoundingClientRect()).map(b => [b.left, b.right, b.top, b.bottom])"
+    )
+    assert len(boxes) > 16
+    overlaps = [
+        (one, other)
+        for one, other in itertools.combinations(boxes, 2)
+        if one[0] < other[1] and other[0] < one[1] and one[2] + 2 < other[3] and other[2] + 2 < one[3]
+    ]
+    assert overlaps == []
+    context.close()
 
 
 def test_every_text_has_its_contrast(page):

@@ -115,13 +115,14 @@ def describe_machine() -> str:
     import torch
 
     import striate
+    from striate.core.processes import cpu_count
     from striate.engines.pytorch.device import name
 
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False, cwd=ROOT
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = cpu_count()
     load = f", load {os.getloadavg()[0]:.1f} at the end"
     return (
         f"machine: {name(device)}, {cores} cores, {platform.system()}{load}; torch {torch.__version__}\n"

@@ -4,7 +4,6 @@ A decoder remembers, across the parts of a source, the size that all images must
 Chunks come in the order of the source, whatever the number of threads.
 """
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from striate.core.errors import DataError
+from striate.core.processes import cpu_count
 from striate.data import picture
 from striate.data.contents import ArrayPart, EncodedImage, EncodedPart, SourcePart
 from striate.data.dataset import DataConfig, Images, Labels
@@ -48,7 +48,7 @@ class Decoder:
     def __enter__(self) -> Self:
         # Not inside the generators below: one that stops at an error would keep its filters as long as the traceback.
         self._resources.enter_context(_pillow_warnings())
-        self._pool = self._resources.enter_context(ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)))
+        self._pool = self._resources.enter_context(ThreadPoolExecutor(min(MAX_THREADS, cpu_count())))
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -15,6 +15,7 @@ from typing import Self
 from striate.core.config import suggest
 from striate.core.errors import ConfigError, StriateError
 from striate.core.optional import look_for
+from striate.core.records import printable
 from striate.runs import layout
 from striate.runs.records import EpochRow, Job, Summary
 from striate.runs.writer import RunWriter
@@ -116,7 +117,7 @@ class Loggers:
         if name in self._given_up:
             return
         self._given_up.add(name)
-        first_line = fault.strip().splitlines()[0]
+        first_line = printable(fault.strip().splitlines()[0])
         text = f"logger '{name}' was given up: {first_line}; the run and its own files are complete without it"
         with contextlib.suppress(StriateError, OSError):  # a full disk does not stop the run here either
             self._writer.log(text)

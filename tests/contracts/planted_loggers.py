@@ -57,6 +57,17 @@ class Exits(Quiet):
         os._exit(3)
 
 
+class RaisesAnEscapeSequence(Quiet):
+    def row(self, row):
+        raise ValueError("\x1b[2J")
+
+
+class ClosesItsInput(Quiet):
+    def row(self, row):
+        os.closerange(3, 100)  # the pipes, wherever they are
+        time.sleep(1_000_000)
+
+
 class SleepsInStart(Quiet):
     def start(self, about):
         time.sleep(1_000_000)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -12,9 +13,19 @@ import pytest
 from striate.core.errors import ConfigError, MissingExtra
 from striate.runs import RunWriter, layout, read
 from striate.tracking import LOGGERS, Loggers, RunInfo
+from striate.tracking.logger_process import LoggerProcess
+from striate.tracking.loggers import describe
 from striate.tracking.protocol import flat, numbers
 from tests.contracts.logger import ROWS, HarmlessContract, log_run
-from tests.contracts.planted_loggers import FAULTY, WORKING, Quiet, RaisesInStart, SleepsInStart
+from tests.contracts.planted_loggers import (
+    FAULTY,
+    WORKING,
+    ClosesItsInput,
+    Quiet,
+    RaisesAnEscapeSequence,
+    RaisesInStart,
+    SleepsInStart,
+)
 from tests.runs.test_runs import finished, make_job
 
 
@@ -107,6 +118,34 @@ def test_a_logger_that_falls_behind_is_given_up(tmp_path, plant, monkeypatch):
             loggers.log([row])
         assert len(notes) == 1
     assert "fell 3 messages behind" in notes[0]
+
+
+def test_giving_up_a_logger_that_waits_for_the_next_row_ends_at_once(tmp_path):
+    """As when its answer arrives while the caller loses patience: nothing may wait for a row that never comes."""
+    info = describe("tensorboard", tmp_path, make_job())
+    process = LoggerProcess("quiet", "tests.contracts.planted_loggers:Quiet", info)
+    while process._unanswered:
+        time.sleep(0.01)
+    process.give_up("no patience")
+    began = time.monotonic()
+    process.finish(finished())
+    process.close(0.1)
+    assert time.monotonic() - began < 30
+    assert process.fault == "no patience"
+
+
+def test_a_logger_that_closes_its_input_is_given_up(tmp_path, plant):
+    """The pipe breaks while rows are sent."""
+    notes = []
+    with logged(tmp_path, [plant(ClosesItsInput)], notes) as loggers:
+        while not notes:
+            loggers.log(ROWS[:1])
+            time.sleep(0.01)
+    assert "its process ended" in notes[0]
+
+
+def test_a_fault_is_shown_without_what_a_terminal_would_obey(tmp_path, plant):
+    assert r"ValueError: \x1b[2J" in log_run(tmp_path, plant(RaisesAnEscapeSequence), ROWS)[0]
 
 
 def test_a_logger_whose_process_is_killed_is_given_up(tmp_path, plant):

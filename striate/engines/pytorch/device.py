@@ -1,6 +1,5 @@
 """Device, precision and number of threads: chosen here, and restored after a run."""
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from striate.core.errors import TrainingError
+from striate.core.processes import cpu_count
 from striate.engines.environment import common_facts, cpu_name
 from striate.recipes import Recipe
 from striate.runs.records import RunEnvironment
@@ -65,7 +65,7 @@ def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> 
     if precision == "auto":
         precision = "bf16" if _has_bf16_units(chosen) else "float32"
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return Setup(device=chosen, dtype=dtype, threads=threads or os.cpu_count() or 1)
+    return Setup(device=chosen, dtype=dtype, threads=threads or cpu_count())
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from striate.core.errors import RecipeError
+from striate.core.processes import cpu_count
 from striate.data import Part, augment
 from striate.engines.environment import common_facts
 from striate.engines.inputs import RunInputs
@@ -55,7 +55,7 @@ def open_engine(inputs: RunInputs, threads: int | None) -> Iterator["ScratchEngi
         NetworkError, RecipeError, MissingExtra, TrainingError: as `check` does.
     """
     check(inputs.job.recipe, inputs.job.network)
-    engine = ScratchEngine(inputs, threads or os.cpu_count() or 1)
+    engine = ScratchEngine(inputs, threads or cpu_count())
     try:
         yield engine
     finally:

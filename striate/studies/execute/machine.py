@@ -1,12 +1,12 @@
 """How many runs go at once on this machine, and with how many threads each."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from striate.core.errors import StudyError
+from striate.core.processes import cpu_count
 from striate.studies.execute.local import LocalScheduler, WorkerPool
 from striate.studies.plan import Plan
 
@@ -45,7 +45,7 @@ def shares(plan: Plan, jobs: int | None, kinds: set[str]) -> tuple[int, int]:
     """
     if jobs is not None and jobs < 1:
         raise StudyError(f"--jobs: must be 'auto' or a number from 1 up, got {jobs}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = cpu_count()
     at_once = jobs or (min(cores, len(plan.study.seeds)) if kinds == {"cpu"} else 1)
     return at_once, max(1, cores // at_once)
 

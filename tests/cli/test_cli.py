@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from striate import cli
 from striate.cli.app import app
 from striate.studies.loaded import load
 from tests.contracts.scheduler import InlineScheduler
+from tests.needs import needs_program
 from tests.studies.conftest import STUDY, write_study
 
 OPTIONS = {
@@ -262,12 +262,11 @@ def test_output_into_a_closed_pipe_is_no_error(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("script") is None, reason="needs the program 'script' to make a terminal")
 def test_on_a_terminal_there_are_bars(tmp_path):
     path = write_study(tmp_path, SMALL)
     words = f"{sys.executable} -m striate run {path} --out {tmp_path / 'runs'}"
     done = subprocess.run(
-        ["script", "-qec", words, "/dev/null"],
+        [needs_program("script"), "-qec", words, "/dev/null"],
         capture_output=True,
         text=True,
         check=False,

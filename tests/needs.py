@@ -18,10 +18,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 def needs_program(*names: str) -> str:
     """The path of the first of these programs that is installed."""
-    for name in names:
-        if path := shutil.which(name):
-            return path
-    _do_without(names, f"needs the program {' or '.join(names)}")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        _do_without(names, f"needs the program {' or '.join(names)}")
+    return path
 
 
 def needs_package(name: str) -> None:

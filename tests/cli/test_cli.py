@@ -126,6 +126,10 @@ def test_failed_and_diverged_runs_have_their_exit_code(striate, tmp_path):
             "on the command line: recipe.epochs: must be a whole number, got 'ten'",
         ),
         (["run", "quickstart", "epochs=10"], "on the command line: epochs: unknown key; known here: "),
+        (
+            ["check", "quickstart", "network.freeze=up-to conv9"],
+            "freeze: no layer 'conv9' with parameters; did you mean 'conv",
+        ),
         (["run", "quickstart", "--jobs", "many"], "--jobs: must be 'auto' or a number from 1 to "),
         (["run", "quickstart", "--jobs", "0"], "on this machine, got '0'"),
         (["run", "quickstart", "--jobs", "999999999999"], "on this machine, got '999999999999'"),

@@ -132,7 +132,7 @@ def check(
     if yaml:
         check.print_study(loaded)
     else:
-        check.check(loaded, device, jobs, check.Shown(layers=layers, explain=explain, time=time, json=json))
+        check.check(loaded, device, jobs, check.CheckOptions(layers=layers, explain=explain, time=time, json=json))
 
 
 @app.command()

@@ -17,7 +17,7 @@ from striate.tracking import check_installed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class CheckOptions:
     """What the command prints beside the plan, and how."""
 
     layers: bool
@@ -31,21 +31,21 @@ def print_study(study: LoadedStudy) -> None:
     out(config.dump({"name": study.study.name, **study.document.data}).rstrip())
 
 
-def check(study: LoadedStudy, device: str, jobs: str, shown: Shown) -> None:
+def check(study: LoadedStudy, device: str, jobs: str, options: CheckOptions) -> None:
     """Print the plan of `study`, the layers of its networks if asked for, and about how long it takes."""
     at_once = jobs_number(jobs)
     study.check_engines(device)
     check_installed(study.study.log)
     plan = study.plan()
     workers = resources(plan, at_once, device)
-    if shown.json:
-        time = estimate_time(plan, workers, device) if shown.time else None
+    if options.json:
+        time = estimate_time(plan, workers, device) if options.time else None
         plain_json(_json(study, plan, workers, time))
         return
     _plan(plan, workers)
-    if shown.layers or shown.explain:
-        _layers(plan, shown.explain)
-    if shown.time and plan.missing:
+    if options.layers or options.explain:
+        _layers(plan, options.explain)
+    if options.time and plan.missing:
         _time(estimate_time(plan, workers, device))
 
 

@@ -1,6 +1,5 @@
 """`striate run`: train what is missing, print the verdicts, write the report."""
 
-import os
 import shlex
 import signal
 import threading
@@ -13,6 +12,7 @@ from striate import cli
 from striate.cli.output import count, out, plain_json, results_json
 from striate.cli.progress import progress_display
 from striate.core.errors import StudyError
+from striate.core.processes import cpu_count
 from striate.studies.execute.protocol import Event
 from striate.studies.loaded import load
 from striate.studies.results import Results, RunRow
@@ -71,7 +71,7 @@ def jobs_number(jobs: str) -> int | None:
     """
     if jobs == "auto":
         return None
-    most = MOST_JOBS_OF_CORE * (os.cpu_count() or 1)
+    most = MOST_JOBS_OF_CORE * cpu_count()
     is_number = jobs.isascii() and jobs.isdecimal() and len(jobs) < 10
     if not is_number or not 1 <= int(jobs) <= most:
         raise StudyError(f"--jobs: must be 'auto' or a number from 1 to {most} on this machine, got '{jobs[:20]}'")

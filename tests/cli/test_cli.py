@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_status_and_report_read_what_is_there(striate, finished, tmp_path):
     assert out.strip().endswith("report.html")
 
 
+def test_status_says_how_far_each_run_is(striate, finished, tmp_path):
+    study = tmp_path / "runs" / "study"
+    (study / "plain" / "seed-1" / "summary.json").unlink()
+    shutil.rmtree(study / "plain" / "seed-2")
+    code, out, _ = striate("status", study)
+    assert code == 0
+    assert "6 runs: 4 finished, 1 unfinished, 1 not started\n" in out
+    assert "  plain seed 1: 2 of 2 epochs done\n" in out
+
+
 def test_failed_and_diverged_runs_have_their_exit_code(striate, tmp_path):
     text = STUDY.replace("{network.norm: batch}", "{recipe.optimizer: {name: SGD, lr: 1e30}}")
     path = write_study(tmp_path, text)
@@ -188,6 +199,16 @@ def test_an_error_of_ours_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("striate.cli.studies.built_in", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError, match="division by zero"):
         cli.main()
+
+
+def test_ctrl_c_in_a_command_that_only_reads_ends_without_a_traceback(striate, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("striate.cli.studies.built_in", interrupted)
+    code, out, err = striate("studies")
+    assert (code, out) == (cli.INTERRUPTED, "")
+    assert "Traceback" not in err
 
 
 # From here on real processes: what only a terminal and a signal can show.

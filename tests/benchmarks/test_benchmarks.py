@@ -33,7 +33,7 @@ def test_another_network_is_found(bench, monkeypatch):
 
     cases = bench["networks"].CASES
     monkeypatch.setitem(cases, "A1", dataclasses.replace(cases["A1"], striate={"layers": "report-d"}))
-    with pytest.raises(RuntimeError, match="A1: .* parameters here and 1,860 as torch layers"):
+    with pytest.raises(RuntimeError, match=r"A1: .* parameters here and 1,860 as torch layers"):
         bench["training_speed"].check_same_network("A1")
 
 

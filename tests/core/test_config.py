@@ -112,7 +112,7 @@ def test_a_wrong_override_is_placed_on_the_command_line():
 
 
 def test_an_override_inside_a_number_is_refused():
-    with pytest.raises(ConfigError, match="lr.deep: cannot set 'deep' inside 3"):
+    with pytest.raises(ConfigError, match=r"lr\.deep: cannot set 'deep' inside 3"):
         config.override(config.parse("data: d\nlr: 3", "s.yaml"), Outer, {"lr.deep": 5}, "on the command line")
 
 
@@ -126,7 +126,7 @@ def test_an_assignment_is_read_as_yaml(text, parsed):
 
 @pytest.mark.parametrize("text", ["epochs", "=3", "a..b=3"])
 def test_what_is_no_assignment_is_refused(text):
-    with pytest.raises(ConfigError, match="an override is written key.sub=value"):
+    with pytest.raises(ConfigError, match=r"an override is written key\.sub=value"):
         config.assignment(text)
 
 

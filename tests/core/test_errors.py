@@ -34,7 +34,7 @@ class Unusual(StriateError):
 
 @pytest.mark.parametrize("error", [NetworkError("x: 3"), MissingExtra("x: 3"), Unusual(3, "x")], ids=repr)
 def test_context_comes_before_the_text_and_keeps_the_error(error):
-    with pytest.raises(type(error), match="^arm 'a': x: 3$") as raised, error_context("arm 'a'"):
+    with pytest.raises(type(error), match=r"^arm 'a': x: 3$") as raised, error_context("arm 'a'"):
         raise error
     assert raised.value is error
 

@@ -115,7 +115,7 @@ def test_a_full_disk_leaves_images_in_memory_and_nothing_behind(config, cache, m
 
 def test_an_error_leaves_nothing_behind(config, cache, tmp_path):
     (tmp_path / "folder" / "train" / "a" / "torn.png").write_bytes(b"")
-    with pytest.raises(DataError, match="torn.png: cannot be read as an image"):
+    with pytest.raises(DataError, match=r"torn\.png: cannot be read as an image"):
         load(config)
     assert kept(cache) == []
 
@@ -156,7 +156,9 @@ def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "there"
     monkeypatch.setenv("STRIATE_CACHE", "~nobody-of-this-name/x")
-    with pytest.raises(DataError, match="STRIATE_CACHE: .* names a user whose home directory is unknown; write it out"):
+    with pytest.raises(
+        DataError, match=r"STRIATE_CACHE: .* names a user whose home directory is unknown; write it out"
+    ):
         cache_folder()
 
 

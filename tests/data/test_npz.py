@@ -121,5 +121,5 @@ def test_an_archive_that_may_not_be_read(npz, pictures, monkeypatch):
     images, labels = pictures(30)
     path = npz(images=images, labels=labels)
     monkeypatch.setattr("pathlib.Path.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
-    with pytest.raises(DataError, match="cannot be read as an .npz"):
+    with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
         load_at(path)

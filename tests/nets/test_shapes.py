@@ -146,7 +146,7 @@ def test_what_does_not_fit_does_not_fit_torch_either(network):
         if "instance norm" in str(error):
             return
         with pytest.raises(
-            (RuntimeError, ValueError), match="must be divisible by|(?i:kernel size)|Output size is too small"
+            (RuntimeError, ValueError), match=r"must be divisible by|(?i:kernel size)|Output size is too small"
         ):
             Walk(network, (4, 8, 8), 4)
 

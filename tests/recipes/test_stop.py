@@ -73,7 +73,7 @@ def test_every_named_recipe_is_one_and_says_where_it_is_from(name):
 
 
 def test_a_wrong_name_is_said_with_the_nearest():
-    with pytest.raises(ConfigError, match="there is no recipe 'basline'; did you mean 'baseline'?"):
+    with pytest.raises(ConfigError, match=r"there is no recipe 'basline'; did you mean 'baseline'\?"):
         read("base: basline")
 
 

@@ -258,7 +258,7 @@ def test_a_broken_environment_decides_nothing(tmp_path):
 def test_results_without_what_they_are_results_of_are_not_taken_over(tmp_path, name):
     (tmp_path / name).write_text("{}")
     with (
-        pytest.raises(RunError, match="holds results without the run.yaml that says of what"),
+        pytest.raises(RunError, match=r"holds results without the run\.yaml that says of what"),
         RunWriter(tmp_path, make_job()),
     ):
         pass

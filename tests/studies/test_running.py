@@ -224,7 +224,7 @@ def test_an_unknown_optimizer_is_refused_before_anything_is_written(tmp_path, sc
     study = load(write_study(tmp_path, STUDY.replace("name: Adam", "name: Adamm")), out=tmp_path / "runs")
     with pytest.raises(
         ValueError,
-        match="^arm 'plain': recipe.optimizer.name: torch has no optimizer 'Adamm' for this; did you mean 'Adam'?",
+        match=r"^arm 'plain': recipe\.optimizer\.name: torch has no optimizer 'Adamm' for this; did you mean 'Adam'\?",
     ):
         study.run(scheduler=scheduler, jobs=1)
     assert not (tmp_path / "runs").exists()

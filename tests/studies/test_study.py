@@ -71,7 +71,7 @@ def test_a_grid_of_too_many_arms_is_refused_before_any_is_built(tmp_path, monkey
     monkeypatch.setattr("striate.studies.study._cross", lambda grid: pytest.fail("built"))
     rates = list(range(1, 101))
     text = STUDY[: STUDY.index("arms:")] + f"grid:\n  recipe.epochs: {rates}\n  recipe.batch_size: {rates}\n"
-    with pytest.raises(ConfigError, match="study.yaml: grid: a study has at most 1,000 arms, got 10,000"):
+    with pytest.raises(ConfigError, match=r"study\.yaml: grid: a study has at most 1,000 arms, got 10,000"):
         load(write_study(tmp_path, text))
 
 
@@ -87,7 +87,7 @@ def test_only_what_an_arm_changes_is_validated_again(tmp_path, monkeypatch):
 
 def test_a_grid_without_values_is_refused(tmp_path):
     text = STUDY[: STUDY.index("arms:")] + "grid:\n  network.norm: []\n"
-    with pytest.raises(ConfigError, match="grid.network.norm: needs a value or more, got an empty list"):
+    with pytest.raises(ConfigError, match=r"grid\.network\.norm: needs a value or more, got an empty list"):
         load(write_study(tmp_path, text))
 
 
@@ -343,7 +343,7 @@ def test_a_number_with_an_exponent_in_a_study_is_a_number(tmp_path):
 
 
 def test_an_unknown_study_is_refused_with_the_nearest_name():
-    with pytest.raises(ConfigError, match="quickstrat: is no file and no built-in study; did you mean 'quickstart'?"):
+    with pytest.raises(ConfigError, match=r"quickstrat: is no file and no built-in study; did you mean 'quickstart'\?"):
         load("quickstrat")
 
 
@@ -392,7 +392,6 @@ def test_the_plan_lists_each_run_once(study_file, tmp_path):
 )
 def test_what_does_not_fit_the_images_is_refused_before_training(tmp_path, before, after, message):
     study = load(write_study(tmp_path, changed(before, after)), out=tmp_path / "runs")
-    with pytest.raises(ValueError, match="^") as caught:
+    with pytest.raises(ValueError, match=re.escape(message)):
         study.plan()
-    assert message in str(caught.value)
     assert not (tmp_path / "runs").exists()

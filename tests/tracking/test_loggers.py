@@ -183,7 +183,7 @@ def test_a_finished_run_that_is_only_read_starts_no_logger(tmp_path, plant):
 
 
 def test_an_unknown_logger_and_one_that_is_not_installed_are_told_before_the_run(tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match="no logger is called 'tensorbord'; did you mean 'tensorboard'?"):
+    with pytest.raises(ConfigError, match=r"no logger is called 'tensorbord'; did you mean 'tensorboard'\?"):
         Loggers(["tensorbord"], RunWriter(tmp_path, make_job()))
     monkeypatch.setattr(LOGGERS["wandb"], "package", "no_such_package")
     with pytest.raises(MissingExtra, match=r"'log: wandb' needs no_such_package: pip install 'striate\[wandb\]'"):

@@ -27,5 +27,5 @@ def test_a_device_that_does_not_exist_is_refused():
 
 def test_a_device_that_is_not_here_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(TrainingError, match="--device cuda: PyTorch finds no such device here; usable: .*cpu"):
+    with pytest.raises(TrainingError, match=r"--device cuda: PyTorch finds no such device here; usable: .*cpu"):
         device.choose(Recipe(), "cuda")

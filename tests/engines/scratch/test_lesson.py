@@ -83,7 +83,7 @@ def test_nothing_overflows_at_the_ends(xp):
 
 
 def test_a_library_is_refused_by_name():
-    with pytest.raises(TrainingError, match="recipe.engine: no array library 'numpi'; did you mean 'numpy'"):
+    with pytest.raises(TrainingError, match=r"recipe\.engine: no array library 'numpi'; did you mean 'numpy'"):
         library("numpi")
 
 

@@ -7,4 +7,5 @@ from striate.engines.scratch.library import library
 
 @pytest.fixture(params=["numpy", "array_api_strict"])
 def xp(request):
+    pytest.importorskip(request.param)
     return library(request.param)

@@ -3,6 +3,7 @@
 An engine is imported only when it is used: a run in NumPy needs no torch, and planning a study needs neither.
 """
 
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Unpack
 
 import numpy as np
 
-from striate.core.errors import TrainingError
+from striate.core.errors import RecipeError, TrainingError
 from striate.data import DataConfig, Dataset, Splits, mean_std
 from striate.engines.driver import OpenEngine, drive
 from striate.engines.inputs import RunInputs, RunOptions
 from striate.engines.loop import epoch_plan
-from striate.nets import NetworkConfig
+from striate.nets import NetworkConfig, all_layers
+from striate.nets.layers import Shape
+from striate.nets.resolve import resolve
 from striate.recipes import Recipe
 from striate.runs import Job, Summary
 
@@ -55,6 +58,26 @@ def check(recipe: Recipe, network: NetworkConfig, device: str) -> None:
     from striate.engines.scratch import engine
 
     engine.check(recipe, network)
+
+
+def check_batch_norm(
+    recipe: Recipe, network: NetworkConfig, input_shape: Shape, classes: int, train_images: int
+) -> None:
+    """Refuse a batch norm that would normalize over one value a channel, which has no variance.
+
+    Not checked for a module of others or a network with frozen layers, whose norms may use running statistics.
+
+    Raises:
+        RecipeError: naming the first layer.
+    """
+    if min(recipe.batch_size, train_images) > 1 or network.is_foreign or network.freeze != "none":
+        return
+    for layer in all_layers(resolve(network, input_shape, classes)):
+        if layer.norm == "batch" and math.prod(layer.output_shape[1:]) == 1:
+            raise RecipeError(
+                f"recipe.batch_size: the batch norm of layer {layer.name} must have two values a channel, "
+                "a batch of 1 image has one there; use batches of 2 or more, or another norm"
+            )
 
 
 def device_of(recipe: Recipe, device: str) -> str:

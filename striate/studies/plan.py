@@ -121,6 +121,8 @@ def _load_datasets(arms: Sequence[Arm]) -> dict[str, Dataset]:
 
 def _check_arms(arms: Sequence[Arm], datasets: Mapping[str, Dataset]) -> dict[str, int]:
     """The number of parameters of each arm, checked on its images; each different network and split once."""
+    from striate.engines.select import check_batch_norm  # here, because it takes longer to import than a study to read
+
     counts: dict[str, int] = {}
     train_sizes: dict[tuple[str, float], int] = {}
     parameters = {}
@@ -135,6 +137,7 @@ def _check_arms(arms: Sequence[Arm], datasets: Mapping[str, Dataset]) -> dict[st
             if parts not in train_sizes:
                 train_sizes[parts] = split(dataset, arm.data.validation, seed=0).size("train")
             augment.check_fits(arm.recipe.augment, (*shape[1:], shape[0]))
+            check_batch_norm(arm.recipe, arm.network, shape, len(dataset.classes), train_sizes[parts])
         parameters[arm.name] = counts[network]
     return parameters
 

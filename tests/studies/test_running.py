@@ -6,10 +6,12 @@ from collections import Counter
 
 import filelock
 import pytest
+import torch
 import yaml
 
 from striate.core import config
-from striate.core.errors import StudyError
+from striate.core.errors import RecipeError, StudyError
+from striate.engines.pytorch.learner import Learner
 from striate.nets.pytorch import weights
 from striate.runs import read
 from striate.studies.execute.local import LocalScheduler
@@ -25,6 +27,12 @@ THREE = STUDY.replace("seeds: 2", "seeds: 3")
 
 def folders(root) -> dict[str, dict[str, bytes]]:
     return {str(path.parent.relative_to(root)): files(path.parent) for path in sorted(root.rglob("summary.json"))}
+
+
+def test_batch_norm_of_single_images_is_refused_in_the_plan(tmp_path):
+    text = STUDY.replace("batch_size: 16", "batch_size: 1").replace("conv4 pool fc8", "fc8")
+    with pytest.raises(RecipeError, match="arm 'normalized' .*recipe.batch_size: the batch norm of layer fc1"):
+        load(write_study(tmp_path, text)).plan()
 
 
 def test_a_study_is_run_judged_and_not_run_again(tmp_path):
@@ -148,10 +156,17 @@ def test_a_stopped_study_goes_on_and_ends_as_if_never_stopped(tmp_path):
     assert folders(tmp_path / "stopped") == folders(tmp_path / "whole")
 
 
-def test_a_failing_run_leaves_the_others_and_is_named(tmp_path):
-    """Batch norm of one value has no variance, as torch finds out at the first step; the other arm is unharmed."""
-    text = STUDY.replace("{network.norm: batch}", "{network.norm: batch, recipe.batch_size: 1}")
-    results = load(write_study(tmp_path, text), out=tmp_path / "runs").run(scheduler=InlineScheduler())
+def test_a_failing_run_leaves_the_others_and_is_named(tmp_path, monkeypatch):
+    """A step of the networks with batch norm fails; the other arm is unharmed."""
+    right = Learner.step
+
+    def step(learner, *arguments, **options):
+        if any(isinstance(part, torch.nn.BatchNorm2d) for part in learner.module.modules()):
+            raise RuntimeError("planted")
+        return right(learner, *arguments, **options)
+
+    monkeypatch.setattr(Learner, "step", step)
+    results = load(write_study(tmp_path, STUDY), out=tmp_path / "runs").run(scheduler=InlineScheduler())
     assert [row.state for row in results.of("plain")] == ["finished", "finished"]
     assert [row.state for row in results.of("normalized")] == ["failed", "failed"]
     assert results.verdicts[0].label == "not comparable"

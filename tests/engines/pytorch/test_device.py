@@ -1,10 +1,15 @@
-"""Devices and precision: chosen, or refused in words."""
+"""Devices and precision: chosen, or refused in words; and the process is left as it was."""
+
+import contextlib
+import dataclasses
 
 import pytest
 import torch
 
 from striate.core.errors import TrainingError
+from striate.engines import select
 from striate.engines.pytorch import device
+from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 
 
@@ -29,3 +34,32 @@ def test_a_device_that_is_not_here_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(TrainingError, match=r"--device cuda: PyTorch finds no such device here; usable: .*cpu"):
         device.choose(Recipe(), "cuda")
+
+
+def test_a_run_leaves_the_number_of_threads_as_it_was(tmp_path, job, dataset):
+    before = torch.get_num_threads()
+    select.train(job, tmp_path, dataset=dataset, threads=before + 1)
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("engine", ["torch", "numpy"])
+def test_timing_steps_changes_nothing_and_gives_a_speed(dataset, engine):
+    before = torch.get_num_threads(), torch.get_rng_state()
+    recipe = Recipe.model_validate({"engine": engine, "augment": {"flip": True}, "batch_size": 16})
+    network = NetworkConfig(layers="conv8 pool drop0.2 fc8")
+    assert select.images_per_second(network, recipe, dataset, "cpu", before[0] + 1, seconds=0.0) > 0
+    assert torch.get_num_threads() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+def test_flags_of_cudnn_and_threads_come_back_after_a_failure_too(monkeypatch):
+    """On a setup that says cuda; the flags can be set without a GPU, its random numbers cannot."""
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.random, "fork_rng", lambda _: contextlib.nullcontext())
+    cudnn, setup = torch.backends.cudnn, device.choose(Recipe(precision="float32"), "cpu", 3)
+    setup = dataclasses.replace(setup, device=torch.device("cuda"))
+    before = cudnn.benchmark, cudnn.allow_tf32, torch.get_num_threads()
+    with contextlib.suppress(ZeroDivisionError), device.applied(setup):
+        assert (cudnn.benchmark, cudnn.allow_tf32, torch.get_num_threads()) == (True, False, 3)
+        raise ZeroDivisionError
+    assert (cudnn.benchmark, cudnn.allow_tf32, torch.get_num_threads()) == before

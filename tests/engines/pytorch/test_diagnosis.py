@@ -56,6 +56,25 @@ def test_labels_that_were_shuffled(tmp_path):
     assert said.endswith("as with shuffled labels: check the labels")
 
 
+def lopsided(count=120):
+    """Noise of which nine images of ten are of the first class."""
+    rng = np.random.default_rng(2)
+    parts = [
+        Part(rng.integers(0, 256, (n, 8, 8, 1), np.uint8), (np.arange(n) % 10 == 9) * 1) for n in (count, count // 2)
+    ]
+    return dataclasses.replace(make_dataset(), train=parts[0], test=parts[1], classes=("a", "b"))
+
+
+@pytest.mark.parametrize("lr", [0.01, 1e-4])
+def test_to_know_the_shares_of_the_classes_is_chance(tmp_path, lr):
+    """Always the first class is right for nine images of ten: no sign of shuffled labels, and nothing that another rate learns."""
+    job = make_job(
+        lopsided(), **PLAIN, epochs=10, network=NetworkConfig(layers="gap"), optimizer={"name": "Adam", "lr": lr}
+    )
+    summary = train(job, tmp_path, dataset=lopsided(), threads=1)
+    assert (summary.at_chance, summary.reason) == (True, "")
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 def test_units_at_their_limits(tmp_path, activation):
     network = NetworkConfig(layers="fc32 fc32 fc32", activation=activation)

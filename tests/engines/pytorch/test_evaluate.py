@@ -70,6 +70,16 @@ def test_no_hook_is_left_behind_by_a_failure_either():
     assert not net[1]._forward_hooks
 
 
+@pytest.mark.parametrize("is_training", [True, False])
+def test_the_mode_comes_back_after_a_failure_too(is_training):
+    """A network that refuses its images leaves no network in evaluation mode behind."""
+    images = np.zeros((2, 3, 3, 1), np.uint8)
+    broken = nn.Sequential(nn.ReLU(), nn.Conv2d(5, 1, 1)).train(is_training)
+    with pytest.raises(RuntimeError, match="channels"):
+        evaluate(broken, feed_of(images))
+    assert broken.training == is_training
+
+
 def test_a_layer_that_is_called_twice_is_two():
     """The first call sees -1 and is silent, the second sees +1."""
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import read
 from tests.contracts.engine import MUCH, EngineContract
-from tests.engines.pytorch.conftest import make_dataset, make_job
+from tests.engines.pytorch.conftest import files, make_dataset, make_job
 
 
 class TestNumpy(EngineContract):
@@ -50,6 +51,28 @@ def test_both_engines_make_the_same_run(tmp_path, settings):
         assert np.allclose(array, weights["torch"][name], atol=1e-3), name
 
 
+def test_a_state_under_the_name_of_version_0_1_0_is_resumed_and_renamed(tmp_path):
+    """That version called NumPy's state last.pt, as torch's own."""
+    dataset = make_dataset()
+    job = make_job(dataset, engine="numpy", precision="float32", epochs=2)
+    train(job, tmp_path / "whole", dataset=dataset, threads=1)
+    old, steps = tmp_path / "old", iter([False] * 3)
+    train(job, old, dataset=dataset, threads=1, should_stop=lambda: next(steps, True))
+    (old / "last.npz").rename(old / "last.pt")
+    steps = iter([False] * 3)
+    assert train(job, old, dataset=dataset, threads=1, should_stop=lambda: next(steps, True)) is None
+    assert {path.name for path in old.glob("last.*")} == {"last.npz"}
+    assert train(job, old, dataset=dataset, threads=1).state == "finished"
+    assert files(old) == files(tmp_path / "whole")
+
+
+def test_no_thread_is_left_behind(tmp_path):
+    before = threading.active_count()
+    dataset = make_dataset()
+    train(make_job(dataset, engine="numpy", epochs=1), tmp_path, dataset=dataset, threads=3)
+    assert threading.active_count() == before
+
+
 @pytest.mark.parametrize(
     ("network", "recipe", "error", "message"),
     [
@@ -69,6 +92,27 @@ def test_both_engines_make_the_same_run(tmp_path, settings):
 def test_what_only_torch_has_is_refused_before_training(network, recipe, error, message):
     with pytest.raises(error, match=re.escape(message)):
         check(Recipe.model_validate({**recipe, "engine": "numpy"}), NetworkConfig.model_validate(network))
+
+
+@pytest.mark.parametrize(
+    ("layers", "images", "layer"),
+    [
+        ("conv4:batch pool fc8", 1, None),
+        ("fc8:batch", 1, "fc1"),
+        ("conv4 gap batch", 1, "norm1"),
+        ("fc8:batch", 2, None),
+    ],
+)
+@pytest.mark.parametrize("smallest", ["batch_size", "train_images"])
+def test_batch_norm_over_one_value_is_refused_before_training(layers, images, layer, smallest):
+    recipe = Recipe(batch_size=images if smallest == "batch_size" else 16)
+    train_images = images if smallest == "train_images" else 100
+    arguments = (recipe, NetworkConfig(layers=layers), (1, 8, 8), 3, train_images)
+    if layer is None:
+        engines.check_batch_norm(*arguments)
+        return
+    with pytest.raises(RecipeError, match=f"recipe.batch_size: the batch norm of layer {layer} must have two values"):
+        engines.check_batch_norm(*arguments)
 
 
 def test_a_device_that_the_engine_does_not_use_is_refused():

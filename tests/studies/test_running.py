@@ -31,7 +31,7 @@ def folders(root) -> dict[str, dict[str, bytes]]:
 
 def test_batch_norm_of_single_images_is_refused_in_the_plan(tmp_path):
     text = STUDY.replace("batch_size: 16", "batch_size: 1").replace("conv4 pool fc8", "fc8")
-    with pytest.raises(RecipeError, match="arm 'normalized' .*recipe.batch_size: the batch norm of layer fc1"):
+    with pytest.raises(RecipeError, match=r"arm 'normalized' .*recipe.batch_size: the batch norm of layer fc1"):
         load(write_study(tmp_path, text)).plan()
 
 

@@ -3,16 +3,19 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich import progress as rich_progress
+from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
 
 from striate.cli.output import count, out
 from striate.core.records import printable
-from striate.studies.execute.protocol import ENDINGS, Event
+from striate.engines import inputs
+from striate.studies.execute.protocol import Ended, Event, Failed, Note, Progress, Started, Stopped
 from striate.studies.plan import Plan
 
 
@@ -34,27 +37,29 @@ def progress_display() -> Iterator[ProgressDisplay]:
         yield bars
 
 
-def ending(event: Event) -> str:
+def ending(event: Ended) -> str:
     """How a run ended, in a line. Test accuracy is left out: it belongs to the verdict."""
-    label, data = event.task.label, event.data
-    if event.kind == "failed":
-        return f"{label}: failed: {data['reason']}"
-    if event.kind == "stopped":
+    label = event.task.label
+    if isinstance(event, Failed):
+        return f"{label}: failed: {event.reason}"
+    if isinstance(event, Stopped):
         return f"{label}: stopped and saved"
-    if data["state"] == "diverged":
-        return f"{label}: diverged: {data['reason']}"
-    text = f"{label}: finished in {data['seconds']:.0f} s"
-    if data["stopped"] and not data["stopped"].startswith("all "):
-        text += f" ({data['stopped']})"
-    text += f", validation {100 * data['validation_accuracy']:.1f} % (epoch {data['best_epoch']})"
-    return f"{text}; {data['reason'] or 'stayed at chance'}" if data["at_chance"] else text
+    summary = event.summary
+    if summary.state == "diverged":
+        return f"{label}: diverged: {summary.reason}"
+    text = f"{label}: finished in {summary.seconds:.0f} s"
+    if summary.stopped and not summary.stopped.startswith("all "):
+        text += f" ({summary.stopped})"
+    if summary.validation_accuracy is not None:
+        text += f", validation {100 * summary.validation_accuracy:.1f} % (epoch {summary.best_epoch})"
+    return f"{text}; {summary.reason or 'stayed at chance'}" if summary.at_chance else text
 
 
 class _Lines:
     """A line when a run starts, after each epoch, and when it ends."""
 
     def __init__(self) -> None:
-        self._last: dict[str, dict[str, Any]] = {}  # the last progress of each run, by label
+        self._last: dict[str, inputs.Progress] = {}  # of each run, by label
         self._notes: set[str] = set()
 
     def on_plan(self, plan: Plan) -> None:
@@ -63,25 +68,25 @@ class _Lines:
         self._print(f"{plan.study.name}: {runs}, {len(plan.runs) - missing} done, {missing} to train")
 
     def on_event(self, event: Event) -> None:
-        label, data = event.task.label, event.data
-        if event.kind in ENDINGS:
+        label = event.task.label
+        if isinstance(event, Ended):
             self._print(ending(event))
-        elif event.kind == "started":
+        elif isinstance(event, Started):
             self._print(f"{label}: started")
-        elif event.kind == "note":
-            if data["text"] not in self._notes:  # each run has it in its log
-                self._notes.add(data["text"])
-                self._print(f"{label}: {data['text']}")
-        else:
-            self._on_progress(label, data)
+        elif isinstance(event, Note):
+            if event.text not in self._notes:  # each run has it in its log
+                self._notes.add(event.text)
+                self._print(f"{label}: {event.text}")
+        elif isinstance(event, Progress):
+            self._on_progress(label, event.progress)
 
-    def _on_progress(self, label: str, data: dict[str, Any]) -> None:
+    def _on_progress(self, label: str, progress: inputs.Progress) -> None:
         last = self._last.get(label)
-        if last and last["epoch"] < data["epoch"]:
+        if last and last.epoch < progress.epoch:
             # The loss is that of the epoch that ended, the accuracy was measured at its end.
-            epoch = {**last, "validation_accuracy": data["validation_accuracy"]}
-            self._print(f"{label}: epoch {last['epoch']}/{last['epochs']} done, {_numbers(epoch)}")
-        self._last[label] = data
+            epoch = replace(last, validation_accuracy=progress.validation_accuracy)
+            self._print(f"{label}: epoch {last.epoch}/{last.epochs} done, {_numbers(epoch)}")
+        self._last[label] = progress
 
     def _print(self, line: str) -> None:
         out(line, error=True)
@@ -92,7 +97,7 @@ class _Bars:
     """A bar for the study and one for each run in training."""
 
     def __init__(self) -> None:
-        self._progress = Progress(
+        self._progress = rich_progress.Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=20, complete_style="cyan", finished_style="cyan"),
             TimeRemainingColumn(compact=True),
@@ -119,17 +124,18 @@ class _Bars:
 
     def on_event(self, event: Event) -> None:
         label = event.task.label
-        if event.kind == "started":
+        if isinstance(event, Started):
             self._bars[label] = self._progress.add_task(f"  {printable(label, keep='')}", total=1.0, facts="starting")
-        elif event.kind == "progress":
-            facts = f"epoch {event.data['epoch']}/{event.data['epochs']}  {_numbers(event.data)}"
-            self._progress.update(self._bars[label], completed=event.data["share"], facts=facts)
-            self._shares[label] = event.data["share"]
-        elif event.kind == "note":
-            if event.data["text"] not in self._notes:
-                self._notes.add(event.data["text"])
-                self._print(f"  {label}: {event.data['text']}")
-        else:
+        elif isinstance(event, Progress):
+            now = event.progress
+            facts = f"epoch {now.epoch}/{now.epochs}  {_numbers(now)}"
+            self._progress.update(self._bars[label], completed=now.share, facts=facts)
+            self._shares[label] = now.share
+        elif isinstance(event, Note):
+            if event.text not in self._notes:
+                self._notes.add(event.text)
+                self._print(f"  {label}: {event.text}")
+        elif isinstance(event, Ended):
             self._progress.remove_task(self._bars.pop(label))
             self._shares[label] = 1.0
             self._done += 1
@@ -144,11 +150,11 @@ class _Bars:
 class _Facts(ProgressColumn):
     """The numbers beside a bar."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: rich_progress.Task) -> Text:
         return Text(str(task.fields.get("facts", "")))
 
 
-def _numbers(data: dict[str, Any]) -> str:
-    loss = "" if data["loss"] is None else f"loss {data['loss']:.3f}  "
-    accuracy = "" if data["validation_accuracy"] is None else f"validation {100 * data['validation_accuracy']:.1f} %  "
-    return f"{loss}{accuracy}{data['images_per_second']:,.0f} images/s"
+def _numbers(now: inputs.Progress) -> str:
+    loss = "" if now.loss is None else f"loss {now.loss:.3f}  "
+    accuracy = "" if now.validation_accuracy is None else f"validation {100 * now.validation_accuracy:.1f} %  "
+    return f"{loss}{accuracy}{now.images_per_second:,.0f} images/s"

@@ -13,7 +13,7 @@ from striate.cli.output import count, out, plain_json, results_json
 from striate.cli.progress import progress_display
 from striate.core.errors import StudyError
 from striate.core.processes import cpu_count
-from striate.studies.execute.protocol import Event
+from striate.studies.execute.protocol import Event, Failed
 from striate.studies.loaded import load
 from striate.studies.results import Results, RunRow
 
@@ -32,8 +32,8 @@ def run(
 
         def on_event(event: Event) -> None:
             progress.on_event(event)
-            if event.kind == "failed":
-                reasons[event.task.label] = event.data["reason"]
+            if isinstance(event, Failed):
+                reasons[event.task.label] = event.reason
 
         results = study.run(
             jobs=at_once,

@@ -21,7 +21,7 @@ from striate.data import NAMES
 from striate.runs import layout, read
 from striate.runs.files import disk_errors, write_text
 from striate.studies import notebook
-from striate.studies.execute.protocol import Event, Scheduler, Task
+from striate.studies.execute.protocol import Event, Note, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
@@ -98,7 +98,7 @@ class LoadedStudy:
             StudyError: when another process runs this study.
             MissingExtra: when a logger's package is not installed.
         """
-        from striate.studies.execute.machine import local_scheduler
+        from striate.studies.execute.local import local_scheduler
 
         check_installed(self.study.log)
         notes: set[str] = set()
@@ -121,8 +121,8 @@ class LoadedStudy:
                 for event in events:
                     if on_event:
                         on_event(event)
-                    elif event.kind == "note":
-                        notes.add(event.data["text"])
+                    elif isinstance(event, Note):
+                        notes.add(event.text)
             finished = {run.folder: run.run for run in plan.runs if run.run and run.state == "done"}
             results = Results.collect(self.folder, study, self.arms, finished)
         for text in sorted(notes):

@@ -6,7 +6,7 @@ import pytest
 
 from striate.cli import output
 from striate.cli.progress import _Bars, _Lines
-from striate.studies.execute.protocol import Event, Task
+from striate.studies.execute.protocol import Failed, Note, Started, Task
 from tests.studies.conftest import STUDY, write_study
 
 EVIL = "a\x1b]0;title\x07b\rc\x9bd\u202ee"
@@ -34,9 +34,9 @@ def test_progress_is_printed_so(display, capsys, tmp_path):
     study = SimpleNamespace(name=EVIL)
     shown.on_plan(SimpleNamespace(study=study, runs=[1], missing=[1]))
     task = Task(f"[red]{EVIL}[/red]\nforged", None, tmp_path, ())
-    shown.on_event(Event(task, "started", {}))
-    shown.on_event(Event(task, "note", {"text": EVIL}))
-    shown.on_event(Event(task, "failed", {"reason": EVIL}))
+    shown.on_event(Started(task))
+    shown.on_event(Note(task, EVIL))
+    shown.on_event(Failed(task, EVIL))
     err = capsys.readouterr().err
     assert not set("\x1b\x07\r\x9b\u202e") & set(err)
 

@@ -1,17 +1,21 @@
 """The scheduler of this machine: the contract, and what only processes can do wrong."""
 
+import json
 import os
 import signal
 
 import psutil
 import pytest
 
+from striate.core import processes
 from striate.data import DataConfig, load
 from striate.runs import read
 from striate.studies.execute import local
 from striate.studies.execute.local import LocalScheduler, WorkerPool
+from striate.studies.execute.messages import Train, encode
+from striate.studies.execute.protocol import Failed, Finished, Progress, Started
 from striate.studies.loaded import load as load_study
-from tests.contracts.scheduler import InlineScheduler, SchedulerContract, make_tasks
+from tests.contracts.scheduler import InlineScheduler, SchedulerContract, is_saved, make_tasks
 from tests.studies.conftest import STUDY, write_study
 
 
@@ -36,14 +40,14 @@ def test_a_killed_process_is_a_failed_run_and_the_rest_goes_on(tmp_path, squares
     scheduler = LocalScheduler(at_once=1, threads=1, device="cpu")
     ends = {}
     for event in scheduler.run(tasks):
-        if event.kind == "progress" and event.task is tasks[0] and "killed" not in ends:
+        if isinstance(event, Progress) and event.task is tasks[0] and "killed" not in ends:
             ends["killed"] = True
             (worker,) = _children()
             os.kill(worker, signal.SIGKILL)
         ends[event.task.folder] = event
     assert (
         ends[tasks[0].folder]
-        .data["reason"]
+        .reason
         .startswith("the process ended by SIGKILL; the machine may be out of memory")
     )
     assert read(tasks[0].folder).state == "failed"
@@ -55,7 +59,7 @@ def test_closing_the_iterator_stops_the_processes(tmp_path, squares):
         make_tasks(tmp_path, *squares, count=2, epochs=100_000)
     )
     for event in events:
-        if event.kind == "progress":
+        if isinstance(event, Progress):
             break
     assert _children()
     events.close()
@@ -67,7 +71,7 @@ def test_the_number_of_runs_at_once_does_not_change_their_numbers(tmp_path, squa
     kept = []
     for at_once in (1, 3):
         tasks = make_tasks(tmp_path / str(at_once), *squares, engine=engine)
-        assert [event.kind for event in LocalScheduler(at_once, 1, "cpu").run(tasks)].count("finished") == 3
+        assert [type(event) for event in LocalScheduler(at_once, 1, "cpu").run(tasks)].count(Finished) == 3
         kept.append([(task.folder / "final.safetensors").read_bytes() for task in tasks])
     assert kept[0] == kept[1]
 
@@ -89,8 +93,30 @@ def test_a_process_that_ends_in_the_middle_of_a_word_is_a_failed_run(tmp_path, s
     monkeypatch.setattr("striate.core.processes.sys.executable", str(program))
     (task,) = make_tasks(tmp_path, *squares, count=1)
     events = list(LocalScheduler(1, 1, "cpu").run([task]))
-    assert [event.kind for event in events] == ["started", "failed"]
-    assert events[1].data["reason"] == "the process ended with code 0"
+    assert [type(event) for event in events] == [Started, Failed]
+    assert events[1].reason == "the process ended with code 0"
+
+
+@pytest.mark.parametrize("last_words", ['{"kind": "St', '{"kind": "Unknown"}\n', ""])
+def test_a_worker_whose_parent_died_saves_and_ends(tmp_path, squares, last_words):
+    """Also when the parent died in the middle of a line: no run may train on without its study."""
+    (task,) = make_tasks(tmp_path, *squares, count=1, epochs=100_000)
+    with (
+        (tmp_path / "stderr").open("wb") as errors,
+        processes.start("striate.studies.execute.worker", errors=errors) as process,
+    ):
+        process.stdin.write(json.dumps(encode(Train(task, "cpu", 1, 1))) + "\n")
+        process.stdin.flush()
+        assert '"Progress"' in process.stdout.readline()
+        process.stdin.write(last_words)
+        process.stdin.close()
+        try:
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+        assert '"Stopped"' in process.stdout.readlines()[-1]
+    assert read(task.folder).state == "unfinished"
+    assert is_saved(task)
 
 
 def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, monkeypatch):
@@ -101,20 +127,20 @@ def test_a_run_that_was_done_when_its_process_died_is_done(tmp_path, squares, mo
     program.chmod(0o755)
     monkeypatch.setattr("striate.core.processes.sys.executable", str(program))
     events = list(LocalScheduler(1, 1, "cpu").run([task]))
-    assert [event.kind for event in events] == ["started", "finished"]
+    assert [type(event) for event in events] == [Started, Finished]
     assert read(task.folder).state == "finished"
 
 
 def test_a_worker_that_died_between_two_tasks_costs_none(tmp_path, squares):
     arm = load_study(write_study(tmp_path / "study", STUDY), "recipe.engine=numpy").arms[0]
     tasks = make_tasks(tmp_path, *squares, count=2)
-    with WorkerPool(1) as crew:
-        assert crew.ask(arm, "cpu", lambda: False) == "cpu"
+    with WorkerPool(1) as pool:
+        assert pool.check(arm, "cpu", lambda: False) == "cpu"
         (worker,) = _children()
         os.kill(worker, signal.SIGKILL)
         psutil.Process(worker).wait()
-        events = list(LocalScheduler(1, 1, "cpu", crew).run(tasks))
-    assert [event.kind for event in events if event.kind in ("failed", "finished")] == ["finished"] * 2
+        events = list(LocalScheduler(1, 1, "cpu", pool).run(tasks))
+    assert [type(event) for event in events if isinstance(event, Failed | Finished)] == [Finished] * 2
 
 
 def test_after_a_failure_a_fresh_process_takes_the_next_task(tmp_path, squares):
@@ -127,11 +153,11 @@ def test_after_a_failure_a_fresh_process_takes_the_next_task(tmp_path, squares):
     at_work = []
     kinds = []
     for event in LocalScheduler(1, 1, "cpu").run([broken, *good]):
-        kinds.append(event.kind)
-        if event.kind == "started":
+        kinds.append(type(event))
+        if isinstance(event, Started):
             at_work += _children()
-    assert kinds[:3] == ["started", "failed", "started"]
-    assert kinds[-1] == "finished"
+    assert kinds[:3] == [Started, Failed, Started]
+    assert kinds[-1] is Finished
     assert len(set(at_work)) == 2
 
 
@@ -152,13 +178,13 @@ def test_an_interrupt_saves_the_runs(tmp_path, squares):
     seen = []
 
     def interrupt():
-        if "progress" in seen:
+        if Progress in seen:
             raise KeyboardInterrupt
         return False
 
     with pytest.raises(KeyboardInterrupt):
-        seen.extend(event.kind for event in LocalScheduler(1, 1, "cpu").run([task], interrupt))
-    assert (task.folder / "last.pt").exists()
+        seen.extend(type(event) for event in LocalScheduler(1, 1, "cpu").run([task], interrupt))
+    assert is_saved(task)
     assert not _children()
 
 

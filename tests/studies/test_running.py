@@ -15,6 +15,7 @@ from striate.engines.pytorch.learner import Learner
 from striate.nets.pytorch import weights
 from striate.runs import read
 from striate.studies.execute.local import LocalScheduler
+from striate.studies.execute.protocol import Finished, Progress, Stopped
 from striate.studies.loaded import load
 from striate.studies.results import Results
 from tests.contracts.scheduler import InlineScheduler
@@ -40,7 +41,7 @@ def test_a_study_is_run_judged_and_not_run_again(tmp_path):
     events = []
     results = study.run(scheduler=InlineScheduler(), on_event=events.append)
     assert results.is_complete
-    assert [event.kind for event in events].count("finished") == 6
+    assert [type(event) for event in events].count(Finished) == 6
     assert [verdict.comparison for verdict in results.verdicts] == ["normalized - plain"]
     assert results.verdicts[0].label not in {"not comparable", "too few seeds"}
     before = {
@@ -147,11 +148,11 @@ def test_a_stopped_study_goes_on_and_ends_as_if_never_stopped(tmp_path):
     stopping, seen = load(path, out=tmp_path / "stopped"), []
     partial = stopping.run(
         scheduler=LocalScheduler(1, 1, "cpu"),
-        on_event=lambda event: seen.append(event.kind),
-        should_stop=lambda: "progress" in seen,
+        on_event=lambda event: seen.append(type(event)),
+        should_stop=lambda: Progress in seen,
     )
     assert not partial.is_complete
-    assert "stopped" in seen
+    assert Stopped in seen
     assert stopping.run(scheduler=InlineScheduler()).is_complete
     assert folders(tmp_path / "stopped") == folders(tmp_path / "whole")
 

@@ -10,7 +10,7 @@ from striate.core.records import fingerprint
 from striate.data import Dataset, split
 from striate.engines import select as engines
 from striate.recipes import views
-from striate.studies.execute.machine import shares
+from striate.studies.execute.local import runs_and_threads
 from striate.studies.plan import Plan, PlannedRun
 from striate.studies.study import Arm
 
@@ -50,7 +50,7 @@ class TimeEstimate:
 
 def resources(plan: Plan, jobs: int | None, device: str) -> Resources:
     """What the missing runs of `plan` use: workers, threads, device, precision, bytes on the disk."""
-    at_once, threads = shares(plan, jobs, {engines.device_of(arm.recipe, device) for arm in plan.arms})
+    at_once, threads = runs_and_threads(plan, jobs, {engines.device_of(arm.recipe, device) for arm in plan.arms})
     computes = sorted({engines.device_and_precision(arm.recipe, device) for arm in plan.arms})
     return Resources(
         at_once=at_once,

@@ -1,109 +1,170 @@
-"""The scheduler of this machine: worker processes, each training one run after another."""
+"""The scheduler of this machine: worker processes, each of which trains one run after another."""
 
-import json
 import queue
 import signal
-import subprocess
-import tempfile
-import threading
+import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
 
 from striate.core import errors
-from striate.core import processes as children
 from striate.core.errors import StriateError, StudyError
+from striate.core.processes import Child, Message, cpu_count
 from striate.runs import RunWriter, Summary
-from striate.studies.execute.protocol import ENDINGS, Event, Task
+from striate.studies.execute.messages import (
+    Check,
+    Refused,
+    Request,
+    Stop,
+    Train,
+    decode_answer,
+    decode_event,
+    encode,
+)
+from striate.studies.execute.protocol import Ended, Event, Failed, Finished, Started, Task
+from striate.studies.plan import Plan
 from striate.studies.study import Arm
 
-# How long a worker may take to save and go when asked to.
+# How long a worker may take to save and end.
 GOODBYE_SECONDS = 60.0
-# How soon a wish to stop is noticed.
+# How often `should_stop` is asked.
 LISTEN_SECONDS = 0.2
+
+Inbox = queue.SimpleQueue[tuple["_Worker", Message | None]]
+
+
+@contextmanager
+def local_scheduler(
+    plan: Plan, jobs: int | None, device: str, should_stop: Callable[[], bool]
+) -> Iterator["LocalScheduler"]:
+    """The scheduler for `plan`, once every arm's engine has checked it; `jobs` None chooses how many runs at once.
+
+    The workers do the check. Importing an engine takes seconds, so this process does without, and where nothing is missing
+    none is imported.
+
+    Raises:
+        StriateError: for what an engine does not have, or an impossible number of jobs.
+    """
+    most, _ = runs_and_threads(plan, jobs, {"cpu"})
+    # A GPU trains one run at a time, and each process that uses it takes memory there.
+    first = 1 if device != "cpu" and _may_have_gpu() else most
+    with WorkerPool(min(first, len(plan.missing))) as pool:
+        devices = {pool.check(arm, device, should_stop) for arm in plan.arms} if plan.missing else set()
+        yield LocalScheduler(*runs_and_threads(plan, jobs, devices), device, pool)
+
+
+def runs_and_threads(plan: Plan, jobs: int | None, devices: set[str]) -> tuple[int, int]:
+    """How many runs train at once on these kinds of devices, and the threads of each.
+
+    On a CPU as many runs as there are seeds, up to the cores, and the threads divided among them: two processes of one
+    thread do more than one of two. It is not the number of runs, because the threads change the last bits, and adding an
+    arm must not change another arm's numbers. A GPU trains one run at a time.
+
+    Raises:
+        StudyError: for a number of jobs below 1.
+    """
+    if jobs is not None and jobs < 1:
+        raise StudyError(f"--jobs: must be 'auto' or a number from 1 up, got {jobs}")
+    cores = cpu_count()
+    at_once = jobs or (min(cores, len(plan.study.seeds)) if devices == {"cpu"} else 1)
+    return at_once, max(1, cores // at_once)
+
+
+def _may_have_gpu() -> bool:
+    """Whether there is a driver; an engine would know for certain, and takes seconds to import."""
+    return sys.platform == "darwin" or any(Path("/dev", name).exists() for name in ("nvidiactl", "kfd", "dxg"))
 
 
 class LocalScheduler:
-    """Up to `at_once` runs at a time, each with `threads` threads, on `device`; by the workers of `crew`, if there is one."""
+    """Up to `at_once` runs at a time, each with `threads` threads, on `device`; in the workers of `pool`, if it is given."""
 
     def __init__(
-        self, at_once: int = 1, threads: int | None = None, device: str = "auto", crew: "WorkerPool | None" = None
+        self, at_once: int = 1, threads: int | None = None, device: str = "auto", pool: "WorkerPool | None" = None
     ) -> None:
         self.at_once, self.threads, self.device = at_once, threads, device
-        self._crew = crew
+        self._pool = pool
 
     def run(
         self, tasks: Sequence[Task], should_stop: Callable[[], bool] = lambda: False
     ) -> Generator[Event, None, None]:
-        """Train the tasks; yields what happens. Closing the iterator stops the runs after saving them."""
+        """Train the tasks and yield what happens. Closing the generator saves and ends the runs."""
         waiting = deque(tasks)
-        with self._crew or WorkerPool(0) as crew:
-            crew.resize(min(self.at_once, len(tasks)))
-            for number in range(len(crew.workers)):
+        with self._pool or WorkerPool(0) as pool:
+            pool.resize(min(self.at_once, len(tasks)))
+            for index in range(len(pool.workers)):
                 if not should_stop():
-                    yield crew.sound(number).give(waiting.popleft(), self)
-            while any(worker.task for worker in crew.workers):
+                    yield self._start(waiting.popleft(), pool.living(index))
+            while any(worker.task for worker in pool.workers):
                 if should_stop():
                     waiting.clear()
-                    for worker in crew.workers:
-                        worker.stop()  # says it once
+                    for worker in pool.workers:
+                        worker.stop()
                 try:
-                    worker, message = crew.inbox.get(timeout=LISTEN_SECONDS)
+                    worker, message = pool.inbox.get(timeout=LISTEN_SECONDS)
                 except queue.Empty:
                     continue
                 if worker.task is None:
-                    continue  # gone with nothing to lose; another takes its place when there is something to do
-                # Without a word the process is gone, and its task with it.
-                event = worker.died() if message is None else worker.heard(message)
+                    continue  # its process died between two tasks; it is replaced when there is another
+                event = worker.died() if message is None else worker.event(message)
                 yield event
-                if event.kind in ENDINGS and waiting:
-                    # An error may have left the process unsound: on a GPU each further call would fail.
-                    number = crew.workers.index(worker)
-                    able = crew.replaced(number) if event.kind == "failed" else crew.sound(number)
-                    yield able.give(waiting.popleft(), self)
+                if isinstance(event, Ended) and waiting:
+                    index = pool.workers.index(worker)
+                    # An error may leave the process unusable: on a GPU each further call would fail.
+                    worker = pool.replaced(index) if isinstance(event, Failed) else pool.living(index)
+                    yield self._start(waiting.popleft(), worker)
+
+    def _start(self, task: Task, worker: "_Worker") -> Event:
+        worker.task = task
+        # Absolute, because this process may have changed its working directory since the worker started.
+        absolute = Task(task.label, task.job, task.folder.absolute(), task.loggers)
+        worker.send(Train(absolute, self.device, self.threads, self.at_once))
+        return Started(task)
 
 
 class WorkerPool:
-    """Worker processes, which save and end with the context. Each imports its engine at its first question or task."""
+    """Worker processes, which save and end with the context. Each imports an engine at its first request."""
 
     def __init__(self, size: int) -> None:
-        self.inbox: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = queue.SimpleQueue()
+        self.inbox = Inbox()
         self.workers: list[_Worker] = []
         self.resize(size)
 
     def resize(self, size: int) -> None:
+        """Start or end workers, until there are `size`."""
         self.workers += [_Worker(self.inbox) for _ in range(len(self.workers), size)]
         spare, self.workers = self.workers[size:], self.workers[:size]
         for worker in spare:
             if worker.task:
                 worker.stop()
             else:
-                worker.kill()  # there is nothing to save, and it may be importing torch
+                worker.kill()  # it has nothing to save, and may be busy importing torch
         for worker in spare:
             worker.end()
 
-    def sound(self, number: int) -> "_Worker":
-        """The worker of that number, or another in its place if its process is gone."""
-        worker = self.workers[number]
-        return self.replaced(number) if worker.has_ended() else worker
+    def living(self, index: int) -> "_Worker":
+        """The worker at `index`, replaced if its process has ended."""
+        worker = self.workers[index]
+        return self.replaced(index) if worker.has_ended() else worker
 
-    def replaced(self, number: int) -> "_Worker":
-        self.workers[number].end()
-        self.workers[number] = _Worker(self.inbox)
-        return self.workers[number]
+    def replaced(self, index: int) -> "_Worker":
+        """A new worker in the place of that at `index`."""
+        self.workers[index].end()
+        self.workers[index] = _Worker(self.inbox)
+        return self.workers[index]
 
-    def ask(self, arm: Arm, device: str, should_stop: Callable[[], bool]) -> str:
-        """The kind of device that the engine of `arm` would compute on. All are asked, so that all are ready then.
+    def check(self, arm: Arm, device: str, should_stop: Callable[[], bool]) -> str:
+        """The kind of device that the arm's engine would use; "" when `should_stop` is true before all have answered.
 
-        An empty word when `should_stop` said so before they had answered.
+        Every worker is asked, so that each has imported the engine afterwards.
 
         Raises:
-            StriateError: what the engine refuses.
-            StudyError: when a process is gone.
+            StriateError: for what the engine refuses.
+            StudyError: when a worker's process has ended.
         """
-        question = {"recipe": arm.recipe.model_dump(mode="json"), "network": arm.network.model_dump(mode="json")}
         for worker in self.workers:
-            worker.send({"ask": {**question, "device": device}})
+            worker.send(Check(arm.recipe, arm.network, device))
         devices: list[str] = []
         while len(devices) < len(self.workers):
             if should_stop():
@@ -113,11 +174,12 @@ class WorkerPool:
             except queue.Empty:
                 continue
             if message is None:
-                raise StudyError(f"a worker {worker.how_it_went()}")
-            if message["kind"] == "refused":
+                raise StudyError(f"a worker {worker.how_it_ended()}")
+            answer = decode_answer(message)
+            if isinstance(answer, Refused):
                 with arm.named():
-                    raise getattr(errors, message["data"]["error"])(message["data"]["text"])
-            devices.append(message["data"]["device"])
+                    raise getattr(errors, answer.error)(answer.text)
+            devices.append(answer.device)
         return devices[0]
 
     def __enter__(self) -> Self:
@@ -125,112 +187,61 @@ class WorkerPool:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for worker in self.workers:
-            if kind is KeyboardInterrupt and worker.is_stopping:  # it was asked to save, and the user waits no longer
+            if kind is KeyboardInterrupt and worker.is_stopping:  # it was asked to save, and the user does not want to wait
                 worker.kill()
         self.resize(0)
 
 
 class _Worker:
-    """One process and the task it has."""
+    """One worker process, and the task that it trains."""
 
-    def __init__(self, inbox: queue.SimpleQueue[Any]) -> None:
+    def __init__(self, inbox: Inbox) -> None:
         self.task: Task | None = None
         self.is_stopping = False
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
-        self._process = children.start("striate.studies.execute.worker", errors=self._errors)
-        self._reader = threading.Thread(target=self._read, args=(inbox,), daemon=True)
-        self._reader.start()
+        self._child = Child("striate.studies.execute.worker", hear=lambda message: inbox.put((self, message)))
 
-    def give(self, task: Task, how: LocalScheduler) -> Event:
-        self.task = task
-        self.send(
-            {
-                "job": task.job.model_dump(mode="json"),
-                "folder": str(task.folder.absolute()),
-                "device": how.device,
-                "threads": how.threads,
-                "at_once": how.at_once,
-                "loggers": list(self.task.loggers),
-            }
-        )
-        return Event(task, "started", {})
+    def send(self, request: Request) -> None:
+        self._child.send(encode(request))
 
-    def heard(self, message: dict[str, Any]) -> Event:
+    def event(self, message: Message) -> Event:
         assert self.task is not None
-        event = Event(self.task, message["kind"], message["data"])
-        if event.kind in ENDINGS:
+        event = decode_event(message, self.task)
+        if isinstance(event, Ended):
             self.task = None
         return event
 
     def died(self) -> Event:
-        """The process ended without a word: its folder gets the reason, unless the run was done by then."""
+        """The process ended before the task did: the run's folder gets the reason, unless the run has a result."""
         assert self.task is not None
         task, self.task = self.task, None
-        reason = f"the {self.how_it_went()}"
+        reason = f"the {self.how_it_ended()}"
         try:
             with RunWriter(task.folder, task.job) as writer:
                 summary = writer.finish(Summary.failed(reason))
             if summary.state != "failed":
-                return Event(task, "finished", summary.model_dump(mode="json"))
+                return Finished(task, summary)
         except StriateError as error:
             reason = f"{reason}; and {error}"
-        return Event(task, "failed", {"reason": reason})
+        return Failed(task, reason)
 
-    def how_it_went(self) -> str:
+    def how_it_ended(self) -> str:
         """The end of the process, in words."""
-        code = self._process.wait()
-        why = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        hint = "; the machine may be out of memory: try --jobs 1 or a smaller batch_size" if code == -9 else ""
-        return f"process {why}{hint}{self._last_words()}"
+        was_killed = self._child.exit_code() == -signal.SIGKILL
+        hint = "; the machine may be out of memory: try --jobs 1 or a smaller batch_size" if was_killed else ""
+        return f"process {self._child.how_it_ended()}{hint}"
 
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        return self._child.has_ended()
 
     def kill(self) -> None:
-        self._process.kill()
+        self._child.kill()
 
     def stop(self) -> None:
-        """Ask for a save and an end, once: more would fill the pipe of a worker that is busy saving."""
+        """Ask for a save and an end, once."""
         if not self.is_stopping:
             self.is_stopping = True
-            self.send({"stop": True})
+            self.send(Stop())
 
     def end(self) -> None:
-        """Wait for the end, or bring it about; an interrupt while waiting ends it at once."""
-        try:
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-        except OSError:
-            pass
-        try:
-            self._process.wait(GOODBYE_SECONDS)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            self._process.kill()
-            self._process.wait()
-        self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._errors.close()
-
-    def send(self, message: dict[str, Any]) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            pass  # it is gone; its reader says so
-
-    def _read(self, inbox: queue.SimpleQueue[Any]) -> None:
-        assert self._process.stdout is not None
-        try:
-            for line in self._process.stdout:
-                inbox.put((self, json.loads(line)))
-        except ValueError:
-            pass  # a line torn by a kill
-        finally:
-            inbox.put((self, None))
-
-    def _last_words(self) -> str:
-        self._errors.seek(0)
-        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-        return f" ({lines[-1].strip()})" if lines else ""
+        """Wait for the process to end, and kill it after GOODBYE_SECONDS or at an interrupt."""
+        self._child.end(GOODBYE_SECONDS)

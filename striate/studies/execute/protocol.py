@@ -1,18 +1,16 @@
-"""What a scheduler and its caller say to each other.
+"""What a scheduler and its caller exchange: tasks one way, events the other.
 
-A scheduler takes tasks and yields events; each task ends with exactly one of finished, failed or stopped, and
-one that fails does not stop the others.
+Each task that a scheduler starts ends with exactly one of Finished, Failed and Stopped, and a task that fails stops no other.
+When it is asked to stop, it saves and ends the tasks that run; a task that was not started has no event.
 """
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
-from striate.runs import Job
-
-Kind = Literal["started", "progress", "finished", "failed", "stopped", "note"]
-ENDINGS = ("finished", "failed", "stopped")
+from striate.engines import inputs
+from striate.runs import Job, Summary
 
 
 @dataclass(frozen=True)
@@ -27,14 +25,50 @@ class Task:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to a task.
-
-    `data`: progress as `runs.setting.Progress`, a summary, {"reason": ...}, or the {"text": ...} of a note.
-    """
+    """Something that happened to a task; what it was is the class."""
 
     task: Task
-    kind: Kind
-    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """The task was given to a process."""
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """How far the run is."""
+
+    progress: inputs.Progress
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something that the user should know; the run continues."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The run has a result: it finished or diverged."""
+
+    summary: Summary
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """An error ended the run. The same command tries it again."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stopped(Event):
+    """The run was saved and ended, because the scheduler was asked to stop. The same command resumes it."""
+
+
+Ended = Finished | Failed | Stopped
 
 
 class Scheduler(Protocol):

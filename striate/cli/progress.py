@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from rich.console import Console
 from rich import progress as rich_progress
+from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text

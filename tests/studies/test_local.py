@@ -45,11 +45,7 @@ def test_a_killed_process_is_a_failed_run_and_the_rest_goes_on(tmp_path, squares
             (worker,) = _children()
             os.kill(worker, signal.SIGKILL)
         ends[event.task.folder] = event
-    assert (
-        ends[tasks[0].folder]
-        .reason
-        .startswith("the process ended by SIGKILL; the machine may be out of memory")
-    )
+    assert ends[tasks[0].folder].reason.startswith("the process ended by SIGKILL; the machine may be out of memory")
     assert read(tasks[0].folder).state == "failed"
     assert {read(task.folder).state for task in tasks[1:]} == {"finished"}
 

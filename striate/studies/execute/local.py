@@ -187,7 +187,9 @@ class WorkerPool:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for worker in self.workers:
-            if kind is KeyboardInterrupt and worker.is_stopping:  # it was asked to save, and the user does not want to wait
+            if (
+                kind is KeyboardInterrupt and worker.is_stopping
+            ):  # it was asked to save, and the user does not want to wait
                 worker.kill()
         self.resize(0)
 

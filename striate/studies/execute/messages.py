@@ -12,6 +12,7 @@ from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.studies.execute.protocol import Event, Failed, Finished, Note, Progress, Stopped, Task
 
+
 @dataclass(frozen=True)
 class Check:
     """Asks whether the recipe's engine has what the recipe and the network need, and which device it would use."""

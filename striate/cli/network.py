@@ -1,6 +1,6 @@
-"""`striate summary` and `striate networks`: what a network is made of, before any training.
+"""`striate summary` and `striate networks`: the layers of a network, and the list of named networks.
 
-For a network that we build, nothing here imports torch.
+For a network that Striate builds, nothing here imports torch, nor `cli.output`, which takes half a second to import.
 """
 
 import json
@@ -12,10 +12,13 @@ from typing import Any
 from striate.core import config
 from striate.core.errors import ConfigError
 from striate.nets import NETWORKS, NetworkConfig
-from striate.nets.graph.graph import Shape
+from striate.nets.layers import Shape
 from striate.nets.summary.summarize import summarize
 
-IMAGES: tuple[Shape, int] = ((3, 32, 32), 10)  # CIFAR-10's, where neither the user nor the network says
+# The shape of the images and the number of classes, where neither the user nor the network gives them: CIFAR-10's.
+IMAGES: tuple[Shape, int] = ((3, 32, 32), 10)
+# The receptive fields are held for each row and column of the image.
+MAX_SIDE = 100_000
 _PLACE = "on the command line"
 _NETWORKS_LEGEND = """\
 parameters     weights, biases, scales and shifts
@@ -57,22 +60,31 @@ def networks(as_json: bool, explain: bool) -> None:
 
 
 def read(words: list[str]) -> NetworkConfig:
-    """The record that the words of the command line describe: a network, or none, and then `key=value`.
+    """The network that `words` give: its notation or name (or nothing), then `key=value`.
 
     Raises:
-        ConfigError: for what is not a network, with a caret under the fault.
+        ConfigError: for what is not a network, with a caret under the character at fault.
     """
-    said = words if "=" in words[0] else words[1:]  # the notation has no equals sign
-    document = config.Document({} if said is words else {"layers": words[0]}, _PLACE)
-    changes = dict(config.assignment(word) for word in said)
+    has_keys_only = "=" in words[0]  # the notation has no equals sign
+    document = config.Document({} if has_keys_only else {"layers": words[0]}, _PLACE)
+    changes = dict(config.assignment(word) for word in (words if has_keys_only else words[1:]))
     return config.build(NetworkConfig, config.override(document, NetworkConfig, changes, _PLACE))
 
 
 def read_shape(text: str) -> Shape:
-    """3x32x32 as (3, 32, 32)."""
-    sides = text.lower().split("x")
-    if len(sides) != 3 or not all(side.isdecimal() and int(side) for side in sides):
-        raise ConfigError(f"--input: must be channels x height x width, as in 3x32x32, got '{text}'")
+    """3x32x32 as (3, 32, 32).
+
+    Raises:
+        ConfigError: for anything but three numbers from 1 to MAX_SIDE.
+    """
+    sides = [side.lstrip("0") for side in text.lower().split("x")]
+    if len(sides) != 3 or not all(side.isdecimal() for side in sides):
+        raise ConfigError(f"--input: must be channels x height x width, as in 3x32x32, got '{text:.40}'")
+    for side in sides:
+        if len(side) > len(str(MAX_SIDE)) or int(side) > MAX_SIDE:
+            raise ConfigError(
+                f"--input: a side is at most {MAX_SIDE:,} pixels, got {side:.20}{'...' * (len(side) > 20)}"
+            )
     return tuple(int(side) for side in sides)
 
 

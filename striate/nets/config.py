@@ -147,7 +147,7 @@ class NetworkConfig(Record):
             raise NetworkError(f"give one of layers, family, torchvision and import, got {given}")
         self._refuse_keys_without_effect(sources[0])
         if self.family:
-            write_family(self.family, self.family_numbers)
+            parse(write_family(self.family, self.family_numbers))
         return self
 
     def _refuse_keys_without_effect(self, source: str) -> None:

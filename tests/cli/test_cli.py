@@ -16,6 +16,7 @@ from striate import cli
 from striate.cli.app import app
 from striate.studies.loaded import load
 from tests.contracts.scheduler import InlineScheduler
+from tests.needs import needs_program
 from tests.studies.conftest import STUDY, write_study
 
 OPTIONS = {
@@ -136,6 +137,10 @@ def test_failed_and_diverged_runs_have_their_exit_code(striate, tmp_path):
             "on the command line: recipe.epochs: must be a whole number, got 'ten'",
         ),
         (["run", "quickstart", "epochs=10"], "on the command line: epochs: unknown key; known here: "),
+        (
+            ["check", "quickstart", "network.freeze=up-to conv9"],
+            "freeze: no layer 'conv9' with parameters; did you mean 'conv",
+        ),
         (["run", "quickstart", "--jobs", "many"], "--jobs: must be 'auto' or a number from 1 to "),
         (["run", "quickstart", "--jobs", "0"], "on this machine, got '0'"),
         (["run", "quickstart", "--jobs", "999999999999"], "on this machine, got '999999999999'"),
@@ -282,12 +287,11 @@ def test_output_into_a_closed_pipe_is_no_error(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(shutil.which("script") is None, reason="needs the program 'script' to make a terminal")
 def test_on_a_terminal_there_are_bars(tmp_path):
     path = write_study(tmp_path, SMALL)
     words = f"{sys.executable} -m striate run {path} --out {tmp_path / 'runs'}"
     done = subprocess.run(
-        ["script", "-qec", words, "/dev/null"],
+        [needs_program("script"), "-qec", words, "/dev/null"],
         capture_output=True,
         text=True,
         check=False,

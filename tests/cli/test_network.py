@@ -1,6 +1,7 @@
 """`striate summary` and `striate networks` as a user meets them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,11 @@ def test_the_json_has_everything_that_the_text_has(run):
         (["conv8", "norm"], "an override is written key.sub=value, got 'norm'"),
         (["conv8", "--input", "3x32"], "--input: must be channels x height x width, as in 3x32x32, got '3x32'"),
         (["conv8", "--input", "3x0x32"], "got '3x0x32'"),
+        (["conv8", "--input", "3x100001x32"], "--input: a side is at most 100,000 pixels, got 100001"),
+        (
+            ["conv8", "--input", f"3x{'9' * 5000}x32"],
+            "--input: a side is at most 100,000 pixels, got 99999999999999999999...",
+        ),
         (["conv8", "--classes", "1"], "--classes"),
         (["reportd"], "did you mean 'report-d'?"),
         (["nrm=2"], "nrm: unknown key; did you mean 'norm'?"),
@@ -93,6 +99,44 @@ def test_an_error_is_one_sentence(run, words, message):
     assert (code, out) == (1, "")
     assert err.startswith("striate: ")
     assert message in err
+
+
+FACTORY = """
+from torch import nn
+
+def small(classes, hidden=3):
+    if hidden % 2:
+        raise ValueError(f"hidden must be even, got {hidden}")
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(hidden), nn.Linear(hidden, classes))
+"""
+STUDY = """
+question: does it run?
+data: digits
+network: {import: 'mine:small'}
+recipe: {epochs: 1}
+seeds: 3
+"""
+
+
+@pytest.mark.parametrize("words", [["summary", "import=mine:small"], ["check", "study.yaml"]])
+def test_a_factory_that_raises_is_reported_in_one_sentence_with_the_users_line(tmp_path, words):
+    (tmp_path / "mine.py").write_text(FACTORY)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    done = subprocess.run(
+        [sys.executable, "-m", "striate", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    first, *frames = done.stderr.splitlines()
+    assert first.startswith("striate: ")
+    assert first.endswith("import: mine:small(classes=10) failed with ValueError: hidden must be even, got 3")
+    assert [line.strip() for line in frames] == [
+        f'File "{tmp_path / "mine.py"}", line 6, in small',
+        'raise ValueError(f"hidden must be even, got {hidden}")',
+    ]
 
 
 def test_all_names_are_listed_with_their_costs(run):

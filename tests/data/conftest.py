@@ -2,15 +2,12 @@
 
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -19,18 +16,6 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("STRIATE_DATA", raising=False)
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def shared_data():
-    """The path of a real dataset beside the repository, or a skip."""
-
-    def find(name):
-        if not (SHARED / name).exists():
-            pytest.skip(f"needs the real dataset {name} in shared/data beside the repository")
-        return SHARED / name
-
-    return find
 
 
 def pictures(count, seed=0, side=8, channels=3):

@@ -18,6 +18,7 @@ from striate.core.errors import DataError
 from striate.data import DataConfig, load
 from striate.data.canonical_order import HashedPart, argsort_by_hash, dataset_digest, hash_images
 from striate.data.sources import cifar10
+from tests.needs import needs_shared
 
 CIFAR10 = DataConfig(source="cifar10")
 
@@ -174,8 +175,8 @@ def test_a_torn_archive_and_a_torn_batch(archive):
         load(DataConfig(source=str(archive)))
 
 
-def test_the_real_cifar10(shared_data, monkeypatch):
-    path = shared_data("cifar10")
+def test_the_real_cifar10(monkeypatch):
+    path = needs_shared("cifar10")
     monkeypatch.setenv("STRIATE_DATA", str(path.parent))
     dataset = load(CIFAR10)
     with monkeypatch.context() as once:

@@ -6,6 +6,7 @@ from PIL import Image
 
 from striate.core.errors import DataError
 from striate.data import DataConfig, load
+from tests.needs import needs_shared
 
 
 def load_at(path, **config):
@@ -228,8 +229,8 @@ def test_a_folder_that_may_not_be_read(folder, made, monkeypatch, function):
         load_at(path)
 
 
-def test_real_photographs_of_many_sizes(shared_data):
-    path = shared_data("ants_bees")
+def test_real_photographs_of_many_sizes():
+    path = needs_shared("ants_bees")
     dataset = load_at(path, size=64)
     assert dataset.classes == ("ants", "bees")
     assert (len(dataset.train), dataset.test_size, dataset.train.images.shape[1:]) == (245, 153, (64, 64, 3))
@@ -237,7 +238,7 @@ def test_real_photographs_of_many_sizes(shared_data):
         load_at(path)
 
 
-def test_real_scenes(shared_data):
-    dataset = load_at(shared_data("scenes"))
+def test_real_scenes():
+    dataset = load_at(needs_shared("scenes"))
     assert len(dataset.classes) == 6
     assert (len(dataset.train), dataset.test_size, dataset.train.images.shape[1:]) == (1800, 480, (100, 100, 3))

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from striate.core.errors import NetworkError
-from striate.nets import parse, write
+from striate.nets import NetworkConfig, parse, write
 from striate.nets.layers import (
     Activate,
     AveragePool,
@@ -22,8 +22,11 @@ from striate.nets.layers import (
     Residual,
     Subsample,
 )
-from striate.nets.notation import parser as reader
-from striate.nets.notation import printer as writer
+from striate.nets.notation import parser, printer
+from striate.nets.pytorch.build import build
+from striate.nets.pytorch.trace.tracer import graph
+from striate.nets.summary.summarize import summarize
+from striate.nets.summary.table import layer_table
 from tests.nets.random_networks import layer_lists
 
 
@@ -134,7 +137,7 @@ def test_any_text_is_read_or_refused_with_a_reason(text):
 
 
 def test_a_planted_fault_in_the_writer_is_found(monkeypatch):
-    monkeypatch.setattr(writer, "_times", lambda words, at, width: 3 if at + width < len(words) else 1)
+    monkeypatch.setattr(printer, "_times", lambda words, at, width: 3 if at + width < len(words) else 1)
     with pytest.raises(AssertionError, match="At index 1 diff"):
         round_trip(parse("conv8 pool conv16 pool"))
 
@@ -198,6 +201,13 @@ MALFORMED = [
     ("res(conv8):batch", "'batch': after res(...) comes its activation", "res(conv8):"),
     ("conv8\npoool", "'poool' is not a layer; did you mean 'pool'?", "conv8 "),
     ("2000x(2xconv8)", "more than 2000 layers", ""),
+    ("gap 999999999xconv8", "'999999999x': repeats from 1 to 2000 times", "gap "),
+    ("gap 1001xres(conv8)", "more than 2000 layers", "gap "),
+    ("40xres(40xres(conv8))", "more than 2000 layers", ""),
+    (f"conv{'1' * 26}", "a number has at most 9 digits, got 26", "conv"),
+    ("conv8k10001p0", "kernel must be less than or equal to 10000, got 10001", "conv8"),
+    ("pool3s2p99999", "padding must be less than or equal to 10000, got 99999", "pool3s2"),
+    (f"conv8:group{'1' * 26}", "is not a norm, activation, init or bias", "conv8:"),
 ]
 
 
@@ -225,6 +235,41 @@ def test_nothing_is_no_network(text):
         parse(text)
 
 
-def test_no_number_of_repeats_fills_the_memory():
+@pytest.mark.parametrize("inner", ["({}xconv8)", "res({}xconv8)", "res(conv8 | {}xconv8)", "({0}x({0}xconv8))"])
+def test_no_number_of_repeats_fills_the_memory(inner):
     with pytest.raises(NetworkError, match="more than"):
-        parse(f"{reader.MAX_LAYERS}x({reader.MAX_LAYERS}xconv8)")
+        parse(f"{parser.MAX_LAYERS}x{inner.format(parser.MAX_LAYERS)}")
+
+
+@pytest.mark.parametrize("text", ["9" * 5000 + "xconv8", "conv" + "9" * 5000, "conv8k(3," + "9" * 5000 + ")"])
+def test_a_number_of_thousands_of_digits_is_refused_at_its_place(text):
+    with pytest.raises(
+        NetworkError, match=r"repeats from 1 to 2000 times|at most 9 digits|sizes per axis are numbers"
+    ) as caught:
+        parse(text)
+    assert max(map(len, str(caught.value).splitlines())) < 160
+
+
+def nested(depth, group="res("):
+    return group * depth + "conv8" + ")" * depth
+
+
+@pytest.mark.parametrize("group", ["res(", "2x(", "res(res(conv8) | "])
+@pytest.mark.parametrize("depth", [parser.MAX_DEPTH + 1, 400, 20_000])
+def test_too_many_parentheses_inside_each_other_are_refused_at_the_first_of_them(group, depth):
+    with pytest.raises(
+        NetworkError, match=f"more than {parser.MAX_DEPTH} parentheses inside each other|more than 2000"
+    ) as caught:
+        parse(nested(depth, group))
+    _, shown, caret = str(caught.value).split("\n")
+    assert shown[caret.index("^")] in "(2"
+
+
+def test_the_deepest_network_is_built_counted_and_written():
+    network = NetworkConfig(layers=nested(parser.MAX_DEPTH), norm="batch")
+    assert network.layers == nested(parser.MAX_DEPTH)
+    shape = (8, 4, 4)
+    module = build(network, shape, 4, seed=0)
+    total = sum(parameter.numel() for parameter in module.parameters())
+    assert summarize(network, shape, 4).table.totals.parameters == total
+    assert layer_table(graph(module, shape)).totals.parameters == total

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -199,6 +200,23 @@ def user_module(tmp_path, monkeypatch):
         "    return nn.Sequential(nn.Flatten(), features, nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, classes))\n"
         "def wrong():\n"
         "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, 3))\n"
+        "def broken(classes, hidden=3):\n"
+        "    return Part(hidden)\n"
+        "class Part(nn.Module):\n"
+        "    def __init__(self, hidden):\n"
+        "        super().__init__()\n"
+        "        if hidden % 2:\n"
+        "            raise ValueError(f'hidden must be even, got {hidden}')\n"
+        "        self.layer = nn.Linear(2.5, hidden)\n"
+        "    def forward(self, x):\n"
+        "        return self.layer(x)\n"
+        "def stops_in_forward(classes):\n"
+        "    module = Part.__new__(Part)\n"
+        "    nn.Module.__init__(module)\n"
+        "    module.layer = nn.Linear(3, classes)\n"
+        "    return module\n"
+        "def leaves():\n"
+        "    raise SystemExit(3)\n"
         "def no_module():\n"
         "    return 3\n"
         "constant = 3\n"
@@ -233,6 +251,70 @@ def test_what_is_wrong_with_it_is_said(user_module, where, args, says):
     said = NetworkConfig.model_validate({"import": where, "args": args})
     with pytest.raises(NetworkError, match=says.replace("?", r"\?")):
         build(said, IMAGE, 7, seed=0)
+
+
+HERE = str(Path(__file__).parents[2])
+
+
+def refusal(said, **changes):
+    with pytest.raises(NetworkError) as caught:
+        count_parameters(NetworkConfig.model_validate({"import": said, **changes}), IMAGE, 7)
+    return str(caught.value)
+
+
+def test_a_factory_that_raises_is_told_with_the_users_frames_alone(user_module, tmp_path):
+    first, *frames = refusal("mine:broken").splitlines()
+    assert first == "import: mine:broken(classes=7) failed with ValueError: hidden must be even, got 3"
+    assert frames == [
+        f'  File "{tmp_path / "mine.py"}", line 9, in broken',
+        "    return Part(hidden)",
+        "           ^^^^^^^^^^^^",
+        f'  File "{tmp_path / "mine.py"}", line 14, in __init__',
+        "    raise ValueError(f'hidden must be even, got {hidden}')",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("factory", "args", "says", "line"),
+    [
+        ("broken", {"hidden": 4}, r"mine:broken\(classes=7, hidden=4\) failed with TypeError: ", "self.layer = nn.Linear(2.5, hidden)"),
+        ("stops_in_forward", {}, "mine:stops_in_forward does not take 3x32x32 images: RuntimeError: ", "return self.layer(x)"),
+        ("leaves", {}, r"mine:leaves\(\) failed with SystemExit: 3", "raise SystemExit(3)"),
+    ],
+)  # fmt: skip
+def test_errors_of_torch_in_the_users_code_end_at_the_users_line(user_module, factory, args, says, line):
+    text = refusal(f"mine:{factory}", args=args)
+    assert re.search(says, text)
+    assert [shown for shown in text.splitlines() if set(shown.strip()) - set("^~")][-1].strip() == line
+    assert HERE not in text
+    assert "site-packages" not in text
+
+
+@pytest.mark.parametrize(
+    ("source", "says", "line"),
+    [
+        ("import torch\nimport no_such_package\n", "ModuleNotFoundError: No module named 'no_such_package'", "import no_such_package"),
+        ("def f(:\n", "SyntaxError: invalid syntax", "def f(:"),
+        ("1 / 0\n", "ZeroDivisionError: division by zero", "1 / 0"),
+    ],
+)  # fmt: skip
+def test_a_module_that_cannot_be_imported_is_told_with_its_line(tmp_path, monkeypatch, source, says, line):
+    (tmp_path / "mine.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    text = refusal("mine:small")
+    assert text.startswith(f"import: importing mine failed with {says}")
+    assert f'File "{tmp_path / "mine.py"}", line ' in text
+    assert line in [shown.strip() for shown in text.splitlines()]
+    assert HERE not in text
+
+
+def test_the_versions_of_published_layers_are_kept(tmp_path, monkeypatch):
+    """MnasNet reads from them how wide its first layers are."""
+    theirs = pretrained._from_torchvision("mnasnet0_5", 7).state_dict()
+    torch.save(theirs, tmp_path / "w.pth")
+    monkeypatch.setattr(pretrained, "weights_file", lambda name: ("", tmp_path / "w.pth"))
+    tensors, _ = pretrained.published_weights("mnasnet0_5")
+    assert tensors._metadata[""]["version"] == theirs._metadata[""]["version"] > 1
 
 
 @pytest.mark.slow

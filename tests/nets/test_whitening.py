@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from striate.core.errors import NetworkError
-from striate.nets import NetworkConfig
+from striate.nets import NetworkConfig, init, whitening
 from striate.nets.pytorch.build import build
 from striate.nets.summary.summarize import count_parameters
 from striate.nets.whitening import whitening_weights
@@ -88,6 +88,14 @@ def test_rows_that_lie_class_by_class_are_all_looked_at(images, monkeypatch):
     monkeypatch.setattr("striate.nets.whitening.SAMPLE_PIXELS", 300 * 12 * 10)
     assert strongest(np.arange(len(both))) == pytest.approx(wanted, rel=0.1)
     assert strongest(np.arange(300)) != pytest.approx(wanted, rel=0.2)
+
+
+def test_the_sample_has_a_random_stream_of_its_own():
+    rows = np.arange(1000, 2000)
+    sample = whitening._sample(rows, 10)
+    assert sample.tolist() == [1074, 1078, 1167, 1268, 1537, 1547, 1827, 1878, 1952, 1969]
+    assert sample.tolist() != np.sort(rows[init.permutation(0, 1000)[:10]]).tolist()
+    assert whitening._sample(rows, 5000).tolist() == rows.tolist()
 
 
 def test_the_size_of_a_chunk_is_of_no_account(images, monkeypatch):

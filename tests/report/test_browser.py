@@ -2,16 +2,16 @@
 
 import itertools
 import re
-import shutil
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 from striate.report import pages
 from striate.report.pages import write
 from striate.studies.results import Results
+from tests.needs import needs_program
 from tests.report import folders
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -20,14 +20,12 @@ FLAGS = [
     "--no-first-run",
 ]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
 
 @pytest.fixture(scope="module")
 def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    chromium = needs_program("chromium", "google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
 
@@ -49,15 +47,15 @@ def page(request, browser, address):
         java_script_enabled=False, viewport={"width": width, "height": 800}, color_scheme=scheme
     )
     page = context.new_page()
-    page.complaints, page.asked = [], []
-    page.on("console", lambda message: page.complaints.append(message.text))
-    page.on("request", lambda asked: page.asked.append(asked.url))
+    page.messages, page.requests = [], []
+    page.on("console", lambda message: page.messages.append(message.text))
+    page.on("request", lambda request: page.requests.append(request.url))
     page.goto(address)
     yield page
     context.close()
 
 
-def test_whole_quiet_and_within_its_width(page, address):
+def test_the_page_is_whole_without_console_messages_and_within_its_width(page, address):
     for name, title in pages.SECTIONS:
         assert page.locator(f"section#{name} h2").inner_text().endswith(title)
     width = page.viewport_size["width"]
@@ -68,8 +66,8 @@ def test_whole_quiet_and_within_its_width(page, address):
         width,
     )
     assert wider == []
-    assert page.complaints == []
-    assert page.asked == [address]
+    assert page.messages == []
+    assert page.requests == [address]
 
 
 @pytest.mark.parametrize("width", [360, 720, 1200])
@@ -122,9 +120,9 @@ def test_the_texts_of_a_row_do_not_overlap(browser, wide_address, width):
     )
     assert len(boxes) > 16
     overlaps = [
-        (one, other)
-        for one, other in itertools.combinations(boxes, 2)
-        if one[0] < other[1] and other[0] < one[1] and one[2] + 2 < other[3] and other[2] + 2 < one[3]
+        (a, b)
+        for a, b in itertools.combinations(boxes, 2)
+        if a[0] < b[1] and b[0] < a[1] and a[2] + 2 < b[3] and b[2] + 2 < a[3]
     ]
     assert overlaps == []
     context.close()
@@ -179,9 +177,9 @@ def test_contrast_is_the_known_one():
     assert contrast((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)  # WebAIM's #777 on white
 
 
-def contrast(one, other) -> float:
+def contrast(color, background) -> float:
     """WCAG 2.2's ratio of relative luminances."""
-    low, high = sorted((_luminance(one), _luminance(other)))
+    low, high = sorted((_luminance(color), _luminance(background)))
     return (high + 0.05) / (low + 0.05)
 
 

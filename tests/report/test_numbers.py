@@ -16,8 +16,7 @@ PLAIN, NORMALIZED = (100 * np.array(folders.TEST[arm]) for arm in ("plain", "nor
 
 
 def test_difference_and_interval_are_scipys(two_page):
-    found = stats.ttest_rel(NORMALIZED, PLAIN)
-    low, high = found.confidence_interval(0.95)
+    low, high = stats.ttest_rel(NORMALIZED, PLAIN).confidence_interval(0.95)
     head, row = Page(two_page).tables["Planned comparisons"]
     assert dict(zip(head, row, strict=True)) == {
         "comparison": "normalized − plain",
@@ -119,6 +118,16 @@ def test_every_trouble_is_named_once(troubled):
         "wide: none of the 3 runs has started",
     )
     assert sections.progress(troubled).startswith("7 of 12 runs have a result")
+
+
+def test_a_page_names_twelve_troubles_and_counts_the_rest(tmp_path):
+    folder = folders.write_study(tmp_path / "s", seeds=10)
+    for arm in folders.TEST:
+        for seed in range(10):
+            folders.write_run(folder, arm, seed, test=None, epochs=1, state="failed")
+    lines = sections.trouble(Results.read(folder))
+    assert len(lines) == 13
+    assert lines[-1] == "and 8 more; section 5 has all runs"
 
 
 def test_nothing_is_named_where_all_is_well(two):

@@ -16,7 +16,7 @@ from striate.nets.summary.summarize import count_parameters
 from striate.report import pages, svg
 from striate.report.pages import build, write
 from striate.report.study_facts import layer_tables, study_yaml
-from striate.report.wording import duration, shortened, signed
+from striate.report.wording import abbreviated, duration, shortened, signed
 from striate.runs.layout import slug
 from striate.studies.results import Results
 from striate.studies.study import read_study
@@ -28,9 +28,9 @@ BANNED = ("significant", "proves", "outperform", "state of the art", "sota")
 
 def test_every_section_is_there_in_order(two_page, troubled_page):
     for page in (two_page, troubled_page):
-        found = re.findall(r'<section id="(\w+)"', page)
-        assert found == [name for name, _ in pages.SECTIONS]
-        assert re.findall(r'<li><a href="#(\w+)"', page) == found
+        sections = re.findall(r'<section id="(\w+)"', page)
+        assert sections == [name for name, _ in pages.SECTIONS]
+        assert re.findall(r'<li><a href="#(\w+)"', page) == sections
 
 
 def test_the_same_bytes_twice(two, two_page):
@@ -171,6 +171,21 @@ def test_without_vl_convert_the_charts_are_tables(two, monkeypatch):
 )
 def test_shortened(text, short):
     assert shortened(text) == short
+
+
+def test_a_long_name_keeps_both_its_ends():
+    name = "norm=batch lr=0.001 epochs=12 augment=flip crop=4 seed order=fixed"
+    assert abbreviated(name) == "norm=batch lr=0.001 epochs… seed order=fixed"
+    assert abbreviated(f"{name} − plain") == "norm=batch lr=0.001 epochs… seed order=fixed − plain"
+    assert abbreviated(44 * "x") == 44 * "x"
+
+
+def test_a_name_that_is_cut_has_the_whole_name_as_its_title(tmp_path):
+    name = "a" * 100
+    folder = folders.two_arms(tmp_path / "s", arms={"plain": {}, name: {"network.norm": "batch"}}, compare=None)
+    source = build(Results.read(folder))
+    assert f'<th scope="row"><span title="{name}">{"a" * 26}…{"a" * 17}</span></th>' in source
+    assert f'<th scope="row">{name}</th>' in source  # whole in the table of the arms
 
 
 def test_how_numbers_are_spelled():

@@ -11,6 +11,7 @@ from striate.studies.loaded import load
 from striate.tracking import LOGGERS
 from tests.contracts.planted_loggers import Quiet
 from tests.contracts.scheduler import InlineScheduler
+from tests.needs import needs_package
 from tests.studies.conftest import STUDY, write_study
 
 # A package in the real one's place, in every process of the test: the logger imports it and it fails.
@@ -112,8 +113,8 @@ def test_the_command_line_tells_it_once_too(tmp_path, broken_package, capsys, mo
 
 
 def test_tensorboard_in_the_processes_that_train(tmp_path):
-    pytest.importorskip("tensorboard")
-    from tests.runs.test_logger_libraries import tensorboard_events
+    needs_package("tensorboard")
+    from tests.tracking.test_logger_libraries import tensorboard_events
 
     study = load(write_study(tmp_path, STUDY), "log=tensorboard", "seeds=1", out=tmp_path / "runs")
     for row in study.run(scheduler=LocalScheduler(2, 1, "cpu")).rows:

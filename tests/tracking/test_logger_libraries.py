@@ -9,6 +9,7 @@ import pytest
 from striate.runs import RunWriter, layout
 from striate.tracking import Loggers
 from tests.contracts.logger import RESULT, ROWS, LoggerContract, log_run
+from tests.needs import needs_package
 from tests.runs.test_runs import make_job
 
 # The packages' own deprecations are not ours, nor are files that they leave open.
@@ -35,7 +36,7 @@ def tensorboard_events(folder):
 class TestTensorBoard(LoggerContract):
     @pytest.fixture(autouse=True)
     def there(self):
-        pytest.importorskip("tensorboard")
+        needs_package("tensorboard")
 
     @pytest.fixture
     def name(self):
@@ -73,7 +74,7 @@ class TestTensorBoard(LoggerContract):
 class TestMlflow(LoggerContract):
     @pytest.fixture(autouse=True)
     def there(self):
-        pytest.importorskip("mlflow")
+        needs_package("mlflow")
 
     @pytest.fixture
     def name(self):
@@ -154,7 +155,7 @@ def only_mlflow_run(folder):
 class TestWeightsAndBiases(LoggerContract):
     @pytest.fixture(autouse=True)
     def there(self):
-        pytest.importorskip("wandb")
+        needs_package("wandb")
 
     @pytest.fixture
     def name(self):

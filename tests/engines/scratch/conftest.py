@@ -7,5 +7,4 @@ from striate.engines.scratch.library import library
 
 @pytest.fixture(params=["numpy", "array_api_strict"])
 def xp(request):
-    pytest.importorskip(request.param)
     return library(request.param)

@@ -42,7 +42,6 @@ def test_the_number_of_workers_changes_the_last_bits_alone(threads):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("engine", ["numpy", "array_api_strict"])
 def test_going_on_from_a_state_is_never_having_stopped_bit_for_bit(threads, engine):
-    pytest.importorskip(engine)
     whole, first = (learner(threads, engine=engine, label_smoothing=0.1) for _ in range(2))
     losses = steps(whole, range(6))
     assert steps(first, range(3)) == losses[:3]

@@ -1,21 +1,19 @@
-"""The process that draws charts: a Vega-Lite specification (JSON) a line on stdin, an answer a line on stdout.
+"""The process that draws charts: it hears Vega-Lite specifications and answers each with its SVG or an error.
 
 An answer is {"svg": "<svg ..."} or {"error": "what vl-convert says"}. vl-convert can abort its whole process, which is
 why the page is not built in this one.
 """
 
-import json
-import sys
-from typing import Any
+from striate.core.processes import Channel, Message
 
 
 def main() -> None:
-    for line in sys.stdin:
-        sys.stdout.write(f"{json.dumps(_answer(json.loads(line)))}\n")
-        sys.stdout.flush()
+    channel = Channel()
+    for spec in channel.messages():
+        channel.send(_answer(spec))
 
 
-def _answer(spec: dict[str, Any]) -> dict[str, str]:
+def _answer(spec: Message) -> Message:
     import vl_convert
 
     try:

@@ -7,23 +7,23 @@ costs no other chart, except that a hang uses up the time of those behind it.
 
 import html
 import importlib.util
-import json
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 from markupsafe import Markup
 
+from striate.core.processes import Child, Message
 from striate.report.marks import Spec
 from striate.report.wording import printable, shortened
 
 RENDERER = "striate.report.render_charts"
 TIME_LIMIT = 120.0  # seconds for all charts of a page; 8 arms with 5 seeds take 3 s on two cores
+TOO_SLOW = "the renderer (vl-convert) took too long"
+CRASHED = "the renderer (vl-convert) crashed"
 NO_SVG = Markup()
 
 
@@ -76,38 +76,43 @@ def pictures(charts: Sequence[Chart]) -> dict[str, Picture]:
 
 def render(charts: Sequence[Chart], *, renderer: str = RENDERER, time_limit: float = TIME_LIMIT) -> list[Drawing]:
     """A drawing for each chart, in order. `renderer` is the module that the child process runs."""
-    specs = [json.dumps(_printable(chart.spec)) for chart in charts]
     deadline = time.monotonic() + time_limit
     drawings: list[Drawing] = []
     while len(drawings) < len(charts):
-        answers, failure = _ask(renderer, specs[len(drawings) :], deadline - time.monotonic())
-        unanswered = charts[len(drawings) :]
-        drawings += [_drawing(chart, answer) for chart, answer in zip(unanswered, answers, strict=False)]
-        # The child died at the next chart, and another child draws those behind it. After a hang no time is left.
-        missing = len(charts) - len(drawings)
-        lost = missing if time.monotonic() >= deadline else min(missing, 1)
-        drawings += [Drawing(failure=failure)] * lost
+        waiting = charts[len(drawings) :]
+        answers = _ask(renderer, waiting, deadline)
+        drawings += [_drawing(chart, answer) for chart, answer in zip(waiting, answers, strict=False)]
+        undrawn = len(charts) - len(drawings)
+        if time.monotonic() >= deadline:
+            drawings += [Drawing(failure=TOO_SLOW)] * undrawn
+        elif undrawn:  # the child died at the next chart; another child draws those behind it
+            drawings.append(Drawing(failure=CRASHED))
     return drawings
 
 
-def _ask(renderer: str, specs: list[str], seconds: float) -> tuple[list[dict[str, str]], str]:
-    """The answers of one child, and why there are fewer of them than specifications."""
-    command = [sys.executable, "-P", "-m", renderer]
-    # It imports what this process can, wherever that was found.
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-    text = "".join(f"{spec}\n" for spec in specs).encode()
-    failure = "the renderer (vl-convert) crashed"
+def _ask(renderer: str, charts: Sequence[Chart], deadline: float) -> list[Message]:
+    """The answers of one child: fewer than charts where it dies or is still at work at the deadline."""
+    answers: list[Message] = []
+    done = Event()
+
+    def hear(message: Message | None) -> None:
+        if message is not None:
+            answers.append(message)
+        if message is None or len(answers) == len(charts):
+            done.set()
+
+    child = Child(renderer, hear=hear)
     try:
-        output = subprocess.run(
-            command, input=text, capture_output=True, env=environment, timeout=max(seconds, 0.0), check=False
-        ).stdout
-    except subprocess.TimeoutExpired as error:
-        output, failure = error.stdout or b"", "the renderer (vl-convert) took too long"
-    complete_lines = output.decode("utf-8", errors="replace").split("\n")[:-1]
-    return [json.loads(line) for line in complete_lines], failure
+        for chart in charts:
+            child.send(_printable(chart.spec))
+        done.wait(max(deadline - time.monotonic(), 0.0))
+    finally:
+        child.kill()
+        child.end(0)
+    return answers
 
 
-def _drawing(chart: Chart, answer: dict[str, str]) -> Drawing:
+def _drawing(chart: Chart, answer: Message) -> Drawing:
     if "svg" not in answer:
         return Drawing(failure=f"vl-convert says: {shortened(answer['error'])}")
     return Drawing(svg=Markup(_inline(answer["svg"], chart.name, printable(chart.label))))

@@ -1,10 +1,11 @@
 """Charts to SVG, and a renderer that raises, dies or hangs."""
 
 import re
-import subprocess
+from threading import Event
 
 import pytest
 
+from striate.core.processes import Child
 from striate.report import svg
 from striate.report.wording import printable
 
@@ -41,7 +42,7 @@ def test_a_chart_that_cannot_be_drawn_costs_no_other(plant):
     drawings = svg.render(charts, renderer=PLANTED)
     assert [bool(drawing.svg) for drawing in drawings] == [True, False, True, False, True]
     expected = {
-        "die": "the renderer (vl-convert) crashed",
+        "die": svg.CRASHED,
         "raise": "vl-convert says: Error: no such mark in spec.json",
     }
     assert [drawing.failure for drawing in drawings] == ["", expected[plant], "", expected[plant], ""]
@@ -49,22 +50,34 @@ def test_a_chart_that_cannot_be_drawn_costs_no_other(plant):
 
 def test_a_chart_that_hangs_ends_at_the_time_limit():
     drawings = svg.render([chart("a", plant="hang"), chart("b")], renderer=PLANTED, time_limit=2)
-    assert [drawing.failure for drawing in drawings] == ["the renderer (vl-convert) took too long"] * 2
+    assert [drawing.failure for drawing in drawings] == [svg.TOO_SLOW] * 2
 
 
 def test_what_was_drawn_before_a_hang_is_used(monkeypatch):
-    def run(command, **options):
-        raise subprocess.TimeoutExpired(command, 0, output=b'{"svg": "<svg><text>drawn</text></svg>"}\n{"svg": "<sv')
-
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(svg, "_ask", lambda renderer, charts, deadline: [{"svg": "<svg><text>drawn</text></svg>"}])
     drawn, *lost = svg.render([chart("a"), chart("b"), chart("c")], time_limit=0)
     assert ">drawn<" in drawn.svg
-    assert [drawing.failure for drawing in lost] == ["the renderer (vl-convert) took too long"] * 2
+    assert [drawing.failure for drawing in lost] == [svg.TOO_SLOW] * 2
+
+
+def test_an_interrupt_ends_the_drawing_and_the_renderer(monkeypatch):
+    """Ctrl-C must not count as one crashed chart after the other."""
+
+    class Interrupted(Event):
+        def wait(self, timeout=None):
+            raise KeyboardInterrupt
+
+    children = []
+    monkeypatch.setattr(svg, "Event", Interrupted)
+    monkeypatch.setattr(svg, "Child", lambda *words, hear: children.append(Child(*words, hear=hear)) or children[-1])
+    with pytest.raises(KeyboardInterrupt):
+        svg.render([chart("a", plant="hang"), chart("b")], renderer=PLANTED)
+    assert [child.has_ended() for child in children] == [True]
 
 
 def test_a_renderer_that_does_not_start_draws_nothing():
     drawings = svg.render([chart("a"), chart("b")], renderer="tests.report.no_such_module")
-    assert [drawing.failure for drawing in drawings] == ["the renderer (vl-convert) crashed"] * 2
+    assert [drawing.failure for drawing in drawings] == [svg.CRASHED] * 2
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\0", "\x7f", "\x9f", "\u2028", "\u202e", "\u2066", "\ud800", "\uffff"])
@@ -81,7 +94,7 @@ def test_the_crash_of_vl_convert_on_a_control_character_costs_one_chart(monkeypa
     monkeypatch.setattr(svg, "printable", lambda text: text)
     before, crashed, after = svg.render([chart("a"), chart("b\x1b"), chart("c")])
     assert ">a<" in before.svg
-    assert crashed.failure == "the renderer (vl-convert) crashed"
+    assert crashed.failure == svg.CRASHED
     assert ">c<" in after.svg
 
 

@@ -241,7 +241,7 @@ def _read_arms(study: Study, document: Document) -> tuple[Arm, ...]:
     base = Document(
         {part: document.data[part] for part in PARTS if part in document.data},
         document.name,
-        {keys: place for keys, place in document.places.items() if not keys or keys[0] in PARTS},
+        {keys: location for keys, location in document.locations.items() if not keys or keys[0] in PARTS},
         document.replaced,
     )
     return tuple(_read_arm(name, changes, study, base, document) for name, changes in study.variations.items())
@@ -251,24 +251,24 @@ def _read_arm(name: str, changes: Mapping[str, Any], study: Study, base: Documen
     keys = ("grid",) if study.grid else ("arms", name)
     if not re.search(r"\w", name) or " - " in name:
         raise ConfigError(
-            f"{document.place(keys)}: an arm's name needs a letter or digit and no ' - ' in it, got {name!r}"
+            f"{document.location(keys)}: an arm's name needs a letter or digit and no ' - ' in it, got {name!r}"
         )
     varied = base
     for dotted, value in changes.items():
-        place = f"{document.place((*keys, dotted))}: arm '{name}'"
+        place = f"{document.location((*keys, dotted))}: arm '{name}'"
         part = dotted.split(".")[0]
         if part not in PARTS:
             raise ConfigError(f"{place}: {dotted}: an arm changes data, network or recipe; {suggest(part, PARTS)}")
         varied = config.override(varied, Arm, {dotted: value}, place)
     changed = {dotted.split(".")[0] for dotted in changes}
     parts = {part: varied.data[part] if part in changed else getattr(study, part) for part in PARTS}
-    whole = Document({"name": name, "changes": dict(changes), **parts}, varied.name, varied.places, varied.replaced)
+    whole = Document({"name": name, "changes": dict(changes), **parts}, varied.name, varied.locations, varied.replaced)
     return config.build(Arm, whole)
 
 
 def _check_arms(study: Study, arms: Sequence[Arm], document: Document) -> None:
     """Refuse arms that are equal, or whose folders would be the same."""
-    place = document.place(("grid",) if study.grid else ("arms",))
+    place = document.location(("grid",) if study.grid else ("arms",))
     by_content: dict[str, str] = {}
     by_folder: dict[str, str] = {}
     for arm in arms:
@@ -291,7 +291,7 @@ def _check_comparisons(study: Study, document: Document) -> None:
     names = study.variations.keys()
     pairs: set[frozenset[str]] = set()
     for index, comparison in enumerate(study.compare or ()):
-        place = f"{document.place(('compare', index))}: compare"
+        place = f"{document.location(('compare', index))}: compare"
         for name in (comparison.first, comparison.second):
             if name not in names:
                 raise ConfigError(f"{place}: '{comparison}' names an unknown arm '{name}'; {suggest(name, names)}")
@@ -309,7 +309,7 @@ def _check_claims(study: Study, document: Document) -> None:
         for name in claim.values:
             if name not in names:
                 raise ConfigError(
-                    f"{document.place(('claims', index))}: claims: unknown arm '{name}'; {suggest(name, names)}; "
+                    f"{document.location(('claims', index))}: claims: unknown arm '{name}'; {suggest(name, names)}; "
                     "the other keys of a claim are 'says' and 'source'"
                 )
 

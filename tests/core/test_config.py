@@ -73,9 +73,24 @@ def test_a_record_may_be_written_short():
         ("data: d\n\tlr: 1", "study.yaml, line 2: not valid YAML: found character '\\t' that cannot start any token"),
         ("- a\n- b", "study.yaml: must be keys and values (question: ..., data: ...), got ['a', 'b']"),
         ("just words", "study.yaml: must be keys and values (question: ..., data: ...), got 'just words'"),
-        ("data: d\nname: !!int foo", "line 2: 'foo' is no int"),
+        (
+            "data: d\nname: !!int foo",
+            "study.yaml, line 2: name: must be a whole number of at most 18 digits, or text in quotes, got 'foo'",
+        ),
+        (
+            "data: d\nsizes: [1, 12345678901234567890123456]",
+            "study.yaml, line 2: sizes.1: must be a whole number of at most 18 digits, or text in quotes, "
+            "got '12345678901234567890123456'",
+        ),
+        ("data: d\nflip: !!bool maybe", "study.yaml, line 2: flip: must be true or false, got 'maybe'"),
+        (
+            "data: !!python/name:os.system d",
+            "study.yaml, line 1: data: the tag python/name:os.system is not read here; remove it",
+        ),
+        ("data: !!binary aGk=", "study.yaml, line 1: data: the tag binary is not read here; remove it"),
+        ("data: d\n\nname: \x07", "study.yaml, line 3: not valid YAML: the character '\\x07'"),
         ("data: d\n<<: {lr: 1}", "study.yaml, line 2: <<: merge keys are not read here; write the values out"),
-        ("data: " + "[" * 3000, "study.yaml: not a study file: brackets within brackets without end"),
+        ("data: " + "[" * 3000, "study.yaml, line 1: values are nested more than 50 levels deep"),
         ("data: &x {source: *x}", "study.yaml, line 1: an alias stands inside what it repeats"),
         ("a: &x 1\nb: *y", "study.yaml, line 2: not valid YAML: found undefined alias 'y'"),
     ],
@@ -139,3 +154,52 @@ def test_a_file_that_is_not_text_is_named(tmp_path):
     (tmp_path / "picture.yaml").write_bytes(b"a: \xff\xfe")
     with pytest.raises(ConfigError, match="UTF-8 text, and byte 3 is not"):
         config.read(tmp_path / "picture.yaml")
+
+
+BOMB = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+CHAIN = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 60))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, "study.yaml, line 5: a4: there are more than 10,000 values, with what aliases repeat"),
+        (CHAIN, "study.yaml, line 49: a48: values are nested more than 50 levels deep, with what aliases repeat"),
+        (
+            "a:\n" + "".join(f"{' ' * n}- \n" for n in range(1, 60)),
+            "study.yaml, line 51: values are nested more than 50 levels deep",
+        ),
+        ("a: [" + "1, " * 20_000 + "1]", "study.yaml, line 1: there are more than 10,000 values"),
+        ("a:\n" + "- 1\n" * 400_000, "study.yaml, line 10000: there are more than 10,000 values"),
+    ],
+    ids=["alias bomb", "chain of aliases", "deep", "wide", "long"],
+)
+def test_a_file_that_would_keep_the_reader_busy_is_refused(text, message):
+    """The bomb would be a hundred million values."""
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        build(text)
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 49 + "]" * 49, "a: [" + "1, " * 9_990 + "]", "a: 999999999999999999"])
+def test_what_is_within_the_limits_is_read(text):
+    config.parse(text, "study.yaml")
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path):
+    (tmp_path / "large.yaml").write_bytes(b"a: " + b"x" * 1_000_000)
+    with pytest.raises(ConfigError, match=r"large\.yaml: is larger than 1 MB, which no study file is"):
+        config.read(tmp_path / "large.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a=" + "[" * 3000, "on the command line: a: values are nested more than 50 levels deep"),
+        ("a={b: 1, b: 2}", "on the command line: a: b: is given twice; keep one of them"),
+        ("a=!!float x", "on the command line: a: must be a number, got 'x'"),
+        ("a=[1", "on the command line: a: not valid YAML: expected ',' or ']', but got '<stream end>'"),
+    ],
+)
+def test_a_wrong_value_on_the_command_line_is_placed_there(text, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        config.assignment(text)

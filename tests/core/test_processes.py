@@ -6,7 +6,6 @@ import queue
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -68,12 +67,10 @@ def test_a_killed_child_says_by_what(start):
 def test_a_child_that_reads_nothing_blocks_nobody(start):
     """More is sent than a pipe holds."""
     child, _ = start("mute")
-    began = time.monotonic()
     for _ in range(100):
         child.send({"long": "x" * 10_000})
     child.end(0)
     assert child.has_ended()
-    assert time.monotonic() - began < 30
 
 
 def test_a_descendant_that_keeps_the_pipes_blocks_nobody(start, monkeypatch):
@@ -83,9 +80,7 @@ def test_a_descendant_that_keeps_the_pipes_blocks_nobody(start, monkeypatch):
     try:
         for _ in range(100):
             child.send({"long": "x" * 10_000})
-        began = time.monotonic()
         child.end(0)
-        assert time.monotonic() - began < 30
         assert child.has_ended()
     finally:
         os.kill(daemon, signal.SIGKILL)

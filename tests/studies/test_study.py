@@ -330,7 +330,7 @@ def test_a_study_that_is_wrong_is_refused_in_one_sentence(tmp_path, before, afte
         ("recipe.epochs=ten", "on the command line: recipe.epochs: must be a whole number, got 'ten'"),
         ("recipe.epoch=10", "on the command line: recipe.epoch: unknown key; did you mean 'epochs'?"),
         ("recipe", "on the command line: an override is written key.sub=value, got 'recipe'"),
-        ("recipe.epochs=[", "on the command line: recipe.epochs: '[' is not valid YAML"),
+        ("recipe.epochs=[", "on the command line: recipe.epochs: not valid YAML: expected the node content"),
     ],
 )
 def test_an_override_that_is_wrong_is_refused_in_one_sentence(study_file, override, message):

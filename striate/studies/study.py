@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, error_context
-from striate.core.records import Flag, Number, Record, Whole, fingerprint, location_field
+from striate.core.records import Flag, Number, Record, Whole, check_name, fingerprint, location_field, printable
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
@@ -52,6 +52,11 @@ class Claim(Record):
         texts = {key: item for key, item in value.items() if key in {"says", "source"}}
         return {**texts, "values": {key: item for key, item in value.items() if key not in texts}}
 
+    @field_validator("says", "source")
+    @classmethod
+    def _check_texts(cls, text: str) -> str:
+        return check_text(text)
+
     @model_validator(mode="after")
     def _check_percentages(self) -> Self:
         for arm, accuracy in self.values.items():
@@ -75,6 +80,11 @@ class Comparison(Record):
         if not sign:
             raise ValueError(f"a comparison is written 'first - second', with spaces around the minus, got {value!r}")
         return {"first": first.strip(), "second": second.strip()}
+
+    @field_validator("first", "second")
+    @classmethod
+    def _check_names(cls, name: str) -> str:
+        return check_name(name, "an arm's name")
 
     def __str__(self) -> str:
         return f"{self.first} - {self.second}"
@@ -119,7 +129,12 @@ class Study(Record):
     def _check_question(cls, text: str) -> str:
         if not text.strip():
             raise ValueError(f"must be a question in your words, got {text!r}")
-        return text
+        return check_text(text)
+
+    @field_validator("name")
+    @classmethod
+    def _check_study_name(cls, name: str) -> str:
+        return check_name(name, "the study's name") if name else name
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -228,7 +243,7 @@ def read_study(
         document = config.override(document, Study, {dotted: value}, "on the command line")
     study = config.build(Study, document)
     if not study.name:
-        study = study.replace(name=Path(document.name).stem)
+        study = study.replace(name=check_name(Path(document.name).stem, "without 'name', the study file's name"))
     arms = _read_arms(study, document)
     _check_arms(study, arms, document)
     _check_comparisons(study, document)
@@ -249,10 +264,11 @@ def _read_arms(study: Study, document: Document) -> tuple[Arm, ...]:
 
 def _read_arm(name: str, changes: Mapping[str, Any], study: Study, base: Document, document: Document) -> Arm:
     keys = ("grid",) if study.grid else ("arms", name)
-    if not re.search(r"\w", name) or " - " in name:
-        raise ConfigError(
-            f"{document.location(keys)}: an arm's name needs a letter or digit and no ' - ' in it, got {name!r}"
-        )
+    with error_context(document.location(keys)):
+        if not study.grid:  # else the name is made of the values, and may be long
+            check_name(name, "an arm's name")
+        if not re.search(r"\w", name) or " - " in name:
+            raise ConfigError(f"an arm's name needs a letter or digit and no ' - ' in it, got {name!r}")
     varied = base
     for dotted, value in changes.items():
         place = f"{document.location((*keys, dotted))}: arm '{name}'"
@@ -309,7 +325,7 @@ def _check_claims(study: Study, document: Document) -> None:
         for name in claim.values:
             if name not in names:
                 raise ConfigError(
-                    f"{document.location(('claims', index))}: claims: unknown arm '{name}'; {suggest(name, names)}; "
+                    f"{document.location(('claims', index))}: claims: unknown arm '{printable(name)}'; {suggest(name, names)}; "
                     "the other keys of a claim are 'says' and 'source'"
                 )
 
@@ -330,4 +346,16 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         inside = ", ".join(f"{key}={_short(item)}" for key, item in value.items() if key != "name")
         return f"{value['name']}({inside})" if "name" in value else inside
-    return str(value)
+    return printable(str(value), keep="")
+
+
+def check_text(text: str) -> str:
+    """`text`, if it has no control characters but tabs and line breaks.
+
+    Raises:
+        ConfigError: with the text as far as it can be shown.
+    """
+    shown = printable(text)
+    if shown != text:
+        raise ConfigError(f"must not contain control characters, got '{shown}'")
+    return text

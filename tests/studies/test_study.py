@@ -160,6 +160,13 @@ def test_a_path_on_the_command_line_may_have_characters_of_yaml(study_file, tmp_
         assert load(study_file, f"data={name}").arms[0].data.source == str(tmp_path / name)
 
 
+def test_a_study_file_s_own_name_is_a_name(study_file):
+    path = study_file.rename(study_file.parent / "a\x1b.yaml")
+    with pytest.raises(ConfigError, match=r"without 'name', the study file's name must not contain the control char"):
+        load(path)
+    assert load(path, "name=a").study.name == "a"
+
+
 def test_the_folder_for_results_has_a_name(study_file):
     with pytest.raises(ConfigError, match="--out: must name a folder, got ''"):
         load(study_file, out="")
@@ -301,6 +308,37 @@ def test_claims_name_arms(tmp_path):
             "study.yaml, line 1: question: must be a question in your words, got '  '",
         ),
         ("seeds: 2", "matters: 101", "study.yaml, line 9: matters: must be less than or equal to 100, got 101"),
+        (
+            "  normalized: {",
+            '  "b\\e": {',
+            "study.yaml, line 12: an arm's name must not contain the control character \\x1b, got 'b\\x1b'",
+        ),
+        (
+            "  normalized: {",
+            f"  {'b' * 101}: {{",
+            "study.yaml, line 12: an arm's name must have at most 100 characters, got 101",
+        ),
+        ("  normalized: {", "  '': {", "study.yaml, line 12: an arm's name must not be empty"),
+        (
+            "seeds: 2",
+            'name: "a\\e[31m"',
+            "study.yaml, line 9: name: the study's name must not contain the control character \\x1b, got 'a\\x1b[31m'",
+        ),
+        (
+            "seeds: 2",
+            'compare: ["plain - b\\ec"]',
+            "study.yaml, line 9: compare.0.second: an arm's name must not contain the control character \\x1b, got 'b\\x1bc'",
+        ),
+        (
+            "Does batch normalization help?",
+            '"Does \\e it?"',
+            "study.yaml, line 1: question: must not contain control characters, got 'Does \\x1b it?'",
+        ),
+        (
+            "seeds: 2",
+            'claims: [{says: "\\a"}]',
+            "study.yaml, line 9: claims.0.says: must not contain control characters, got '\\x07'",
+        ),
         (
             "seeds: 2",
             "claims: [{says: x, plain: 101}]",

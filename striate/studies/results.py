@@ -12,7 +12,7 @@ from striate.core.errors import ConfigError, StudyError
 from striate.runs import DataFacts, Run, Summary, layout, read
 from striate.studies import notebook
 from striate.studies.study import Arm, Study, read_study
-from striate.studies.verdict import ArmResults, Verdict, judge, seed_list
+from striate.studies.verdict import ArmResults, Verdict, compare, seed_list
 
 
 @dataclass(frozen=True, repr=False)
@@ -138,7 +138,7 @@ class Results:
         compared = {name for comparison in self.study.comparisons for name in (comparison.first, comparison.second)}
         measured = {arm.name: self._measured(arm) for arm in self.arms if arm.name in compared}
         pairs = [(measured[comparison.first], measured[comparison.second]) for comparison in self.study.comparisons]
-        return tuple(judge(pairs, self.study.matters))
+        return tuple(compare(pairs, self.study.matters))
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Arithmetic on accuracies: paired intervals, Holm's levels, the seeds a decision needs.
 
-Numbers in, numbers out; no files and no words. Differences are paired by seed, because two arms with one
-seed share their initial weights, batches and augmentation, and what they share cancels.
+Differences are paired by seed: two arms share the initial weights, batches and augmentation of a seed, and what they
+share cancels.
 """
 
 import math
@@ -15,7 +15,7 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean with the interval around it, and how sure the interval is (0.95)."""
+    """A mean and its confidence interval, from `n` values; `confidence` is 0.95, say."""
 
     mean: float
     low: float
@@ -25,10 +25,10 @@ class Interval:
 
 
 def interval(values: Sequence[float], confidence: float = 1 - ALPHA, least: float = 0.0) -> Interval:
-    """The t interval of a mean (Student 1908); needs two values.
+    """The t interval of the mean of at least two values (Student 1908).
 
-    It reaches at least `least` to each side: accuracies come in steps of one image, so a few equal ones do not
-    mean that nothing varies.
+    It extends at least `least` to each side. Accuracies come in steps of one image, so a few equal values do not mean that
+    nothing varies.
     """
     n = len(values)
     mean = math.fsum(values) / n
@@ -54,11 +54,11 @@ def p_value(differences: Sequence[float]) -> float:
 
 
 def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
-    """The alpha at which each comparison is judged (Holm 1979), in the order given.
+    """The alpha at which each comparison is tested (Holm 1979), in the order given.
 
-    The smallest p is judged at alpha/m, the next at alpha/(m-1) and so on; from the first that fails, all
-    later ones keep its level. So `p <= level` says what Holm's step-down says, and an interval of
-    confidence 1 - level excludes 0 exactly when Holm rejects.
+    The smallest p is tested at alpha/m, the next at alpha/(m-1) and so on; after the first that fails, all later ones have
+    its level. So `p <= level` exactly where Holm's step-down procedure rejects, and there an interval of confidence
+    1 - level excludes 0.
     """
     m = len(p_values)
     levels = [alpha] * m
@@ -73,7 +73,7 @@ def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
 def seeds_needed(
     differences: Sequence[float], matters: float, confidence: float = 1 - ALPHA, most: int = 1000
 ) -> int | None:
-    """The smallest n for which t(n-1) s / sqrt(n) <= matters, with the spread seen so far; None above `most`."""
+    """The smallest n for which t(n-1) s / sqrt(n) <= matters, with s from `differences`; None above `most`."""
     spread = deviation(differences)
     for n in range(2, most + 1):
         if t_quantile(confidence, n - 1) * spread / math.sqrt(n) <= matters:
@@ -82,7 +82,7 @@ def seeds_needed(
 
 
 def accuracy_margin(accuracy: float, images: int) -> float:
-    """Half the 95 % interval, in points, that `images` test images leave on one accuracy (Wilson 1927)."""
+    """Half the width of the 95 % interval of one accuracy in percent, measured on `images` test images (Wilson 1927)."""
     share, z = accuracy / 100, 1.959964
     spread = math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
     return 100 * z * spread / (1 + z**2 / images)
@@ -90,7 +90,7 @@ def accuracy_margin(accuracy: float, images: int) -> float:
 
 @lru_cache(maxsize=4096)
 def t_quantile(confidence: float, freedom: int) -> float:
-    """The two-sided t quantile."""
+    """The t quantile with `confidence` between its negative and itself, for `freedom` degrees of freedom."""
     from scipy import special
 
     return float(special.stdtrit(freedom, 0.5 + confidence / 2))

@@ -36,7 +36,7 @@ def test_batch_norm_of_single_images_is_refused_in_the_plan(tmp_path):
         load(write_study(tmp_path, text)).plan()
 
 
-def test_a_study_is_run_judged_and_not_run_again(tmp_path):
+def test_a_study_is_run_gets_its_verdicts_and_is_not_run_again(tmp_path):
     study = load(write_study(tmp_path, THREE), out=tmp_path / "runs")
     events = []
     results = study.run(scheduler=InlineScheduler(), on_event=events.append)

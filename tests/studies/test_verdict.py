@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from striate.studies.verdict import ArmResults, judge, label
+from striate.studies.verdict import ArmResults, compare, label
 
 BANNED = re.compile(r"significan|proves|outperform|state of the art|sota", re.IGNORECASE)
 
@@ -17,7 +17,7 @@ def arm(name: str, accuracies, **more) -> ArmResults:
 
 def verdict(differences, matters=0.5, **more):
     base = 90.0
-    return judge(
+    return compare(
         [(arm("new", [base + d for d in differences], **more), arm("old", [base] * len(differences)))], matters
     )[0]
 
@@ -44,10 +44,10 @@ def test_the_first_rule_that_holds_decides(low, high, word):
 
 
 def test_the_sentence_says_the_numbers():
-    found = verdict([1.0, 1.2, 1.4])
+    result = verdict([1.0, 1.2, 1.4])
     low, high = stats.t.interval(0.95, 2, 1.2, stats.sem([1.0, 1.2, 1.4]))
-    assert found.label == "clearly better"
-    assert found.sentence == (
+    assert result.label == "clearly better"
+    assert result.sentence == (
         f"With 3 seeds each, new beat old by 1.2 points of test accuracy (91.2 % against 90.0 %; 95 % interval {low:+.1f} to {high:+.1f}): "
         "clearly better, by more than the 0.5 points that matter."
     )
@@ -64,38 +64,38 @@ def test_every_word_has_its_sentence():
         "too few seeds": [1.0, 2.0],
     }
     for word, differences in cases.items():
-        found = verdict(differences)
-        assert found.label == word
-        assert word in found.sentence or word == "too few seeds"
-        assert not BANNED.search(found.sentence)
+        result = verdict(differences)
+        assert result.label == word
+        assert word in result.sentence or word == "too few seeds"
+        assert not BANNED.search(result.sentence)
     assert verdict([1.0]).sentence == (
-        "new against old: +1.0 points with 1 seed each. Not judged: fewer than 3 seeds cannot tell arms from luck."
+        "new against old: +1.0 points with 1 seed each. No verdict: it needs 3 seeds or more."
     )
 
 
 def test_undecided_says_how_many_seeds_would_do():
-    found = verdict([2.0, -1.0, 1.0])
-    assert found.more_seeds is not None
-    n = 3 + found.more_seeds
+    result = verdict([2.0, -1.0, 1.0])
+    assert result.more_seeds is not None
+    n = 3 + result.more_seeds
     spread = np.std([2.0, -1.0, 1.0], ddof=1)
     assert stats.t.ppf(0.975, n - 1) * spread / n**0.5 <= 0.5 < stats.t.ppf(0.975, n - 2) * spread / (n - 1) ** 0.5
-    assert f"About {n} seeds each ({n - 3} more) would narrow this to +-0.5 points." in found.sentence
+    assert f"About {n} seeds each ({n - 3} more) would narrow this to +-0.5 points." in result.sentence
 
 
 def test_an_interval_that_is_narrow_already_is_not_said_to_need_seeds():
-    found = verdict([0.1, 0.3, 0.5])
-    assert (found.label, found.more_seeds) == ("undecided", 0)
-    assert found.sentence.endswith(
+    result = verdict([0.1, 0.3, 0.5])
+    assert (result.label, result.more_seeds) == ("undecided", 0)
+    assert result.sentence.endswith(
         "narrower than +-0.5 points already; the difference lies near the edge of what matters."
     )
 
 
 def test_fewer_images_than_the_question_needs_are_not_mended_by_seeds():
     """Of 100 test images each is a point, whatever the seeds."""
-    both = judge([(arm("new", [90.0] * 3, test_images=100), arm("old", [90.0] * 3, test_images=100))], 0.5)[0]
+    both = compare([(arm("new", [90.0] * 3, test_images=100), arm("old", [90.0] * 3, test_images=100))], 0.5)[0]
     assert both.label == "undecided"
     assert both.more_seeds is None
-    assert both.sentence.endswith("One test image is 1.0 points: to see 0.5, more of them are needed, not more seeds.")
+    assert both.sentence.endswith("One test image is 1.0 points: to see 0.5, more test images are needed, not more seeds.")
 
 
 def test_few_images_and_a_large_difference_are_decided_by_seeds():
@@ -104,7 +104,7 @@ def test_few_images_and_a_large_difference_are_decided_by_seeds():
             arm("new", [90 + seed for seed in seeds], test_images=100),
             arm("old", [90.0] * len(seeds), test_images=100),
         )
-        return judge([pair], 0.5)[0]
+        return compare([pair], 0.5)[0]
 
     few = of([2.0, 6.0, 10.0])
     assert few.label == "undecided"
@@ -116,7 +116,7 @@ def test_few_images_and_a_large_difference_are_decided_by_seeds():
 def test_three_equal_differences_are_no_certainty():
     """300 test images: an accuracy comes in steps of a third of a point."""
     arms = (arm("new", [90.6] * 3, test_images=300), arm("old", [90.0] * 3, test_images=300))
-    (both,) = judge([arms], 0.5)
+    (both,) = compare([arms], 0.5)
     assert both.label == "better"
     assert both.interval.high - both.interval.low == pytest.approx(2 / 3)
 
@@ -124,33 +124,33 @@ def test_three_equal_differences_are_no_certainty():
 def test_arms_that_declare_other_images_are_compared_and_it_is_said():
     grey = ArmResults(arm="grey", accuracy={0: 80.0, 1: 81.0, 2: 80.5}, test_digest="grey", declares_data=True)
     color = ArmResults(arm="color", accuracy={0: 85.0, 1: 86.0, 2: 85.6}, test_digest="color")
-    found = judge([(grey, color)], 0.5)[0]
-    assert found.label == "clearly worse"
-    assert found.sentence.endswith("Each was tested on the images that its arm declares.")
+    result = compare([(grey, color)], 0.5)[0]
+    assert result.label == "clearly worse"
+    assert result.sentence.endswith("Each was tested on the images that its arm declares.")
 
 
-def test_a_missing_run_leaves_the_comparison_unjudged_and_named():
+def test_a_missing_run_leaves_the_comparison_without_a_verdict_and_is_named():
     new = ArmResults(
         arm="new",
         accuracy={0: 90.0},
         missing={1: "failed (out of memory)", 2: "failed (out of memory)"},
         test_digest="same",
     )
-    found = judge([(new, arm("old", [90, 90, 90]))], 0.5)[0]
-    assert found.label == "not comparable"
-    assert found.sentence == "new and old are not judged: new: seeds 1, 2 failed (out of memory)."
-    assert found.interval is None
+    result = compare([(new, arm("old", [90, 90, 90]))], 0.5)[0]
+    assert result.label == "not comparable"
+    assert result.sentence == "new and old cannot be compared: new: seeds 1, 2 failed (out of memory)."
+    assert result.interval is None
 
 
 def test_arms_tested_on_different_images_are_not_compared():
     other = ArmResults(arm="old", accuracy={0: 90.0, 1: 90.0, 2: 90.0}, test_digest="different")
-    found = judge([(arm("new", [91, 91, 91]), other)], 0.5)[0]
-    assert found.sentence == "new and old are not judged: the two arms were tested on different images."
+    result = compare([(arm("new", [91, 91, 91]), other)], 0.5)[0]
+    assert result.sentence == "new and old cannot be compared: the two arms were tested on different images."
 
 
 def test_diverged_runs_are_counted_in_the_sentence():
-    found = verdict([-80.0, 0.1, 0.2], diverged=1)
-    assert found.sentence.endswith("Diverged, and counted as chance: 1 run of new.")
+    result = verdict([-80.0, 0.1, 0.2], diverged=1)
+    assert result.sentence.endswith("Diverged, and counted as chance: 1 run of new.")
 
 
 def test_runs_that_learned_nothing_are_named_in_the_sentence():
@@ -159,20 +159,20 @@ def test_runs_that_learned_nothing_are_named_in_the_sentence():
     )
 
 
-def test_many_comparisons_are_judged_more_strictly_together():
+def test_many_comparisons_are_tested_more_strictly_together():
     better = arm("b", [91.0, 91.9, 90.5])
     old = arm("old", [90.0, 90.0, 90.0])
-    alone = judge([(better, old)], 0.1)[0]
-    together = judge([(better, old), (arm("c", [90.3, 89.1, 91]), old), (arm("d", [90.1, 89.5, 91]), old)], 0.1)[0]
+    alone = compare([(better, old)], 0.1)[0]
+    together = compare([(better, old), (arm("c", [90.3, 89.1, 91]), old), (arm("d", [90.1, 89.5, 91]), old)], 0.1)[0]
     assert alone.interval.confidence == pytest.approx(0.95)
     assert together.interval.confidence == pytest.approx(1 - 0.05 / 3)
     assert together.interval.low < alone.interval.low
 
 
-def test_a_comparison_that_cannot_be_judged_costs_the_others_nothing():
+def test_a_comparison_that_cannot_be_made_costs_the_others_nothing():
     old = arm("old", [90.0, 90.0, 90.0])
     pairs = [(arm("b", [91.0, 91.9, 90.5]), old), (ArmResults(arm="c", accuracy={}, missing={0: "missing"}), old)]
-    assert judge(pairs, 0.1)[0].interval.confidence == pytest.approx(0.95)
+    assert compare(pairs, 0.1)[0].interval.confidence == pytest.approx(0.95)
 
 
 def test_false_alarms_are_as_rare_as_promised():

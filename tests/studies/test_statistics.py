@@ -1,4 +1,4 @@
-"""Intervals, levels and counts against SciPy, by hand, and by simulation."""
+"""Intervals, levels and counts against SciPy, against worked examples, and by simulation."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def test_equal_differences_have_no_width():
     assert p_value([0.0, 0.0]) == 1.0
 
 
-def test_holm_by_hand():
+def test_holm_on_a_worked_example():
     """p = .01 .04 .03 at alpha .05: .01 <= .05/3; .03 > .05/2 fails, and so does everything after it."""
     levels = holm_levels([0.01, 0.04, 0.03])
     assert levels == pytest.approx([0.05 / 3, 0.05 / 2, 0.05 / 2])

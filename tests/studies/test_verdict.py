@@ -95,7 +95,9 @@ def test_fewer_images_than_the_question_needs_are_not_mended_by_seeds():
     both = compare([(arm("new", [90.0] * 3, test_images=100), arm("old", [90.0] * 3, test_images=100))], 0.5)[0]
     assert both.label == "undecided"
     assert both.more_seeds is None
-    assert both.sentence.endswith("One test image is 1.0 points: to see 0.5, more test images are needed, not more seeds.")
+    assert both.sentence.endswith(
+        "One test image is 1.0 points: to see 0.5, more test images are needed, not more seeds."
+    )
 
 
 def test_few_images_and_a_large_difference_are_decided_by_seeds():

@@ -100,13 +100,17 @@ def check_name(name: str, what: str, error: type[StriateError] = ConfigError) ->
 
 
 def printable(text: str, keep: str = "\n\t") -> str:
-    """`text` with control characters written as escapes (`\\x1b`), but for those in `keep`: safe for a terminal."""
+    """`text` with control characters written as escapes (`\\x1b`), but for those in `keep`: safe for a terminal and in XML."""
+    if text.isprintable():
+        return text
     return "".join(_escaped(char) if _is_unsafe(char) and char not in keep else char for char in text)
 
 
 def _is_unsafe(char: str) -> bool:
-    # Cc control, Zl and Zp line and paragraph separators, Cs half a surrogate pair, which cannot be printed.
-    return unicodedata.category(char) in {"Cc", "Zl", "Zp", "Cs"} or unicodedata.bidirectional(char) in _BIDI_CONTROLS
+    # Cc control, Zl and Zp line and paragraph separators, Cs half a surrogate pair, which cannot be printed. XML has
+    # neither of the last two code points of a plane, and the renderer of the charts aborts on them.
+    is_control = unicodedata.category(char) in {"Cc", "Zl", "Zp", "Cs"}
+    return is_control or unicodedata.bidirectional(char) in _BIDI_CONTROLS or ord(char) & 0xFFFE == 0xFFFE
 
 
 def _escaped(char: str) -> str:

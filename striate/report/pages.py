@@ -14,10 +14,11 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from striate.core.errors import ReportError
+from striate.core.records import printable
 from striate.nets.summary.columns import legend
 from striate.report import curves, draw, figures, limits, sections, study_facts, svg
 from striate.report.marks import arm_style
-from striate.report.wording import abbreviated, printable, shortened
+from striate.report.wording import abbreviated, one_line, shortened
 from striate.runs import layout
 from striate.runs.files import write_text
 from striate.studies.results import Results
@@ -92,7 +93,7 @@ def _background(results: Results) -> dict[str, Any]:
         "layer_tables": study_facts.layer_tables(results),
         "columns": legend(),
         "unplanned": sections.unplanned(results),
-        "study_yaml": escape("\n".join(map(printable, study_facts.study_yaml(results.study).split("\n")))),
+        "study_yaml": escape(printable(study_facts.study_yaml(results.study))),
         "environments": study_facts.environments(results),
         "glossary": limits.glossary(results),
         "limits": limits.limits(results),
@@ -114,10 +115,10 @@ def _environment() -> Environment:
 
 
 def _finalize(item: Any) -> Any:
-    """Text made printable, with a number and its unit on one line. Markup stays as it is, the study file among it."""
+    """Text in one safe line, with a number and its unit on one line. Markup stays as it is, the study file among it."""
     if not isinstance(item, str) or isinstance(item, Markup):
         return item
-    return re.sub(r"(?<=\d) (?=%)|(?<=epoch) (?=\d)", "\N{NO-BREAK SPACE}", printable(item))
+    return re.sub(r"(?<=\d) (?=%)|(?<=epoch) (?=\d)", "\N{NO-BREAK SPACE}", one_line(item))
 
 
 def _template(name: str) -> str:

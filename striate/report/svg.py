@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from striate.core.processes import Child, Message
 from striate.report.marks import Spec
-from striate.report.wording import printable, shortened
+from striate.report.wording import one_line, shortened
 
 RENDERER = "striate.report.render_charts"
 TIME_LIMIT = 120.0  # seconds for all charts of a page; 8 arms with 5 seeds take 3 s on two cores
@@ -104,7 +104,7 @@ def _ask(renderer: str, charts: Sequence[Chart], deadline: float) -> list[Messag
     child = Child(renderer, hear=hear)
     try:
         for chart in charts:
-            child.send(_printable(chart.spec))
+            child.send(_with_safe_texts(chart.spec))
         done.wait(max(deadline - time.monotonic(), 0.0))
     finally:
         child.kill()
@@ -115,7 +115,7 @@ def _ask(renderer: str, charts: Sequence[Chart], deadline: float) -> list[Messag
 def _drawing(chart: Chart, answer: Message) -> Drawing:
     if "svg" not in answer:
         return Drawing(failure=f"vl-convert says: {shortened(answer['error'])}")
-    return Drawing(svg=Markup(_inline(answer["svg"], chart.name, printable(chart.label))))
+    return Drawing(svg=Markup(_inline(answer["svg"], chart.name, one_line(chart.label))))
 
 
 def _inline(svg: str, name: str, label: str) -> str:
@@ -140,12 +140,12 @@ def _inline(svg: str, name: str, label: str) -> str:
     return svg.replace("<svg", f'<svg class="chart" role="img" aria-label="{html.escape(label)}"{size}', 1)
 
 
-def _printable(part: Any) -> Any:
-    """A part of a specification with every text made printable."""
+def _with_safe_texts(part: Any) -> Any:
+    """A part of a specification with each text made safe to draw."""
     if isinstance(part, str):
-        return printable(part)
+        return one_line(part)
     if isinstance(part, dict):
-        return {key: _printable(item) for key, item in part.items()}
+        return {key: _with_safe_texts(item) for key, item in part.items()}
     if isinstance(part, list | tuple):
-        return [_printable(item) for item in part]
+        return [_with_safe_texts(item) for item in part]
     return part

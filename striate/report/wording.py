@@ -1,13 +1,15 @@
 """How the page writes numbers, counts, names and paths: one spelling each, so that no two sections differ.
 
 Promises: `shortened` leaves no absolute path in a text, as a report may go to people who must not learn where it was
-made; `printable` leaves no character that breaks a page or a chart, or makes a text look like another one.
+made; `one_line` leaves no character that breaks a page or a chart, or makes a text look like another one.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from striate.core.records import printable
 
 NONE = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
@@ -16,12 +18,6 @@ LONGEST_NAME = 44  # characters of an arm's name in a table, a legend or a headi
 # After a home or a drive, or two components from a root; the look-behind spares URLs, </tags> and `a/b` inside a word.
 _PART = r"[/\\][^\s/\\'\"<>|:;,()]+"
 _PATH = re.compile(rf"(?<![\w./\\:<])(?:file://)?(?:(?:~[\w-]*|\b[A-Za-z]:)(?:{_PART})+|(?:{_PART}){{2,}})[/\\]?")
-
-# Control characters, overrides of the writing direction, lone surrogates and noncharacters: XML allows none of them, or
-# the eye is deceived.
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,15 +100,9 @@ def shortened(text: str) -> str:
     return _PATH.sub(lambda path: re.split(r"[/\\]", path[0].rstrip("/\\"))[-1], text)
 
 
-def printable(text: str) -> str:
-    """`text` with each unprintable character as its escape (\\x1b, \\u202e), and tabs and line ends as spaces."""
-    return _UNPRINTABLE.sub(lambda character: _escape(character[0]), text)
-
-
-def _escape(character: str) -> str:
-    if character in "\t\n\r":
-        return " "
-    return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
+def one_line(text: str) -> str:
+    """`text` with tabs and line ends as spaces, and with control characters and their like as escapes (\\x1b)."""
+    return printable(re.sub(r"[\t\n\r]", " ", text), keep="")
 
 
 def value(content: Any) -> str:

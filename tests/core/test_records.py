@@ -95,4 +95,4 @@ def test_a_name_is_refused_with_the_error_of_its_room():
 
 def test_printable_text_keeps_lines_and_shows_what_a_terminal_would_obey():
     assert printable("one\n\ttwo é猫") == "one\n\ttwo é猫"
-    assert printable("\x1b]0;title\x07\r\x9b2J\u202e\udcff") == r"\x1b]0;title\x07\r\x9b2J\u202e\udcff"
+    assert printable("\x1b]0;title\x07\r\x9b2J\u202e\udcff\uffff") == r"\x1b]0;title\x07\r\x9b2J\u202e\udcff\uffff"

@@ -183,8 +183,8 @@ def small_module(classes: int) -> Any:
 
 
 def wide(folder: Path) -> Path:
-    """All that makes a page wide: names of 300 letters without a space, 8 arms, 20 seeds, long words everywhere."""
-    names = [f"{letter * 290}-arm-{i:03}" for i, letter in enumerate("abcdefgh")]
+    """All that makes a page wide: the longest names without a space, 8 arms, 20 seeds, long words everywhere."""
+    names = [f"{letter * 92}-arm-{i:03}" for i, letter in enumerate("abcdefgh")]
     arms = {name: {"recipe.optimizer.lr": 0.001 * (i + 1)} for i, name in enumerate(names)}
     word = "x" * 300
     claim = {"says": word, "source": word, names[0]: 90.0}

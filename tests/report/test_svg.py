@@ -7,7 +7,7 @@ import pytest
 
 from striate.core.processes import Child
 from striate.report import svg
-from striate.report.wording import printable
+from striate.report.wording import one_line
 
 PLANTED = "tests.report.planted_renderer"
 
@@ -90,18 +90,18 @@ def test_an_unprintable_character_is_drawn_as_its_escape(character):
 
 
 def test_the_crash_of_vl_convert_on_a_control_character_costs_one_chart(monkeypatch):
-    """The real abort: what `printable` prevents, the process of its own contains."""
-    monkeypatch.setattr(svg, "printable", lambda text: text)
+    """The real abort: what `one_line` prevents, the process of its own contains."""
+    monkeypatch.setattr(svg, "one_line", lambda text: text)
     before, crashed, after = svg.render([chart("a"), chart("b\x1b"), chart("c")])
     assert ">a<" in before.svg
     assert crashed.failure == svg.CRASHED
     assert ">c<" in after.svg
 
 
-def test_printable_leaves_letters_of_every_script_alone():
+def test_letters_of_every_script_stay_as_they_are():
     text = "Größe 图 שלום مرحبا \u200f émoji \U0001f600 \u00a0 −"
-    assert printable(text) == text
-    assert printable("a\tb\r\nc") == "a b  c"
+    assert one_line(text) == text
+    assert one_line("a\tb\r\nc") == "a b  c"
 
 
 def test_a_figure_that_lacks_one_size_is_not_drawn_at_any(monkeypatch):

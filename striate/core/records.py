@@ -82,17 +82,17 @@ LONGEST_NAME = 100
 _BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
-def check_name(name: str, what: str, error: type[StriateError] = ConfigError) -> str:
+def check_name(name: str, what: str, error: type[StriateError] = ConfigError, longest: int = LONGEST_NAME) -> str:
     """`name`, if it can be shown in one line; `what` says whose it is, for the message.
 
     Raises:
-        error: for an empty name, one of more than 100 characters, control characters and line breaks (an escape
+        error: for an empty name, one of more than `longest` characters, control characters and line breaks (an escape
             sequence changes the terminal), and characters that reorder the text around them.
     """
     if not name.strip():
         raise error(f"{what} must not be empty")
-    if len(name) > LONGEST_NAME:
-        raise error(f"{what} must have at most {LONGEST_NAME} characters, got {len(name)}: '{printable(name[:40])}...'")
+    if len(name) > longest:
+        raise error(f"{what} must have at most {longest} characters, got {len(name)}: '{printable(name[:40])}...'")
     for char in name:
         if _is_unsafe(char):
             raise error(f"{what} must not contain the control character {_escaped(char)}, got '{printable(name, '')}'")

@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.core.errors import DataError
+from striate.core.records import check_name
 from striate.data.dataset import Images, Labels
+
+
+LONGEST_CLASS_NAME = 200  # ImageNet's dragonfly, with all its names, has 118
 
 
 class EncodedImage(NamedTuple):
@@ -74,6 +78,8 @@ def check_contents(contents: Contents) -> None:
         count = f"only '{classes[0]}'" if classes else "none"
         rule = f"{location}: a classifier needs at least 2 classes, got {count}"
         raise DataError(f"{rule}; give each class its own folder or label")
+    for name in classes:
+        check_class_name(location, name)
     if twice := [name for name, count in Counter(classes).items() if count > 1]:
         raise DataError(f"{location}: two classes are named '{twice[0]}'; give each its own name")
     labels = {name: part.labels for name, part in contents.parts.items()}
@@ -85,6 +91,18 @@ def check_contents(contents: Contents) -> None:
                 f"{rule}, got {wrong[0]} ({len(wrong)} out of range); number them from 0 or name all classes"
             )
     check_every_class(location, classes, labels)
+
+
+def check_class_name(location: str, name: str) -> None:
+    """Check that a class name can be shown in one line.
+
+    Raises:
+        DataError: if it is empty, too long or has control characters.
+    """
+    try:
+        check_name(name, f"{location}: a class name", DataError, LONGEST_CLASS_NAME)
+    except DataError as error:
+        raise DataError(f"{error}; rename the class") from error
 
 
 def check_every_class(location: str, classes: tuple[str, ...], labels: Mapping[str, Labels]) -> None:

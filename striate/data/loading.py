@@ -15,6 +15,7 @@ from PIL import Image
 
 from striate.core.config import suggest
 from striate.core.errors import DataError
+from striate.core.records import printable
 from striate.core.seeds import stream
 from striate.data.cache import cache_folder, expand_user, load_cached
 from striate.data.canonical_order import HashedPart, count_shared_images, dataset_digest
@@ -44,7 +45,7 @@ def load(config: DataConfig) -> Dataset:
     shared = {name: count_shared_images(parts["train"], part) for name, part in parts.items() if name != "train"}
     plain = {name: Part(part.images, part.labels) for name, part in parts.items()}
     return Dataset(
-        name="cifar10" if decoded.is_cifar10 else source.name,
+        name="cifar10" if decoded.is_cifar10 else printable(source.name, keep=""),
         classes=decoded.classes,
         train=plain["train"],
         validation=plain.get("validation"),

@@ -1,5 +1,7 @@
 """Folders of images: what is read, what is ignored, and what is refused with which words."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -226,6 +228,28 @@ def test_a_folder_that_may_not_be_read(folder, made, monkeypatch, function):
 
     monkeypatch.setattr(function, denied)
     with pytest.raises(DataError, match=r"cannot be (listed|read) \(Permission denied\)"):
+        load_at(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\x1b[31mb", r"\x1b"), ("a\nb", r"\n"), ("a\u202eb", r"\u202e"), (os.fsdecode(b"a\xff"), r"\udcff")],
+)
+def test_a_class_name_that_cannot_be_printed(folder, made, name, shown):
+    path = folder(made, ("x", "y", name))
+    message = f"{path}: a class name must not contain the control character {shown}, got '.*'; rename the class"
+    with pytest.raises(DataError, match=message.replace("\\", r"\\")) as caught:
+        load_at(path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_name_that_cannot_be_printed_is_escaped(folder, made):
+    path = folder({"": made["train"]}, name="red\x1b[31m")
+    (path / "a" / "torn\x1b\n.png").write_bytes(b"no image")
+    dataset = load_at(path, broken="skip")
+    assert dataset.notes[-1] == r"1 broken file skipped: a/torn\x1b\n.png"
+    assert dataset.name == r"red\x1b[31m"
+    with pytest.raises(DataError, match=r"a/torn\\x1b\\n.png: cannot be read as an image"):
         load_at(path)
 
 

@@ -123,3 +123,18 @@ def test_an_archive_that_may_not_be_read(npz, pictures, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "denied")))
     with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
         load_at(path)
+
+
+def test_class_names_that_cannot_be_printed(npz, pictures):
+    images, labels = pictures(30)
+    with pytest.raises(DataError, match=r"arrays.npz: a class name must not contain the control character \\x07"):
+        load_at(npz(images=images, labels=labels, class_names=np.array(["x", "y", "bell\x07"])))
+
+
+def test_class_names_may_be_as_long_as_those_of_imagenet(npz, pictures):
+    images, labels = pictures(30)
+    names = np.array(["x", "y", "z" * 200])
+    assert load_at(npz(images=images, labels=labels, class_names=names)).classes[2] == "z" * 200
+    names = np.array(["x", "y", "z" * 201])
+    with pytest.raises(DataError, match="a class name must have at most 200 characters, got 201: 'z*...'; rename"):
+        load_at(npz(images=images, labels=labels, class_names=names))

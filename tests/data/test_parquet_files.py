@@ -140,3 +140,13 @@ def test_a_damaged_column(parquet, made, cache):
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"cannot be read as parquet \(.*\); fetch it again"):
         load_at(path)
+
+
+@pytest.mark.parametrize("word", ["bell\x07", "ant\0"])
+def test_class_names_that_cannot_be_printed(tmp_path, parquet, made, word):
+    with pytest.raises(DataError, match="parquet: a class name must not contain the control character"):
+        load_at(parquet(made, ("x", "y", word)))
+    words = ["ant", "bee", word]
+    pq.write_table(pa.table({"img": [b""] * 3, "label": words}), tmp_path / "words.parquet")
+    with pytest.raises(DataError, match="column label: a class name must not contain the control character"):
+        load_at(tmp_path / "words.parquet")

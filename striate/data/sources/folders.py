@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from striate.core.errors import DataError
+from striate.core.records import printable
 from striate.data.contents import Contents, EncodedImage, EncodedPart, Source
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -99,6 +100,6 @@ def _part(folder: Path, files: dict[str, list[Path]], classes: tuple[str, ...]) 
     paths = [path for name in classes for path in files.get(name, [])]
 
     def images() -> Iterator[EncodedImage]:
-        return (EncodedImage(path.relative_to(folder).as_posix(), path) for path in paths)
+        return (EncodedImage(printable(path.relative_to(folder).as_posix(), keep=""), path) for path in paths)
 
     return EncodedPart(np.array(labels, np.int64), images)

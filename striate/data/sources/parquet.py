@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.core.errors import DataError
-from striate.data.contents import Contents, EncodedImage, EncodedPart, Source, numbered_classes, to_labels
+from striate.core.records import printable
+from striate.data.contents import (
+    Contents,
+    EncodedImage,
+    EncodedPart,
+    Source,
+    check_class_name,
+    numbered_classes,
+    to_labels,
+)
 
 FOLDERS = (".", "plain_text", "data")
 PART_PREFIXES = {"train": "train", "valid": "validation", "val": "validation", "test": "test"}
@@ -122,7 +131,10 @@ def _label_values(table: Table) -> NDArray[Any]:
     if types.is_integer(value_type):
         return to_labels(np.array(column.to_pylist(), np.int64 if types.is_signed_integer(value_type) else np.uint64))
     if types.is_string(value_type) or types.is_large_string(value_type):
-        return np.array(column.to_pylist(), np.str_)
+        words = column.to_pylist()
+        for word in set(words):
+            check_class_name(where, word)  # here, because NumPy drops a NUL at the end
+        return np.array(words, np.str_)
     raise DataError(f"{where} must hold whole numbers or words, got {column.type}; cast it")
 
 
@@ -146,10 +158,10 @@ def _hub_class_names(table: Table) -> tuple[str, ...]:
 
 def _images(tables: list[Table]) -> Iterator[EncodedImage]:
     for table in tables:
-        row = 0
+        name, row = printable(table.path.name, keep=""), 0
         with _read_errors(table.path):
             for batch in table.file.iter_batches(BATCH_ROWS, columns=[table.image_column]):
                 for value in batch.column(0).to_pylist():
                     data = value.get("bytes") if isinstance(value, dict) else value
-                    yield EncodedImage(f"{table.path.name} row {row}", data if isinstance(data, bytes) else b"")
+                    yield EncodedImage(f"{name} row {row}", data if isinstance(data, bytes) else b"")
                     row += 1

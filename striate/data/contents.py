@@ -16,7 +16,6 @@ from striate.core.errors import DataError
 from striate.core.records import check_name
 from striate.data.dataset import Images, Labels
 
-
 LONGEST_CLASS_NAME = 200  # ImageNet's dragonfly, with all its names, has 118
 
 

@@ -129,7 +129,8 @@ class _Bars:
         elif isinstance(event, Progress):
             now = event.progress
             facts = f"epoch {now.epoch}/{now.epochs}  {_numbers(now)}"
-            self._progress.update(self._bars[label], completed=now.share, facts=facts)
+            # Drawn now: a short run may end before the next regular drawing.
+            self._progress.update(self._bars[label], completed=now.share, facts=facts, refresh=True)
             self._shares[label] = now.share
         elif isinstance(event, Note):
             if event.text not in self._notes:

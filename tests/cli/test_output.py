@@ -57,10 +57,15 @@ def test_names_from_the_command_line_files_and_studies_are_printed_so(striate, t
         assert (code, out) == (1, "")
         assert "\x1b" not in err, words
         assert "x1b" in err, words
-    path = write_study(
-        tmp_path, STUDY.replace("plain: {}", '"pl\\eain": {}').replace("Does", '"\\eDoes').replace("help?", 'help?"')
-    )
+    path = write_study(tmp_path, STUDY.replace("Does", '"\\eDoes').replace("help?", 'help?"'))
     code, out, err = striate("check", path, "--no-time", "--out", tmp_path / "runs")
-    assert code == 0
-    assert "\x1b" not in out
-    assert "x1bDoes" in out
+    assert (code, out) == (1, "")
+    assert "\x1b" not in err
+
+
+def test_the_name_of_a_data_file_is_printed_so(striate, tmp_path):
+    path = write_study(tmp_path, STUDY)
+    images = (tmp_path / "squares.npz").rename(tmp_path / "squ\x1bares.npz")
+    code, out, err = striate("check", path, f"data={images}", "--no-time", "--out", tmp_path / "runs")
+    assert "\x1b" not in out + err
+    assert r"squ\x1bares" in out + err, code

@@ -23,6 +23,7 @@ from striate.engines.inputs import Progress, RunInputs
 from striate.engines.loop import TrainingLoop
 from striate.engines.metrics import is_at_chance, majority_share, scores
 from striate.engines.protocol import DivergedError, Engine, Evaluation, TrainState
+from striate.nets.summary.summarize import summarize
 from striate.recipes import plateau_factor, stop_reason
 from striate.runs import layout
 from striate.runs.records import DataFacts, EpochRow, Job, RunEnvironment, State, Summary
@@ -70,6 +71,7 @@ def drive(
             return previous.summary
         try:
             inputs = RunInputs.of(job, dataset or load(job.data))
+            _write_network(writer, inputs)
             earlier = previous.environment if previous else None
             with open_engine(inputs, (earlier and earlier.threads) or threads) as engine:
                 environment = engine.environment()
@@ -348,6 +350,20 @@ class _Reporter:
                 validation_accuracy=rows[-1].validation_accuracy if rows else None,
             )
         )
+
+
+def _write_network(writer: RunWriter, inputs: RunInputs) -> None:
+    """The layer table, for reports. A module that cannot be traced costs the page its table, and not the run."""
+    dataset = inputs.dataset
+    if writer.path(layout.NETWORK).exists():
+        return
+    try:
+        shape = (dataset.channels, dataset.height, dataset.width)
+        writer.network(summarize(inputs.job.network, shape, len(dataset.classes)).table)
+    except RunError:
+        raise
+    except Exception as error:
+        writer.log(f"The layers of the network are not recorded: {type(error).__name__}: {error}")
 
 
 def _check_same_device(previous: RunEnvironment | None, now: RunEnvironment, folder: Path) -> None:

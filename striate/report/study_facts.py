@@ -207,6 +207,8 @@ def environments(results: Results) -> Table | None:
 
 def _layer_table(arm: Arm, row: RunRow) -> LayerTable | None:
     """The layer table of an arm; None for somebody else's network, which only running it would count."""
+    if row.run and row.run.network:
+        return row.run.network
     if arm.network.is_foreign or row.data is None or row.data.shape is None:
         return None
     try:

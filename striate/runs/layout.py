@@ -1,22 +1,23 @@
-"""Where the files of a run and of a study are, and what they are called.
+"""The files of a run and of a study: their names and what each holds.
 
-Only this module spells file names. Readers accept every format that ever left this folder, writers write the
+Only this module spells file names. The reader accepts every format that a release has written, the writer writes the
 newest. A run without a summary is unfinished, whatever else it holds.
 
     runs/<study>/study.yaml  report.html
     runs/<study>/<arm>/seed-0/
       run.yaml              what decides the run, its fingerprint, the format
       env.json              machine, versions, threads, precision
+      network.json          the layers of the network: shapes, parameters, receptive fields
       metrics.jsonl         a line an epoch
-      summary.json          the finished marker: how it ended, the results
-      log.txt               the traceback, when there is one; loggers that were given up, and why
-      last.pt, last.npz     the whole state, to resume (PyTorch, NumPy); gone when the run is finished, kept when it diverged
+      summary.json          how the run ended, and its results
+      log.txt               the traceback of a failure; loggers that were given up, and why
+      last.pt, last.npz     the whole state, to resume (PyTorch, NumPy); removed when the run is finished, kept when it diverged
       best.safetensors      weights of the best epoch by validation
       final.safetensors     weights after the last epoch
-      predictions.npz       what it said of each validation and test image
-      logged-<logger>.json  how far that logger is, and under which name it knows the run
-      tensorboard/  wandb/  what those loggers write
-    runs/<study>/mlflow.db  mlruns/   what MLflow writes, unless it has a server
+      predictions.npz       logits and labels of the validation and test images
+      logged-<logger>.json  the last epoch that the logger has, and its name for the run
+      tensorboard/  wandb/  files of those loggers
+    runs/<study>/mlflow.db  mlruns/   files of MLflow, unless it has a server
 """
 
 import hashlib
@@ -30,6 +31,7 @@ LONGEST = 60
 
 RUN = "run.yaml"
 ENVIRONMENT = "env.json"
+NETWORK = "network.json"
 METRICS = "metrics.jsonl"
 SUMMARY = "summary.json"
 LOG = "log.txt"

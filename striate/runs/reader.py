@@ -3,6 +3,7 @@
 Nothing is unpickled here; a folder may come from anyone.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from striate.core.errors import RunError
+from striate.nets.summary.table import LayerTable
 from striate.runs import layout
 from striate.runs.records import EpochRow, Job, RunEnvironment, Summary
 
@@ -47,6 +49,14 @@ class Run:
                 f"{self.folder / layout.RUN}: {key}: is not read by this version of striate ({first['msg']}); "
                 "use the version that wrote it (striate in env.json)"
             ) from error
+
+    @cached_property
+    def network(self) -> LayerTable | None:
+        """The layers of the network; None for a run of version 0.1.0, or when the file is broken: it decides nothing."""
+        try:
+            return LayerTable.from_json(json.loads((self.folder / layout.NETWORK).read_bytes()))
+        except (OSError, ValueError):
+            return None
 
     @property
     def state(self) -> Literal["finished", "diverged", "failed", "unfinished"]:

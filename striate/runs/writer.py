@@ -15,6 +15,7 @@ import filelock
 import yaml
 
 from striate.core.errors import RunError
+from striate.nets.summary.table import LayerTable
 from striate.runs import layout
 from striate.runs.files import disk_errors, sweep, write_atomic, write_json, write_text
 from striate.runs.reader import Run, read
@@ -65,6 +66,10 @@ class RunWriter:
 
     def environment(self, environment: RunEnvironment) -> None:
         write_json(self.path(layout.ENVIRONMENT), environment.model_dump(mode="json"))
+
+    def network(self, table: LayerTable) -> None:
+        """The layers of the network, so that a report needs neither torch nor the user's module."""
+        write_json(self.path(layout.NETWORK), table.to_json())
 
     def append(self, row: EpochRow) -> None:
         """One epoch's numbers."""

@@ -11,6 +11,7 @@ import yaml
 from striate.core.errors import RunError
 from striate.data import DataConfig
 from striate.nets import NetworkConfig
+from striate.nets.summary.summarize import summarize
 from striate.recipes import Recipe
 from striate.runs import DataFacts, EpochRow, Job, RunEnvironment, RunWriter, Summary, layout, read
 from striate.runs.files import write_atomic, write_text
@@ -364,3 +365,13 @@ def test_a_run_that_is_reopened_is_read_once(tmp_path, monkeypatch):
         writer.rewind(writer.run.metrics)
         assert writer.finish(finished()) == writer.finish(finished(state="failed"))
     assert folders == [tmp_path]
+
+
+def test_the_layers_of_the_network_are_kept(tmp_path):
+    table = summarize(NetworkConfig(layers="conv8 pool fc4"), (1, 8, 8), 3).table
+    with RunWriter(tmp_path, make_job()) as writer:
+        assert writer.run is None
+        writer.network(table)
+    assert read(tmp_path).network == table
+    (tmp_path / layout.NETWORK).write_text("[")
+    assert read(tmp_path).network is None

@@ -26,6 +26,7 @@ def test_a_finished_run_holds_all_that_the_manual_names(tmp_path, job, dataset):
     assert {path.name for path in tmp_path.iterdir()} - {".lock"} == {
         "run.yaml",
         "env.json",
+        "network.json",
         "metrics.jsonl",
         "summary.json",
         "best.safetensors",

@@ -24,7 +24,7 @@ from striate.nets.layers import (
 )
 from striate.nets.notation import parser, printer
 from striate.nets.pytorch.build import build
-from striate.nets.pytorch.trace.tracer import graph
+from striate.nets.pytorch.trace.tracer import trace
 from striate.nets.summary.summarize import summarize
 from striate.nets.summary.table import layer_table
 from tests.nets.random_networks import layer_lists
@@ -272,4 +272,4 @@ def test_the_deepest_network_is_built_counted_and_written():
     module = build(network, shape, 4, seed=0)
     total = sum(parameter.numel() for parameter in module.parameters())
     assert summarize(network, shape, 4).table.totals.parameters == total
-    assert layer_table(graph(module, shape)).totals.parameters == total
+    assert layer_table(trace(module, shape)).totals.parameters == total

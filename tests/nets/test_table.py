@@ -17,7 +17,7 @@ from striate.core.errors import NetworkError
 from striate.nets import NETWORKS, NetworkConfig, network_graph
 from striate.nets.graph.graph import Graph, Node
 from striate.nets.pytorch.build import build
-from striate.nets.pytorch.trace import tracer as traced
+from striate.nets.pytorch.trace.tracer import trace
 from striate.nets.summary.columns import COLUMNS, MIB, STATUS
 from striate.nets.summary.summarize import count_parameters, summarize, summarize_graph
 from striate.nets.summary.table import LayerTable, layer_table
@@ -107,7 +107,7 @@ def prove_modules():
     def prove(drawn):
         module, shape = drawn
         assume(len(module.steps))
-        check_against_torch(traced.graph(module, shape), module, shape)
+        check_against_torch(trace(module, shape), module, shape)
 
     return prove
 
@@ -144,7 +144,7 @@ def check_either_source(network, image=(4, 8, 8), classes=4):
     run = module if network.dims == 2 else nn.Sequential(OrderedDict(module.named_children()))
     shape = graph.input_shape
     try:
-        run_graph = with_layers_of(graph, traced.graph(run, shape))
+        run_graph = with_layers_of(graph, trace(run, shape))
     except NetworkError as error:
         assume("more than 1 value" not in str(error))  # torch normalizes no value by itself alone
         raise
@@ -190,7 +190,7 @@ def test_many_random_networks_have_one_table_from_either_source():
 )
 def test_a_planted_off_by_one_is_found(change):
     module = nn.Sequential(nn.Conv2d(3, 4, 3))
-    graph = traced.graph(module, (3, 8, 8))
+    graph = trace(module, (3, 8, 8))
     check_against_torch(graph, module, (3, 8, 8))
     wrong = Graph(nodes=(graph.nodes[0], replace(graph.nodes[1], **change)), output="0")
     with pytest.raises(AssertionError, match=r"parameters|multiply-adds|shape"):

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from striate.core.errors import NetworkError
 from striate.nets.graph.receptive_field import ReceptiveFields
-from striate.nets.pytorch.trace import tracer as traced
+from striate.nets.pytorch.trace.tracer import trace
 from striate.nets.summary.table import layer_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -48,7 +48,7 @@ def torchvision_module(name):
 @pytest.mark.parametrize("name", KNOWN)
 def test_torchvision_s_networks(name):
     module, shape = torchvision_module(name), (3, 224, 224)
-    graph = traced.graph(module, shape)
+    graph = trace(module, shape)
     check_costs(graph, module, shape)
     fields, (node, size) = ReceptiveFields(graph), KNOWN[name]
     assert (fields.of(node).size, fields.status(node)) == ((size, size), "exact")
@@ -74,7 +74,7 @@ def test_torchvision_s_networks(name):
 @pytest.mark.filterwarnings("ignore:The default weight initialization of GoogleNet:FutureWarning")
 def test_more_of_torchvision(name):
     module, shape = torchvision_module(name), (3, 224, 224)
-    graph = traced.graph(module, shape)
+    graph = trace(module, shape)
     check_costs(graph, module, shape)
     assert not [node.name for node in graph.nodes if node.op == "other" and node.whole]
 
@@ -85,7 +85,7 @@ def test_a_planted_off_by_one_in_a_cost_is_found():
         side = (6 - 1) // stride + 1
         return nn.Sequential(conv, nn.Flatten(), nn.Linear(4 * side**2, 5, bias=bias), Idle(idle))
 
-    graph, shape = traced.graph(small(), (3, 8, 8)), (3, 8, 8)
+    graph, shape = trace(small(), (3, 8, 8)), (3, 8, 8)
     check_costs(graph, small(), shape)
     with pytest.raises(AssertionError, match="837 parameters, torch counts 832"):
         check_costs(graph, small(bias=False), shape)
@@ -125,7 +125,7 @@ class ByHand(nn.Module):
 
 def test_a_module_written_by_hand():
     module = ByHand()
-    graph = traced.graph(module, (3, 8, 8))
+    graph = trace(module, (3, 8, 8))
     check_costs(graph, module, (3, 8, 8))
     assert [(node.name, node.op, node.inputs, node.layer) for node in graph.nodes] == [
         ("input", "input", (), "input"),
@@ -174,7 +174,7 @@ def through_numpy(self, x):
 @pytest.mark.parametrize("function", [looks, counts, indexes, through_numpy])
 def test_what_looks_at_values_depends_on_the_data(function):
     module = wrapped(function, conv=nn.Conv2d(3, 3, 3, padding=1))
-    graph = traced.graph(module, (3, 8, 8))
+    graph = trace(module, (3, 8, 8))
     fields = ReceptiveFields(graph)
     assert fields.status("conv") == "exact"
     assert fields.status(graph.output) == "depends on the data"
@@ -234,7 +234,7 @@ def filled(self, x):
 )
 def test_what_is_not_known_is_bounded_by_the_whole_image(function):
     module = wrapped(function, conv=nn.Conv2d(3, 3, 3, padding=1))
-    graph = traced.graph(module, (3, 8, 8))
+    graph = trace(module, (3, 8, 8))
     fields = ReceptiveFields(graph)
     assert fields.status(graph.output) == "upper bound"
     assert fields.box(graph.output, (0,) * len(graph[graph.output].output_shape)) == ((0, 8), (0, 8))
@@ -242,7 +242,7 @@ def test_what_is_not_known_is_bounded_by_the_whole_image(function):
 
 def test_products_of_activations_are_counted():
     """8 x 64 with 64 x 8, then 8 x 8 with 8 x 64: twice 4,096."""
-    graph = traced.graph(wrapped(spatial_attention), (8, 8, 8))
+    graph = trace(wrapped(spatial_attention), (8, 8, 8))
     assert layer_table(graph).totals.macs == 2 * 8 * 8 * 64
 
 
@@ -250,14 +250,14 @@ def test_products_of_activations_are_counted():
 def test_code_that_python_does_not_see_is_not_taken_for_a_constant():
     twice = torch.jit.trace(lambda x: torch.roll(x, 3, 2) * 2, torch.rand(1, 3, 8, 8))
     module = wrapped(lambda self, x: self.conv(x) + twice(x), conv=nn.Conv2d(3, 3, 3, padding=1))
-    fields = ReceptiveFields(traced.graph(module, (3, 8, 8)))
+    fields = ReceptiveFields(trace(module, (3, 8, 8)))
     assert fields.status(fields.graph.output) == "upper bound"
     assert fields.box(fields.graph.output, (0, 4, 4)) == ((0, 8), (0, 8))
 
 
 def test_shared_parameters_are_counted_once_and_multiplied_by_twice():
     module = wrapped(lambda self, x: self.conv(self.conv(x)), conv=nn.Conv2d(3, 3, 3, padding=1))
-    graph = traced.graph(module, (3, 8, 8))
+    graph = trace(module, (3, 8, 8))
     check_costs(graph, module, (3, 8, 8))
     assert [(row.name, row.formula, row.parameters) for row in layer_table(graph).rows] == [
         ("conv", "3 x 3 x 3 x 3 + 3", 84),
@@ -267,7 +267,7 @@ def test_shared_parameters_are_counted_once_and_multiplied_by_twice():
 
 def test_parameters_that_a_weight_is_computed_from_are_its_own():
     module = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3)), nn.PReLU(4), Idle(7))
-    graph = traced.graph(module, (3, 8, 8))
+    graph = trace(module, (3, 8, 8))
     check_costs(graph, module, (3, 8, 8))
     assert graph["0"].parameters == 4 * 27 + 4 + 4
     assert graph["1"].parameters == 4
@@ -303,9 +303,9 @@ def test_a_module_comes_back_as_it_was(function):
     before, hooks, generator = state(module), global_hooks(), torch.get_rng_state()
     if function is fails:
         with pytest.raises(NetworkError, match="Wrapped cannot run on an image of 3x8x8: on purpose"):
-            traced.graph(module, (3, 8, 8))
+            trace(module, (3, 8, 8))
     else:
-        traced.graph(module, (3, 8, 8))
+        trace(module, (3, 8, 8))
     after = state(module)
     assert after[:2] == before[:2]
     assert all(torch.equal(after[2][name], value) for name, value in before[2].items())
@@ -314,15 +314,15 @@ def test_a_module_comes_back_as_it_was(function):
 
 
 def test_a_mistake_of_ours_is_not_called_the_module_s(monkeypatch):
-    monkeypatch.setattr(traced, "read", lambda call: 1 / 0)
+    monkeypatch.setattr("striate.nets.pytorch.trace.tracer.read", lambda call: 1 / 0)
     with pytest.raises(ZeroDivisionError, match="division by zero"):
-        traced.graph(nn.ReLU(), (3, 8, 8))
+        trace(nn.ReLU(), (3, 8, 8))
 
 
 def test_the_image_given_is_not_changed():
     image = torch.rand(1, 3, 8, 8) - 0.5
     before = image.clone()
-    traced.graph(nn.ReLU(inplace=True), image)
+    trace(nn.ReLU(inplace=True), image)
     assert torch.equal(image, before)
 
 
@@ -330,15 +330,15 @@ def test_the_image_given_is_not_changed():
     ("module", "image", "message"),
     [
         (nn.Linear(5, 5), (3, 8, 8), r"Linear cannot run on an image of 3x8x8: .*mat1 and mat2"),
-        (wrapped(lambda self, x: (x, x)), (3, 8, 8), "must answer with one tensor, got tuple"),
-        (wrapped(lambda self, x: torch.zeros(3)), (3, 8, 8), "does not come from the image"),
+        (wrapped(lambda self, x: (x, x)), (3, 8, 8), "must return one tensor, got tuple"),
+        (wrapped(lambda self, x: torch.zeros(3)), (3, 8, 8), "is not computed from the image"),
         (nn.ReLU(), torch.rand(2, 3, 8, 8), r"the image must be \(1, channels, \*spatial\), got \(2, 3, 8, 8\)"),
     ],
 )
 def test_what_cannot_be_traced_is_refused(module, image, message):
     with pytest.raises(NetworkError, match=message):
-        traced.graph(module, image)
+        trace(module, image)
 
 
 def test_a_module_that_does_nothing_is_its_input():
-    assert traced.graph(nn.Identity(), (3, 8, 8)).output == "input"
+    assert trace(nn.Identity(), (3, 8, 8)).output == "input"

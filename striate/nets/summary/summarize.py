@@ -52,7 +52,7 @@ def summarize(network: NetworkConfig, input_shape: Shape, classes: int) -> Netwo
 
 
 def summarize_graph(graph: Graph) -> NetworkSummary:
-    """The layer table of a graph, as `striate.nets.pytorch.trace.tracer.graph` makes it of any torch module."""
+    """The layer table of a graph, as `striate.nets.pytorch.trace.tracer.trace` makes it of any torch module."""
     return NetworkSummary(layer_table(graph))
 
 
@@ -72,7 +72,7 @@ def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -
 def _traced(network: NetworkConfig, input_shape: Shape, classes: int) -> Graph:
     """The graph of a module that somebody else has written; its weights do not matter."""
     from striate.nets.pytorch import pretrained
-    from striate.nets.pytorch.trace import tracer
+    from striate.nets.pytorch.trace.tracer import trace
 
     bare = network.replace(pretrained=False, freeze="none")
-    return tracer.graph(pretrained.build(bare, input_shape, classes, seed=0), input_shape)
+    return trace(pretrained.build(bare, input_shape, classes, seed=0), input_shape)

@@ -1,12 +1,12 @@
-"""One watched call of a torch function, and what is read from it. No torch here: tensors are known by their shape."""
+"""One recorded call of a torch function, and what is known about its effect. No torch here: tensors are known by their shape."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from striate.nets.graph.graph import Shape
-from striate.nets.pytorch.trace import axes as lay
-from striate.nets.pytorch.trace.axes import Layout
+from striate.nets.graph.graph import Certainty, Op, Windows
+from striate.nets.layers import Shape
+from striate.nets.pytorch.trace.axes import Layout, guess_layout, image_layout
 
 
 def words(text: str) -> frozenset[str]:
@@ -14,8 +14,8 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What moves values to places that other values decide.
-DATA = words(
+# Functions that move values to positions that other values decide.
+DATA_DEPENDENT = words(
     "nonzero masked_select masked_scatter gather scatter scatter_add index_select index_put take take_along_dim topk sort "
     "argsort unique searchsorted embedding grid_sample bincount multinomial bernoulli"
 )
@@ -23,7 +23,7 @@ DATA = words(
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call that was watched: `inputs` are the tensors that come from the image, with their layouts."""
+    """A call of a function; `inputs` are the tensors that come from the image, with their layouts."""
 
     name: str
     args: tuple[Any, ...]
@@ -33,46 +33,64 @@ class Call:
     result: Any
     axes: int  # of the image
 
-    def given(self, name: str, place: int, default: Any = None) -> Any:
-        """The argument called `name`, or at `place`."""
-        return self.kwargs.get(name, self.args[place] if place < len(self.args) else default)
+    def argument(self, name: str, position: int, default: Any = None) -> Any:
+        """The argument called `name`, or the one at `position`."""
+        return self.kwargs.get(name, self.args[position] if position < len(self.args) else default)
 
     @property
     def layout(self) -> Layout:
+        """Of the first input."""
         return self.layouts[0]
 
     @property
-    def is_image(self) -> bool:
-        """One map in, in torch's own order."""
-        return self.layouts == (lay.image(self.axes),)
+    def has_one_map(self) -> bool:
+        """Whether the input is one map, in torch's own order."""
+        return self.layouts == (image_layout(self.axes),)
 
     @property
     def sides(self) -> Shape:
+        """The spatial sides of the first input, where that is a map."""
         return tuple(self.inputs[0].shape[2:])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """The fields of a graph's node that a call decides."""
+
+    op: Op
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
+    windows: tuple[Windows, ...] = ()
+    groups: int = 1
+    whole: bool = False
+    certainty: Certainty = "exact"
+
+
 @dataclass(frozen=True)
-class Step:
-    """The layout of what came out, and the fields of the node; no fields: it is the same node under another layout."""
+class Effect:
+    """The layout of the result and the operation; without an operation it is the same node under another layout."""
 
     layout: Layout
-    fields: dict[str, Any] = field(default_factory=dict)
+    operation: Operation | None = None
 
 
-Reader = Callable[[Call], Step]
+Reader = Callable[[Call], Effect]
 
 
-def unknown(call: Call) -> Step:
-    """Anything may depend on anything."""
-    certainty = "depends on the data" if call.name in DATA else "upper bound"
-    return Step(lay.guess(call.result.shape, call.axes), {"op": "other", "whole": True, "certainty": certainty})
+def unknown(call: Call, op: Op = "other") -> Effect:
+    """The effect of a call that is not understood: every value may depend on everything."""
+    certainty: Certainty = "depends on the data" if call.name in DATA_DEPENDENT else "upper bound"
+    return Effect(guess_layout(call.result.shape, call.axes), Operation(op=op, whole=True, certainty=certainty))
 
 
-def each(axes: int, value: Any) -> tuple[int, ...]:
+def one_per_axis(axes: int, value: int | tuple[int, ...]) -> tuple[int, ...]:
     """One entry for each axis."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return values * axes if len(values) == 1 else values
 
 
-def both(padding: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+def both_sides(padding: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """The same padding before and after, for each axis."""
     return tuple((side, side) for side in padding)

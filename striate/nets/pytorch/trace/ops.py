@@ -1,16 +1,25 @@
 """What one call of a torch function does to positions: a function for each kind of call, in one table.
 
-A call is read by the name of its function and the shapes that went in and came out, never by what it computes. What
-the table does not know is "other": every value may depend on every position, and the field is an upper bound.
+A call is read by the name of its function and the shapes of its inputs and result, never by its values. A function
+that the table does not have is "other": every value may depend on every position, and the field is an upper bound.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
-from striate.nets.pytorch.trace import axes as lay
+from striate.nets.graph.graph import Op
 from striate.nets.pytorch.trace import windows
-from striate.nets.pytorch.trace.axes import ROW, UNKNOWN, VECTOR
-from striate.nets.pytorch.trace.call import Call, Reader, Step, unknown, words
+from striate.nets.pytorch.trace.axes import (
+    ROW,
+    UNKNOWN,
+    VECTOR,
+    guess_layout,
+    image_layout,
+    permute_layout,
+    reshape_layout,
+    shape_of,
+)
+from striate.nets.pytorch.trace.call import Call, Effect, Operation, Reader, unknown, words
 
 CONVOLUTIONS = words("conv1d conv2d conv3d")
 MAX_POOLS = words("max_pool1d max_pool2d max_pool3d")
@@ -23,203 +32,208 @@ ACTIVATIONS = words(
 SUMS = words("add sub subtract rsub iadd isub radd")
 PRODUCTS = words("mul multiply div divide true_divide truediv rtruediv imul rmul idiv itruediv rdiv")
 JOINS = words("where maximum minimum fmax fmin gt lt ge le eq ne logical_and logical_or lerp")
-# The same values in the same places under another name.
-SAME = words("contiguous to clone detach float double half bfloat16 type_as cpu cuda data alias requires_grad")
+# The same values in the same positions.
+IDENTITIES = words("contiguous to clone detach float double half bfloat16 type_as cpu cuda data alias requires_grad")
 DROPOUTS = words("dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout feature_dropout")
 REDUCTIONS = words("mean sum amax amin var std logsumexp")
 
 
-def read(call: Call) -> Step:
-    """What `call` did."""
+def read(call: Call) -> Effect:
+    """The effect of `call`."""
     reader = READERS.get(call.name)
-    if reader is None or (not all(call.layouts) and call.name not in ANYWHERE):
+    if reader is None or (not all(call.layouts) and call.name not in READ_WITHOUT_LAYOUT):
         return unknown(call)
     return reader(call)
 
 
-def _linear(call: Call) -> Step:
+def _linear(call: Call) -> Effect:
     if call.layout and call.layout[-1] in ("C", "F"):
-        return Step(VECTOR if call.layout == ROW else call.layout, {"op": "fc"})
+        return Effect(VECTOR if call.layout == ROW else call.layout, Operation(op="fc"))
     if call.layout == UNKNOWN:
-        return Step(lay.guess(call.result.shape, call.axes), {"op": "fc"})
-    return Step(lay.guess(call.result.shape, call.axes), {**unknown(call).fields, "op": "fc"})
+        return Effect(guess_layout(call.result.shape, call.axes), Operation(op="fc"))
+    return unknown(call, op="fc")
 
 
-def _batch_norm(call: Call) -> Step:
+def _batch_norm(call: Call) -> Effect:
     # Without running statistics it normalizes by those of the image, which mixes all of a channel.
-    mixes = bool(call.given("training", 5) or call.given("use_input_stats", 5))
-    return Step(call.layout, {"op": "norm", **(_whole(call, groups=_channels(call)) if mixes else {})})
+    uses_image_statistics = bool(call.argument("training", 5) or call.argument("use_input_stats", 5))
+    return _norm_per_channel(call, uses_image_statistics)
 
 
-def _instance_norm(call: Call) -> Step:
-    mixes = bool(call.given("use_input_stats", 5, True))
-    return Step(call.layout, {"op": "norm", **(_whole(call, groups=_channels(call)) if mixes else {})})
+def _instance_norm(call: Call) -> Effect:
+    return _norm_per_channel(call, bool(call.argument("use_input_stats", 5, True)))
 
 
-def _group_norm(call: Call) -> Step:
-    return Step(call.layout, {"op": "norm", **_whole(call, groups=call.given("num_groups", 1))})
+def _norm_per_channel(call: Call, uses_image_statistics: bool) -> Effect:
+    norm = Operation(op="norm")
+    return Effect(call.layout, _mixes_all(call, norm, _channels(call)) if uses_image_statistics else norm)
 
 
-def _layer_norm(call: Call) -> Step:
+def _group_norm(call: Call) -> Effect:
+    return Effect(call.layout, _mixes_all(call, Operation(op="norm"), call.argument("num_groups", 1)))
+
+
+def _layer_norm(call: Call) -> Effect:
     if not call.layout:
-        return Step(UNKNOWN, {"op": "norm"})
-    over = call.layout[-len(tuple(call.given("normalized_shape", 1))) :]
-    return Step(call.layout, {"op": "norm", **_along(call, over)})
+        return Effect(UNKNOWN, Operation(op="norm"))
+    over = call.layout[-len(tuple(call.argument("normalized_shape", 1))) :]
+    return Effect(call.layout, _mixes_along(call, Operation(op="norm"), over))
 
 
-def _softmax(call: Call) -> Step:
-    dim = call.given("dim", 1)
+def _softmax(call: Call) -> Effect:
+    dim = call.argument("dim", 1)
     if dim is None or not call.layout:
         return unknown(call)
-    return Step(call.layout, {"op": "activation", **_along(call, (call.layout[dim],))})
+    return Effect(call.layout, _mixes_along(call, Operation(op="activation"), (call.layout[dim],)))
 
 
-def _along(call: Call, over: Sequence[str | int]) -> dict[str, Any]:
-    """The fields of a node that mixes along the axes `over` and keeps the shape."""
+def _mixes_along(call: Call, operation: Operation, over: Sequence[str | int]) -> Operation:
+    """`operation`, which mixes values along the axes `over` and keeps the shape."""
     spatial = {label for label in over if isinstance(label, int)}
     if "F" in over or spatial == set(range(call.axes)):
-        return _whole(call, groups=1 if {"C", "F"} & set(over) else _channels(call))
-    # Along some axes of the image only: to say that it mixes all of them bounds it.
-    return _whole(call, groups=1) | {"certainty": "upper bound"} if spatial else {}
+        return _mixes_all(call, operation, groups=1 if {"C", "F"} & set(over) else _channels(call))
+    if spatial:
+        # Along some axes of the image only: that it mixes all of them is an upper bound.
+        return replace(_mixes_all(call, operation, groups=1), certainty="upper bound")
+    return operation
 
 
-def _whole(call: Call, groups: int) -> dict[str, Any]:
-    bound = {"certainty": "upper bound"} if call.layout == ROW and groups > 1 else {}
-    return {"whole": True, "groups": groups, **bound}
+def _mixes_all(call: Call, operation: Operation, groups: int) -> Operation:
+    """`operation`, which mixes all positions within each of `groups` groups of channels."""
+    is_bound = call.layout == ROW and groups > 1
+    return replace(operation, whole=True, groups=groups, certainty="upper bound" if is_bound else operation.certainty)
 
 
 def _channels(call: Call) -> int:
-    return lay.shape_of(call.layout, call.inputs[0].shape)[0]
+    return shape_of(call.layout, call.inputs[0].shape)[0]
 
 
-def _activation(call: Call) -> Step:
+def _activation(call: Call) -> Effect:
     return _elementwise(call, "activation" if len(call.inputs) == 1 else "other")
 
 
-def _dropout(call: Call) -> Step:
+def _dropout(call: Call) -> Effect:
     return _elementwise(call, "dropout")
 
 
-def _sum(call: Call) -> Step:
+def _sum(call: Call) -> Effect:
     return _elementwise(call, "add")
 
 
-def _product(call: Call) -> Step:
+def _product(call: Call) -> Effect:
     return _elementwise(call, "multiply")
 
 
-def _join(call: Call) -> Step:
+def _join(call: Call) -> Effect:
     return _elementwise(call, "other")
 
 
-def _elementwise(call: Call, op: str) -> Step:
+def _elementwise(call: Call, op: Op) -> Effect:
     if len(set(call.layouts)) > 1 or len(call.layout) not in (0, len(call.result.shape)):
         return unknown(call)
-    return Step(call.layout, {"op": op})
+    return Effect(call.layout, Operation(op=op))
 
 
-def _concat(call: Call) -> Step:
-    dim, first = call.given("dim", 1, 0), call.layout
+def _concat(call: Call) -> Effect:
+    dim, first = call.argument("dim", 1, 0), call.layout
     if len(set(call.layouts)) > 1 or not isinstance(dim, int) or first[dim] not in ("C", "F"):
         return unknown(call)
-    return Step(first, {"op": "concat"})
+    return Effect(first, Operation(op="concat"))
 
 
-def _reduce(call: Call) -> Step:
-    dims = call.given("dim", 1)
+def _reduce(call: Call) -> Effect:
+    dims = call.argument("dim", 1)
     if dims is None or isinstance(dims, bool) or not call.layout:
         return unknown(call)
     over = {call.layout[dim] for dim in ([dims] if isinstance(dims, int) else dims)}
-    keeps = len(call.result.shape) == len(call.layout)
+    keeps_axes = len(call.result.shape) == len(call.layout)
     if over == set(range(call.axes)):
-        return Step(call.layout if keeps else tuple(label for label in call.layout if label not in over), {"op": "gap"})
-    return Step(call.layout, {"op": "other"}) if over == {"C"} and keeps and len(call.layout) > 2 else unknown(call)
+        layout = call.layout if keeps_axes else tuple(label for label in call.layout if label not in over)
+        return Effect(layout, Operation(op="gap"))
+    if over == {"C"} and keeps_axes and len(call.layout) > 2:
+        return Effect(call.layout, Operation(op="other"))
+    return unknown(call)
 
 
-def _reshape(call: Call) -> Step:
+def _reshape(call: Call) -> Effect:
     before, after = tuple(call.inputs[0].shape), tuple(call.result.shape)
     if before == after:
-        return Step(call.layout)
-    layout = lay.reshape(call.layout, before, after, call.axes)
+        return Effect(call.layout)
+    layout = reshape_layout(call.layout, before, after, call.axes)
     if not layout:
         return unknown(call)
-    return Step(layout, {"op": "flatten"} if len(after) == 2 < len(before) else {})
+    return Effect(layout, Operation(op="flatten") if len(after) == 2 < len(before) else None)
 
 
-def _permute(call: Call) -> Step:
-    order: Any = call.given("dims", 1)
-    order = call.args[1:] if isinstance(order, int) else order
-    return Step(lay.permute(call.layout, order))
+def _permute(call: Call) -> Effect:
+    dims = call.argument("dims", 1)
+    return Effect(permute_layout(call.layout, call.args[1:] if isinstance(dims, int) else dims))
 
 
-def _transpose(call: Call) -> Step:
+def _transpose(call: Call) -> Effect:
     order = list(range(len(call.layout)))
-    one, other = call.given("dim0", 1), call.given("dim1", 2)
-    order[one], order[other] = order[other], order[one]
-    return Step(lay.permute(call.layout, order))
+    first, second = call.argument("dim0", 1), call.argument("dim1", 2)
+    order[first], order[second] = order[second], order[first]
+    return Effect(permute_layout(call.layout, order))
 
 
-def _parts(call: Call) -> Step:
-    """One of the parts that channels are cut into."""
-    dim = call.given("dim", 2, 0)
-    return Step(call.layout, {"op": "other"}) if call.layout[dim] == "C" else unknown(call)
+def _split(call: Call) -> Effect:
+    """One of the parts into which channels are split."""
+    dim = call.argument("dim", 2, 0)
+    return Effect(call.layout, Operation(op="other")) if call.layout[dim] == "C" else unknown(call)
 
 
-def _unsqueeze(call: Call) -> Step:
-    # Half way from (N, C) to (N, C, 1, 1): known again when all axes are there.
-    return unknown(call) if call.layout != VECTOR or call.axes != 1 else Step(lay.image(1))
+def _unsqueeze(call: Call) -> Effect:
+    # Between (N, C) and (N, C, 1, 1): known only when all axes exist.
+    return unknown(call) if call.layout != VECTOR or call.axes != 1 else Effect(image_layout(1))
 
 
-def _same(call: Call) -> Step:
-    return Step(call.layout)
+def _identity(call: Call) -> Effect:
+    return Effect(call.layout)
 
 
-def _channelwise(call: Call) -> Step:
-    return Step(call.layout, {"op": "norm"}) if call.is_image else unknown(call)
+def _local_response_norm(call: Call) -> Effect:
+    return Effect(call.layout, Operation(op="norm")) if call.has_one_map else unknown(call)
 
 
-def _shuffle(call: Call) -> Step:
-    return Step(call.layout, {"op": "other"}) if call.is_image else unknown(call)
-
-
-def _names(names: str, reader: Reader) -> dict[str, Reader]:
-    return dict.fromkeys(names.split(), reader)
+def _channel_shuffle(call: Call) -> Effect:
+    return Effect(call.layout, Operation(op="other")) if call.has_one_map else unknown(call)
 
 
 READERS: dict[str, Reader] = {
     **dict.fromkeys(CONVOLUTIONS, windows.conv),
-    **_names("linear", _linear),
     **dict.fromkeys(MAX_POOLS, windows.max_pool),
     **dict.fromkeys(AVERAGE_POOLS, windows.avg_pool),
-    **_names("lp_pool1d lp_pool2d lp_pool3d", windows.lp_pool),
-    **_names("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d", windows.adaptive),
-    **_names("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d", windows.adaptive),
-    **_names("batch_norm", _batch_norm),
-    **_names("instance_norm", _instance_norm),
-    **_names("group_norm", _group_norm),
-    **_names("layer_norm", _layer_norm),
-    **_names("local_response_norm", _channelwise),
-    **_names("softmax log_softmax", _softmax),
+    **dict.fromkeys(words("lp_pool1d lp_pool2d lp_pool3d"), windows.lp_pool),
+    **dict.fromkeys(words("adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d"), windows.adaptive_pool),
+    **dict.fromkeys(words("adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d"), windows.adaptive_pool),
+    **dict.fromkeys(words("softmax log_softmax"), _softmax),
     **dict.fromkeys(ACTIVATIONS, _activation),
     **dict.fromkeys(DROPOUTS, _dropout),
     **dict.fromkeys(SUMS, _sum),
     **dict.fromkeys(PRODUCTS, _product),
     **dict.fromkeys(JOINS, _join),
-    **_names("cat concat concatenate", _concat),
+    **dict.fromkeys(words("cat concat concatenate"), _concat),
     **dict.fromkeys(REDUCTIONS, _reduce),
-    **_names("flatten view reshape squeeze view_as reshape_as", _reshape),
-    **_names("permute", _permute),
-    **_names("transpose swapaxes swapdims", _transpose),
-    **_names("pad", windows.pad),
-    **_names("getitem", windows.item),
-    **_names("chunk split tensor_split", _parts),
-    **_names("unsqueeze", _unsqueeze),
-    **_names("interpolate upsample", windows.interpolate),
-    **_names("channel_shuffle", _shuffle),
-    **dict.fromkeys(SAME, _same),
+    **dict.fromkeys(words("flatten view reshape squeeze view_as reshape_as"), _reshape),
+    **dict.fromkeys(words("transpose swapaxes swapdims"), _transpose),
+    **dict.fromkeys(words("chunk split tensor_split"), _split),
+    **dict.fromkeys(words("interpolate upsample"), windows.interpolate),
+    **dict.fromkeys(IDENTITIES, _identity),
+    "linear": _linear,
+    "batch_norm": _batch_norm,
+    "instance_norm": _instance_norm,
+    "group_norm": _group_norm,
+    "layer_norm": _layer_norm,
+    "local_response_norm": _local_response_norm,
+    "permute": _permute,
+    "pad": windows.pad,
+    "getitem": windows.getitem,
+    "unsqueeze": _unsqueeze,
+    "channel_shuffle": _channel_shuffle,
 }
-# Understood even where the layout is not: they keep the shape, or say themselves what they multiply by.
-ANYWHERE = {
+# Understood even for an unknown layout: they keep the shape, or their arguments tell what they multiply by.
+READ_WITHOUT_LAYOUT = {
     "linear",
     "layer_norm",
     *CONVOLUTIONS,
@@ -230,5 +244,5 @@ ANYWHERE = {
     *SUMS,
     *PRODUCTS,
     *JOINS,
-    *SAME,
+    *IDENTITIES,
 }

@@ -11,13 +11,12 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from striate.core.config import suggest
 from striate.core.records import Flag, Number, Record, Whole
 from striate.data.augment import AugmentConfig
+from striate.data.dataset import MAX_IMAGES
 from striate.recipes.schedule import MAX_EPOCHS, ScheduleConfig
 from striate.recipes.stop import StopConfig
 from striate.recipes.zoo import RECIPES
 
-# More than any dataset or memory here holds, so that a typing error is refused and nothing overflows.
-MAX_BATCH = 1_000_000
-MAX_IMAGES = 1_000_000_000
+MAX_BATCH = 1_000_000  # no memory holds more, so a larger number is a typing error
 
 
 class OptimizerConfig(Record):

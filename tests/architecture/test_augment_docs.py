@@ -17,7 +17,7 @@ spec.loader.exec_module(picture)
 
 def stale_share(shown: np.ndarray) -> float:
     """The share of pixels in which the manual's picture is not what the program does today, labels left out."""
-    expected = picture.sheet()
+    expected = picture.draw_sheet()
     assert shown.shape == expected.shape
     drawn = np.ones(shown.shape[1], bool)
     for block in range(picture.BLOCKS):

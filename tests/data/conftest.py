@@ -1,4 +1,4 @@
-"""Small sources made on the spot; every test has its own cache and no data folder."""
+"""Small sources that tests write; every test has its own cache and no data folder."""
 
 import io
 import json
@@ -25,7 +25,7 @@ def pictures(count, seed=0, side=8, channels=3):
 
 
 @pytest.fixture
-def made():
+def parts():
     """Train and test parts of three classes: name -> (images, labels)."""
     return {"train": pictures(30), "test": pictures(9, seed=1)}
 

@@ -1,4 +1,4 @@
-"""The draws: whom they belong to, how they spread, and that one kind does not move another."""
+"""The draws: what decides them, their distribution, and that one kind does not change another."""
 
 import dataclasses
 
@@ -43,10 +43,10 @@ def drawn(count: int = 100, epoch: int = 0, seed: int = 0, **kinds):
     return draw(seed, epoch, np.arange(count), SHAPE, AugmentConfig(**kinds))
 
 
-def same(one, other) -> list[str]:
+def equal_arrays(draws, other) -> list[str]:
     """The arrays in which two draws are equal."""
-    names = [field.name for field in dataclasses.fields(one)]
-    return [name for name in names if np.array_equal(getattr(one, name), getattr(other, name))]
+    names = [field.name for field in dataclasses.fields(draws)]
+    return [name for name in names if np.array_equal(getattr(draws, name), getattr(other, name))]
 
 
 def test_flips_and_shifts_are_those_they_always_were():
@@ -57,31 +57,31 @@ def test_flips_and_shifts_are_those_they_always_were():
     assert draws.affine is None
 
 
-def test_draws_belong_to_seed_and_epoch_and_place():
+def test_seed_epoch_and_position_decide_the_draws():
     """A shorter epoch has the same first rows; another epoch or seed has others."""
     long, short = drawn(100, **KINDS), drawn(50, **KINDS)
-    assert same(long[slice(0, 50)], short) == list(ARRAYS)
-    assert same(long[np.arange(50)], short) == list(ARRAYS)
-    assert same(long, drawn(100, epoch=1, **KINDS)) == []
-    assert same(long, drawn(100, seed=1, **KINDS)) == []
+    assert equal_arrays(long[slice(0, 50)], short) == list(ARRAYS)
+    assert equal_arrays(long[np.arange(50)], short) == list(ARRAYS)
+    assert equal_arrays(long, drawn(100, epoch=1, **KINDS)) == []
+    assert equal_arrays(long, drawn(100, seed=1, **KINDS)) == []
 
 
 def test_every_setting_draws_something():
     """What a study file may say of augmentation is done: no key is without effect."""
     assert set(KINDS) == set(AugmentConfig.model_fields)
     for kind, value in KINDS.items():
-        assert len(same(drawn(**{kind: value}), drawn())) < len(ARRAYS), kind
+        assert len(equal_arrays(drawn(**{kind: value}), drawn())) < len(ARRAYS), kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_kind_moves_no_other(kind):
+def test_one_kind_changes_no_other(kind):
     """Without the kind, every array that it has no part in stays bit for bit."""
     without = drawn(**{name: value for name, value in KINDS.items() if name != kind})
-    assert set(same(drawn(**KINDS), without)) >= {name for name, kinds in ARRAYS.items() if kind not in kinds}
+    assert set(equal_arrays(drawn(**KINDS), without)) >= {name for name, kinds in ARRAYS.items() if kind not in kinds}
 
 
 @pytest.mark.parametrize("kind", ["brightness", "contrast", "saturation", "hue"])
-def test_one_color_moves_no_other(kind):
+def test_one_color_changes_no_other(kind):
     alone, all_four = drawn(**{kind: KINDS[kind]}), drawn(brightness=0.4, contrast=1.5, saturation=0.4, hue=0.1)
     column = ["brightness", "contrast", "saturation", "hue"].index(kind)
     assert np.array_equal(alone.color_jitter[:, column], all_four.color_jitter[:, column])
@@ -98,12 +98,12 @@ def test_flips_and_shifts_are_fair():
 
 def test_alternate_flips_are_the_image_s_own():
     """Each image is mirrored in every second epoch, wherever the order puts it; in the first, half of them are."""
-    seen = np.empty((6, 1000), bool)
+    flips = np.empty((6, 1000), bool)
     for epoch in range(6):
         order = np.random.default_rng(epoch).permutation(1000)
-        seen[epoch, order] = draw(0, epoch, order, SHAPE, AugmentConfig(flip="alternate")).flips
-    assert (seen[1:] ^ seen[:-1]).all()
-    assert 0.45 < seen[0].mean() < 0.55
+        flips[epoch, order] = draw(0, epoch, order, SHAPE, AugmentConfig(flip="alternate")).flips
+    assert (flips[1:] ^ flips[:-1]).all()
+    assert 0.45 < flips[0].mean() < 0.55
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_erased_box_is_as_in_the_paper():
 
 
 def test_mixup_and_cutmix_share_the_images():
-    """Half and half when both are on; the share of a pasted one is what is left of its pixels."""
+    """Half and half when both are on; the share of an image with a box is what is left of its pixels."""
     both = drawn(20_000, mixup=0.4, cutmix=1.0)
     top, bottom, left, right = both.cutmix_boxes.T
     area = (bottom - top) * (right - left) / (12 * 16)
@@ -170,14 +170,14 @@ def test_mixup_and_cutmix_share_the_images():
     assert abs(drawn(20_000, mixup=1.0).label_lambda.mean() - 0.5) < 0.01
 
 
-def test_a_pasted_box_has_the_area_that_was_drawn_unless_an_edge_cuts_it():
+def test_a_cutmix_box_has_the_area_that_was_drawn_unless_an_edge_cuts_it():
     draws = draw(0, 0, np.arange(20_000), (100, 100, 1), AugmentConfig(cutmix=1.0))
-    kept = stream(0, "augment", "cutmix", 0).beta(1.0, 1.0, 20_000)
+    own_share = stream(0, "augment", "cutmix", 0).beta(1.0, 1.0, 20_000)
     top, bottom, left, right = draws.cutmix_boxes.T
     whole = (top > 0) & (bottom < 100) & (left > 0) & (right < 100)
     assert whole.sum() > 1000
-    assert np.abs(draws.label_lambda - kept)[whole].max() < 0.015
-    assert (draws.label_lambda >= kept - 0.015).all()
+    assert np.abs(draws.label_lambda - own_share)[whole].max() < 0.015
+    assert (draws.label_lambda >= own_share - 0.015).all()
 
 
 def test_every_image_gets_two_operations_and_each_comes_equally_often():
@@ -211,10 +211,10 @@ def test_what_is_too_large_for_the_images_is_refused(kinds, message):
 
 
 def test_what_is_off_is_not_there():
-    held = drawn()
-    assert [field.name for field in dataclasses.fields(held) if getattr(held, field.name) is not None] == [
+    draws = drawn()
+    assert [field.name for field in dataclasses.fields(draws) if getattr(draws, field.name) is not None] == [
         "flips",
         "shifts",
     ]
-    assert not held.flips.any()
-    assert not held.shifts.any()
+    assert not draws.flips.any()
+    assert not draws.shifts.any()

@@ -25,7 +25,7 @@ CIFAR10 = DataConfig(source="cifar10")
 
 @pytest.fixture
 def small(pictures, monkeypatch):
-    """Sixty images that pass for CIFAR-10, with an independent count of what makes them so."""
+    """Sixty images that pass for CIFAR-10, because its digest is replaced by theirs."""
     parts = {"train": pictures(50, side=32), "test": pictures(10, seed=1, side=32)}
     hashed = {}
     for name, (images, labels) in parts.items():
@@ -39,7 +39,7 @@ def small(pictures, monkeypatch):
 
 @pytest.fixture
 def archive(small, tmp_path, monkeypatch):
-    """The same as torchvision's archive, with torchvision told its checksums."""
+    """The same as torchvision's archive, whose checksums torchvision is given."""
     from torchvision.datasets import CIFAR10 as TORCHVISION
 
     files = {f"data_batch_{i + 1}": _batch(small["train"], slice(10 * i, 10 * i + 10)) for i in range(5)}
@@ -67,7 +67,7 @@ def _batch(part, rows):
 
 @pytest.fixture
 def server(archive, monkeypatch):
-    """A server on this machine that torchvision takes for the author's; gives the list of requests."""
+    """A local server in place of the author's; returns the list of requests."""
     from torchvision.datasets import CIFAR10 as TORCHVISION
 
     requests = []
@@ -77,7 +77,9 @@ def server(archive, monkeypatch):
             requests.append(self.command)
 
         def copyfile(self, source, outputfile):
-            with contextlib.suppress(ConnectionError):  # torchvision hangs up after a look for redirections
+            with contextlib.suppress(
+                ConnectionError
+            ):  # torchvision closes a connection after it has read the redirections
                 super().copyfile(source, outputfile)
 
     serving = http.server.ThreadingHTTPServer(
@@ -107,7 +109,7 @@ def test_every_layout_is_the_same_dataset(archive, small, parquet, folder):
     assert {(dataset.name, dataset.classes) for dataset in loaded} == {("cifar10", ("x", "y", "z"))}
 
 
-def test_it_is_known_before_it_is_shrunk(small, parquet):
+def test_it_is_recognized_before_it_is_resized(small, parquet):
     dataset = load(DataConfig(source=str(parquet(small)), channels=1, size=16, limit=30))
     assert (dataset.name, dataset.classes, dataset.train.images.shape) == ("cifar10", ("x", "y", "z"), (30, 16, 16, 1))
 
@@ -124,7 +126,7 @@ def test_what_is_not_cifar10_is_refused_by_that_name_only(small, parquet, tmp_pa
     path = parquet(small, name="home/cifar10")
     monkeypatch.setenv("STRIATE_DATA", str(tmp_path / "home"))
     assert load(DataConfig(source=str(path))).classes == ("0", "1", "2")
-    # Also when the cache knows these files by their path already.
+    # Also if these files are in the cache already.
     for config in (CIFAR10, CIFAR10.replace(limit=9)):
         with pytest.raises(DataError, match=r"not those of CIFAR-10 \(checksum\); fetch it again, or give its path"):
             load(config)
@@ -133,13 +135,13 @@ def test_what_is_not_cifar10_is_refused_by_that_name_only(small, parquet, tmp_pa
 def test_it_is_downloaded_once(server, small, cache):
     assert len(load(CIFAR10).train) == 50
     assert (cache / "data" / "cifar10" / "cifar-10-python.tar.gz").exists()
-    asked = len(server)
-    assert asked > 0
+    requests = len(server)
+    assert requests > 0
     load(CIFAR10.replace(channels=1))
-    assert len(server) == asked
+    assert len(server) == requests
 
 
-def test_an_interrupted_download_is_begun_again(server, small, cache):
+def test_an_interrupted_download_starts_again(server, small, cache):
     torn = cache / "data" / "cifar10" / "unfinished" / "cifar-10-python.tar.gz"
     torn.parent.mkdir(parents=True)
     torn.write_bytes(b"half")
@@ -154,7 +156,7 @@ def test_a_download_with_a_wrong_checksum(server, monkeypatch):
         load(CIFAR10)
 
 
-def test_without_a_net_the_error_says_what_to_put_where(monkeypatch, cache):
+def test_without_a_network_the_error_says_what_to_put_where(monkeypatch, cache):
     from torchvision.datasets import CIFAR10 as TORCHVISION
 
     monkeypatch.setattr(TORCHVISION, "url", "http://127.0.0.1:9/none")

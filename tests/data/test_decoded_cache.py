@@ -1,4 +1,4 @@
-"""Decoded once, mapped afterwards; made again when anything changed; done without when it cannot be written."""
+"""Images are decoded once and mapped afterwards, decoded again when anything changed, and in memory without a cache."""
 
 import os
 import shutil
@@ -15,19 +15,19 @@ from striate.data.cache import cache_folder
 
 
 @pytest.fixture
-def config(folder, made):
-    return DataConfig(source=str(folder(made)))
+def config(folder, parts):
+    return DataConfig(source=str(folder(parts)))
 
 
 @pytest.fixture
 def reads(monkeypatch):
     """Counts the images that are decoded."""
-    seen, read = [], picture.read
-    monkeypatch.setattr(picture, "read", lambda *args: seen.append(args) or read(*args))
-    return seen
+    calls, read = [], picture.read
+    monkeypatch.setattr(picture, "read", lambda *args: calls.append(args) or read(*args))
+    return calls
 
 
-def kept(home):
+def cached_folders(home):
     return sorted((home / "decoded").iterdir())
 
 
@@ -35,7 +35,7 @@ def test_images_are_decoded_once_and_mapped(config, reads):
     first, second = load(config), load(config)
     assert len(reads) == 39
     assert second.digest == first.digest
-    for part in (first.train, second.train, second.open_test("to look at its type")):
+    for part in (first.train, second.train, second.open_test("to check its type")):
         assert isinstance(part.images, np.memmap)
         assert not part.images.flags.writeable
 
@@ -43,9 +43,9 @@ def test_images_are_decoded_once_and_mapped(config, reads):
 def test_what_does_not_change_pixels_uses_the_same_folder(config, reads, cache):
     load(config)
     load(config.replace(limit=9, validation=0.5))
-    assert (len(reads), len(kept(cache))) == (39, 1)
+    assert (len(reads), len(cached_folders(cache))) == (39, 1)
     load(config.replace(channels=1))
-    assert (len(reads), len(kept(cache))) == (78, 2)
+    assert (len(reads), len(cached_folders(cache))) == (78, 2)
 
 
 @pytest.mark.parametrize("change", ["new", "removed", "touched"])
@@ -60,15 +60,15 @@ def test_a_changed_source_is_decoded_again_and_replaces_its_earlier_state(config
         os.utime(image, ns=(1, 1))
     after = load(config)
     assert len(reads) > 39
-    assert len(kept(cache)) == 1
+    assert len(cached_folders(cache)) == 1
     assert (before.digest == after.digest) == (change == "touched")
     assert before.train.images.sum() > 0  # still mapped
 
 
 @pytest.mark.parametrize("fault", ["torn images", "torn labels", "torn meta", "missing", "other count"])
-def test_what_cannot_be_read_is_made_again(config, reads, cache, fault):
+def test_what_cannot_be_read_is_decoded_again(config, reads, cache, fault):
     digest = load(config).digest
-    (home,) = kept(cache)
+    (home,) = cached_folders(cache)
     if fault == "torn images":
         (home / "train.npy").write_bytes((home / "train.npy").read_bytes()[:-1])
     elif fault == "torn labels":
@@ -110,14 +110,14 @@ def test_a_full_disk_leaves_images_in_memory_and_nothing_behind(config, cache, m
     dataset = load(config)
     assert len(dataset.train) == 30
     assert "No space left on device" in dataset.notes[-1]
-    assert kept(cache) == []
+    assert cached_folders(cache) == []
 
 
 def test_an_error_leaves_nothing_behind(config, cache, tmp_path):
     (tmp_path / "folder" / "train" / "a" / "torn.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"torn\.png: cannot be read as an image"):
         load(config)
-    assert kept(cache) == []
+    assert cached_folders(cache) == []
 
 
 def test_two_processes_at_once(config, cache):
@@ -125,28 +125,28 @@ def test_two_processes_at_once(config, cache):
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     printed = {process.communicate()[0].strip() for process in started}
     assert printed == {load(config).digest}
-    assert len(kept(cache)) == 1
+    assert len(cached_folders(cache)) == 1
 
 
-def test_the_second_of_two_writers_uses_what_the_first_made(config, cache, monkeypatch):
+def test_the_second_of_two_writers_uses_what_the_first_wrote(config, cache, monkeypatch):
     write = cache_module._write_folder
 
-    def overtaken(folder, made):
-        write(folder, made)
+    def overtaken(folder, dataset):
+        write(folder, dataset)
         monkeypatch.setattr(cache_module, "_write_folder", write)
         load(config)
 
     monkeypatch.setattr(cache_module, "_write_folder", overtaken)
     assert isinstance(load(config).train.images, np.memmap)
-    assert len(kept(cache)) == 1
+    assert len(cached_folders(cache)) == 1
 
 
-def test_a_name_with_brackets_is_replaced_like_any_other(folder, made, cache):
-    path = folder(made, name="set[1]")
+def test_a_name_with_brackets_is_replaced_like_any_other(folder, parts, cache):
+    path = folder(parts, name="set[1]")
     load(DataConfig(source=str(path)))
     os.utime(path / "train" / "a" / "000.png", ns=(1, 1))
     load(DataConfig(source=str(path)))
-    assert len(kept(cache)) == 1
+    assert len(cached_folders(cache)) == 1
 
 
 def test_where_the_cache_is(monkeypatch, tmp_path):

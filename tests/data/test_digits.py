@@ -1,4 +1,4 @@
-"""The dataset that is always there."""
+"""The dataset that comes with the installation."""
 
 import numpy as np
 from sklearn.datasets import load_digits

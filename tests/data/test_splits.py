@@ -32,10 +32,10 @@ def test_images_keep_their_labels():
 def test_the_seed_decides_and_nothing_else_does():
     dataset = dataset_of([0, 1] * 50)
     np.random.seed(1)
-    one = split(dataset, 0.1, seed=5).validation
+    rows = split(dataset, 0.1, seed=5).validation
     np.random.seed(2)
-    assert np.array_equal(one, split(dataset, 0.1, seed=5).validation)
-    assert not np.array_equal(one, split(dataset, 0.1, seed=6).validation)
+    assert np.array_equal(rows, split(dataset, 0.1, seed=5).validation)
+    assert not np.array_equal(rows, split(dataset, 0.1, seed=6).validation)
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.999])

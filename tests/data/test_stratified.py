@@ -1,4 +1,4 @@
-"""Quotas by hand, and properties over random counts."""
+"""Class quotas: examples, and properties over random counts."""
 
 import numpy as np
 from hypothesis import given
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from striate.data.splits import class_quotas, draw_stratified
 
 
-def test_by_hand():
+def test_examples():
     """10 of 50, 30, 20 are 5, 3, 2; 4 of 10, 10, 10 are 1.33 each, and the first of equal classes gets the rest."""
     counts = np.array([50, 30, 20])
     assert class_quotas(counts, 10, counts * 0, counts).tolist() == [5, 3, 2]

@@ -112,6 +112,6 @@ def test_the_plateau_is_torch_s(patience):
     assert falls >= 2
 
 
-def test_only_the_plateau_looks_at_losses():
+def test_only_the_plateau_depends_on_losses():
     assert plateau_factor(ScheduleConfig(name="cosine"), [1.0] * 50) == 1.0
     assert plateau_factor(ScheduleConfig(name="plateau"), []) == 1.0

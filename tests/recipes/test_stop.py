@@ -39,7 +39,7 @@ def test_a_threshold_and_a_budget():
     assert not stop_reason(StopConfig(minutes=0.5), rows([1.0] * 2))
 
 
-def test_nothing_stops_a_training_that_says_nothing():
+def test_without_a_condition_nothing_stops_a_training():
     assert not stop_reason(StopConfig(), rows([1.0] * 99, train=1e-9))
 
 
@@ -72,7 +72,7 @@ def test_every_named_recipe_is_one_and_says_where_it_is_from(name):
     assert RECIPES[name].reached.endswith(".")
 
 
-def test_a_wrong_name_is_said_with_the_nearest():
+def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match=r"there is no recipe 'basline'; did you mean 'baseline'\?"):
         read("base: basline")
 
@@ -84,7 +84,7 @@ def test_a_bare_word_over_a_base_is_its_long_form():
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("text", "message"),
     [
         ("schedule: {name: multistep, at: []}", "the schedule multistep needs 'at', a list of epochs"),
         (
@@ -94,6 +94,6 @@ def test_a_bare_word_over_a_base_is_its_long_form():
         ("precise_norm: 1", "precise_norm: must be greater than or equal to 2, got 1"),
     ],
 )
-def test_what_makes_no_sense_is_said(said, message):
+def test_what_makes_no_sense_is_refused(text, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        read(said)
+        read(text)

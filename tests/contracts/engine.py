@@ -24,7 +24,7 @@ FILES = {
     "final.safetensors",
     "predictions.npz",
 }
-# Augmentation, mixing, dropout, averages, a rate that depends on the past, views at the end, a first layer made of the images.
+# Augmentation, mixing, dropout, averages, a learning rate that depends on the losses, views at the end, a first layer that whitens.
 MUCH = {
     "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9, "nesterov": True},
     "augment": {"flip": "alternate", "crop": 2, "cutout": 3, "mixup": 0.5},

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from striate.engines import select
 from striate.engines.pytorch import device
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
+from striate.runs import read
+from tests.engines.pytorch.conftest import make_job
 
 
 def test_what_is_asked_for_is_what_comes():
@@ -34,6 +37,20 @@ def test_a_device_that_is_not_here_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(TrainingError, match=r"--device cuda: PyTorch finds no such device here; usable: .*cpu"):
         device.choose(Recipe(), "cuda")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity, which Linux has")
+@pytest.mark.parametrize("engine", ["torch", "numpy"])
+def test_a_run_uses_the_cores_that_the_process_may_use(tmp_path, dataset, engine):
+    """Not those of the machine: a container or a batch system may give fewer."""
+    allowed = os.sched_getaffinity(0)
+    job = make_job(dataset, engine=engine, epochs=1)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        select.train(job, tmp_path, dataset=dataset)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert read(tmp_path).environment.threads == 1
 
 
 def test_a_run_leaves_the_number_of_threads_as_it_was(tmp_path, job, dataset):

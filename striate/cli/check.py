@@ -58,6 +58,8 @@ def _plan(plan: Plan, workers: Resources) -> None:
     out("")
     for comparison in plan.study.comparisons:
         out(f"comparison: {comparison}, matters from {plan.study.matters:g} points of test accuracy")
+    if not plan.study.comparisons:
+        out("no comparison is planned: the result is each arm's accuracy, without a verdict")
     missing = len(plan.missing)
     out(f"{count(len(plan.runs), 'run')}: {len(plan.runs) - missing} done, {missing} to train")
     if missing:
@@ -80,13 +82,17 @@ def _data(plan: Plan, dataset: Dataset) -> None:
 
 
 def _arms(plan: Plan) -> None:
+    columns = ["arm", "parameters", "runs", "done"]
     rows = []
     for arm in plan.arms:
         runs = [run for run in plan.runs if run.arm == arm.name]
         done = sum(run.state == "done" for run in runs)
-        changes = ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "nothing"
-        rows.append([arm.name, changes, f"{plan.parameters[arm.name]:,}", f"{len(runs)}", f"{done}"])
-    table(["arm", "changes", "parameters", "runs", "done"], rows, right={2, 3, 4})
+        rows.append([arm.name, f"{plan.parameters[arm.name]:,}", f"{len(runs)}", f"{done}"])
+    if not plan.study.grid:  # whose arms are named by what they change
+        columns.insert(1, "changes")
+        for arm, row in zip(plan.arms, rows, strict=True):
+            row.insert(1, ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "nothing")
+    table(columns, rows, right=set(range(len(columns) - 3, len(columns))))
 
 
 def _layers(plan: Plan, explain: bool) -> None:

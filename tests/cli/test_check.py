@@ -118,9 +118,11 @@ def test_arms_that_were_not_timed_count_as_the_mean_of_the_others(timed, tmp_pat
     assert part.seconds - estimate.START_SECONDS == pytest.approx(6 * images / speed)
 
 
-def test_a_partly_timed_study_says_so(striate, timed, monkeypatch, tmp_path):
+def test_a_partly_timed_grid_without_comparisons_says_so(striate, timed, monkeypatch, tmp_path):
     monkeypatch.setattr(estimate.estimate_time, "__defaults__", (5.0,))
     _, out, _ = striate("check", write_study(tmp_path, GRID))
+    assert "changes" not in out
+    assert "no comparison is planned" in out
     assert "(estimated from 4 of 6 arms, timed for a few steps each)" in out
 
 

@@ -17,6 +17,7 @@ from striate.engines.driver import OpenEngine, drive
 from striate.engines.inputs import RunInputs, RunOptions
 from striate.engines.loop import epoch_plan
 from striate.nets import NetworkConfig, all_layers
+from striate.nets.freezing import frozen_parameters, norm_name
 from striate.nets.layers import Shape
 from striate.nets.resolve import resolve
 from striate.recipes import Recipe
@@ -65,15 +66,24 @@ def check_batch_norm(
 ) -> None:
     """Refuse a batch norm that would normalize over one value a channel, which has no variance.
 
-    Not checked for a module of others or a network with frozen layers, whose norms may use running statistics.
+    A frozen norm uses its running statistics, so one value is enough for it.
 
     Raises:
         RecipeError: naming the first layer.
+        NetworkError: for a module of others, which is tried.
     """
-    if min(recipe.batch_size, train_images) > 1 or network.is_foreign or network.freeze != "none":
+    if min(recipe.batch_size, train_images) > 1:
         return
-    for layer in all_layers(resolve(network, input_shape, classes)):
-        if layer.norm == "batch" and math.prod(layer.output_shape[1:]) == 1:
+    if network.is_foreign:
+        from striate.nets.pytorch import pretrained
+
+        pretrained.check_training_batch(network, input_shape, classes, images=1)
+        return
+    layers = resolve(network, input_shape, classes)
+    frozen = frozen_parameters(network.freeze, layers)
+    for layer in all_layers(layers):
+        is_frozen = f"{norm_name(layer)}.weight" in frozen
+        if layer.norm == "batch" and math.prod(layer.output_shape[1:]) == 1 and not is_frozen:
             raise RecipeError(
                 f"recipe.batch_size: the batch norm of layer {layer.name} must have two values a channel, "
                 "a batch of 1 image has one there; use batches of 2 or more, or another norm"

@@ -43,11 +43,14 @@ def parameter_names(layers: Iterable[ResolvedLayer]) -> Iterator[str]:
             yield from parameter_names(layer.shortcut)
             continue
         own = [f"{layer.name}.weight"] * bool(layer.weights) + [f"{layer.name}.bias"] * bool(layer.biases)
-        is_norm = isinstance(layer.layer, Normalize | Activate)
-        norm = layer.name if is_norm else f"{layer.name}_norm"
         yield from own
         if layer.norm_parameters:
-            yield from (f"{norm}.weight", f"{norm}.bias")
+            yield from (f"{norm_name(layer)}.weight", f"{norm_name(layer)}.bias")
+
+
+def norm_name(layer: ResolvedLayer) -> str:
+    """The name that the norm of a layer has in the built module."""
+    return layer.name if isinstance(layer.layer, Normalize | Activate) else f"{layer.name}_norm"
 
 
 def _select(freeze: str, names: Sequence[str], layers: Sequence[str], head: AbstractSet[str]) -> set[str]:

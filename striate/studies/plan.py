@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from striate.core import config
-from striate.core.errors import ConfigError, StudyError, error_context
+from striate.core.errors import ConfigError, RecipeError, StudyError, error_context
 from striate.core.records import fingerprint
 from striate.data import Dataset, augment, load, split
 from striate.nets.summary.summarize import count_parameters
+from striate.recipes import Recipe
 from striate.runs import Job, Run, layout, read
 from striate.studies.study import Arm, Study, read_study
 
@@ -137,9 +138,17 @@ def _check_arms(arms: Sequence[Arm], datasets: Mapping[str, Dataset]) -> dict[st
             if parts not in train_sizes:
                 train_sizes[parts] = split(dataset, arm.data.validation, seed=0).size("train")
             augment.check_fits(arm.recipe.augment, (*shape[1:], shape[0]))
+            _check_precise_norm(arm.recipe, train_sizes[parts])
             check_batch_norm(arm.recipe, arm.network, shape, len(dataset.classes), train_sizes[parts])
         parameters[arm.name] = counts[network]
     return parameters
+
+
+def _check_precise_norm(recipe: Recipe, train_images: int) -> None:
+    if (recipe.precise_norm or 0) > train_images:
+        raise RecipeError(
+            f"recipe.precise_norm: must be at most {train_images}, the images of the training split, got {recipe.precise_norm}"
+        )
 
 
 def _plan_arm(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> tuple[list[PlannedRun], list[PlannedRun]]:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from striate.core.errors import ConfigError
+from striate.core.errors import ConfigError, NetworkError
 from striate.nets import parse
 from striate.studies.loaded import built_in, load
 from striate.studies.plan import make_plan
@@ -426,10 +426,57 @@ def test_the_plan_lists_each_run_once(study_file, tmp_path):
             "arm 'plain' on squares (1x8x8): recipe.augment.cutout: must be at most 8, the shorter side of these images, got 9",
         ),
         ("data: squares.npz", "data: gone.npz", "gone.npz"),
+        (
+            "epochs: 2",
+            "epochs: 2\n  precise_norm: 109",
+            "arm 'plain' on squares (1x8x8): recipe.precise_norm: must be at most 108, the images of the training split, got 109",
+        ),
+        (
+            "{network.norm: batch}",
+            "{network.norm: batch, network.freeze: up-to conv1_norm, recipe.batch_size: 1}",
+            "arm 'normalized' on squares (1x8x8): recipe.batch_size: the batch norm of layer fc1 must have two values",
+        ),
+        (
+            "layers: conv4 pool fc8",
+            "import: tests.studies.test_study:lazy_module",
+            "'weight' has no shape yet; give the layer's size, not a lazy layer",
+        ),
+        (
+            "layers: conv4 pool fc8",
+            "import: tests.studies.test_study:normalized_module\n  pretrained: empty.pth",
+            "empty.pth: cannot be read as weights (EOFError)",
+        ),
     ],
 )
 def test_what_does_not_fit_the_images_is_refused_before_training(tmp_path, before, after, message):
-    study = load(write_study(tmp_path, changed(before, after)), out=tmp_path / "runs")
+    path = write_study(tmp_path, changed(before, after).replace("network.norm: batch}", "recipe.epochs: 3}"))
+    (tmp_path / "empty.pth").write_bytes(b"")
+    study = load(path, out=tmp_path / "runs")
     with pytest.raises(ValueError, match=re.escape(message)):
         study.plan()
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_batch_of_one_image_is_refused_where_a_module_of_ones_own_cannot_train_on_it(tmp_path):
+    path = write_study(tmp_path, changed("layers: conv4 pool fc8", "import: tests.studies.test_study:normalized_module"))
+    path.write_text(path.read_text().replace("network.norm: batch", "recipe.batch_size: 1"))
+    with pytest.raises(NetworkError, match="cannot train on a batch of 1 image: ValueError: Expected more than 1 value"):
+        load(path, out=tmp_path / "runs").plan()
+    load(path, "network.freeze=up-to 2", out=tmp_path / "runs").plan()
+
+
+def test_a_frozen_batch_norm_takes_a_batch_of_one_image(tmp_path):
+    text = changed("{network.norm: batch}", "{network.norm: batch, recipe.batch_size: 1, network.freeze: up-to fc1_norm}")
+    load(write_study(tmp_path, text), out=tmp_path / "runs").plan()
+
+
+def lazy_module(classes):
+    from torch import nn
+
+    return nn.LazyLinear(classes)
+
+
+def normalized_module(classes, input_shape):
+    from torch import nn
+
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, classes))

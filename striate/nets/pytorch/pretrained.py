@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from striate.core.config import suggest
 from striate.core.errors import NetworkError
@@ -66,6 +67,24 @@ def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -
     freeze(module, network.freeze, head)
     _check_output(module, network, input_shape, classes)
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def check_training_batch(network: NetworkConfig, input_shape: Shape, classes: int, images: int) -> None:
+    """Refuse a module that cannot train on a batch of so many images, as a batch norm of one value cannot.
+
+    Raises:
+        NetworkError: with the module's own words.
+    """
+    module, head = _construct(network, input_shape, classes, 0, _META if network.torchvision else "cpu")
+    freeze(module, network.freeze, head)
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    module.train()
+    try:
+        with torch.no_grad():
+            module(torch.zeros(images, *input_shape, device=device))
+    except Exception as error:
+        number = "1 image" if images == 1 else f"{images} images"
+        raise NetworkError(f"{network.title} cannot train on a batch of {number}: {_describe(error)}") from error
 
 
 def classifiers() -> list[str]:
@@ -156,6 +175,9 @@ def _call_factory(factory: Callable[..., Any], network: NetworkConfig, input_sha
         raise NetworkError(f"import: {network.import_}({written}) failed with {_describe(error)}") from error
     if not isinstance(module, nn.Module):
         raise NetworkError(f"import: {network.import_} gives {module!r:.60}; it must give a torch.nn.Module")
+    lazy = next((name for name, each in module.named_parameters() if is_lazy(each)), None)
+    if lazy:
+        raise NetworkError(f"import: {network.import_}: '{lazy}' has no shape yet; give the layer's size, not a lazy layer")
     return module
 
 

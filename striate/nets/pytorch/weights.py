@@ -43,7 +43,8 @@ def read(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise NetworkError(f"{path}: cannot be read as weights ({str(error).splitlines()[0]})") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise NetworkError(f"{path}: cannot be read as weights ({reason})") from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise NetworkError(f"{path}: holds no weights by name; save module.state_dict(), or use safetensors")
     return tensors

@@ -458,15 +458,21 @@ def test_what_does_not_fit_the_images_is_refused_before_training(tmp_path, befor
 
 
 def test_a_batch_of_one_image_is_refused_where_a_module_of_ones_own_cannot_train_on_it(tmp_path):
-    path = write_study(tmp_path, changed("layers: conv4 pool fc8", "import: tests.studies.test_study:normalized_module"))
+    path = write_study(
+        tmp_path, changed("layers: conv4 pool fc8", "import: tests.studies.test_study:normalized_module")
+    )
     path.write_text(path.read_text().replace("network.norm: batch", "recipe.batch_size: 1"))
-    with pytest.raises(NetworkError, match="cannot train on a batch of 1 image: ValueError: Expected more than 1 value"):
+    with pytest.raises(
+        NetworkError, match="cannot train on a batch of 1 image: ValueError: Expected more than 1 value"
+    ):
         load(path, out=tmp_path / "runs").plan()
     load(path, "network.freeze=up-to 2", out=tmp_path / "runs").plan()
 
 
 def test_a_frozen_batch_norm_takes_a_batch_of_one_image(tmp_path):
-    text = changed("{network.norm: batch}", "{network.norm: batch, recipe.batch_size: 1, network.freeze: up-to fc1_norm}")
+    text = changed(
+        "{network.norm: batch}", "{network.norm: batch, recipe.batch_size: 1, network.freeze: up-to fc1_norm}"
+    )
     load(write_study(tmp_path, text), out=tmp_path / "runs").plan()
 
 

@@ -177,7 +177,9 @@ def _call_factory(factory: Callable[..., Any], network: NetworkConfig, input_sha
         raise NetworkError(f"import: {network.import_} gives {module!r:.60}; it must give a torch.nn.Module")
     lazy = next((name for name, each in module.named_parameters() if is_lazy(each)), None)
     if lazy:
-        raise NetworkError(f"import: {network.import_}: '{lazy}' has no shape yet; give the layer's size, not a lazy layer")
+        raise NetworkError(
+            f"import: {network.import_}: '{lazy}' has no shape yet; give the layer's size, not a lazy layer"
+        )
     return module
 
 

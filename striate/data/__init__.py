@@ -5,11 +5,11 @@ wherever they are stored.
 """
 
 from striate.data.dataset import DataConfig, Dataset, Part
-from striate.data.loading import NAMES, load
+from striate.data.loading import NAMED_SOURCES, load
 from striate.data.splits import Splits, batch_slices, epoch_order, mean_std, split
 
 __all__ = [
-    "NAMES",
+    "NAMED_SOURCES",
     "DataConfig",
     "Dataset",
     "Part",

@@ -68,7 +68,8 @@ def _limit(train: HashedPart, limit: int, classes: tuple[str, ...]) -> HashedPar
 
 
 def _shared_note(name: str, count: int) -> str:
-    return f"{count} image{'s' if count > 1 else ''} of the {name} part are, pixel by pixel, also in the train part"
+    images = "1 image is" if count == 1 else f"{count} images are"
+    return f"{images} in the {name} part and, pixel by pixel, also in the train part"
 
 
 def find_source(text: str) -> Source:
@@ -77,7 +78,7 @@ def find_source(text: str) -> Source:
     Raises:
         DataError: if there is none, with the nearest known name.
     """
-    return NAMES[text]() if text in NAMES else _source_at(_existing_path(text))
+    return NAMED_SOURCES[text]() if text in NAMED_SOURCES else _source_at(_existing_path(text))
 
 
 def data_folder() -> Path | None:
@@ -112,7 +113,7 @@ def _cifar10() -> Source:
     return replace(cifar10.download(downloaded), must_be_cifar10=True)
 
 
-NAMES: Mapping[str, Callable[[], Source]] = {"digits": _digits, "cifar10": _cifar10}
+NAMED_SOURCES: Mapping[str, Callable[[], Source]] = {"digits": _digits, "cifar10": _cifar10}
 
 
 def _existing_path(source: str) -> Path:
@@ -123,10 +124,10 @@ def _existing_path(source: str) -> Path:
             return candidate
     if path.name == source and not path.suffix:
         rule = f"data.source: '{source}' is neither a known name nor a path that exists"
-        raise DataError(f"{rule}; {suggest(source, NAMES)}")
+        raise DataError(f"{rule}; {suggest(source, NAMED_SOURCES)}")
     also = f" or in {home}" if home and not path.is_absolute() else ""
     rule = f"data.source: there is no {source!r} here{also}"
-    raise DataError(f"{rule}; give a path that exists, or one of {', '.join(NAMES)}")
+    raise DataError(f"{rule}; give a path that exists, or one of {', '.join(NAMED_SOURCES)}")
 
 
 def _exists(path: Path) -> bool:

@@ -17,7 +17,7 @@ import filelock
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, RunError, StudyError
-from striate.data import NAMES
+from striate.data import NAMED_SOURCES
 from striate.runs import layout, read
 from striate.runs.files import disk_errors, write_text
 from striate.studies import notebook
@@ -226,6 +226,6 @@ def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
 
 
 def _absolute(source: str, folder: Path) -> str:
-    if source in NAMES:
+    if source in NAMED_SOURCES:
         return source
     return str((folder / source).resolve()) if (folder / source).exists() else source

@@ -84,10 +84,11 @@ def test_what_shapes_the_images_is_in_the_digest(from_npz, npz, parts):
     assert load(DataConfig(source=path, validation=0.5)).digest == from_npz.digest
 
 
-def test_images_in_two_parts_are_counted_in_a_note(npz, parts):
-    parts["test"][0][:2] = parts["train"][0][:2]
+@pytest.mark.parametrize(("count", "note"), [(1, "1 image is"), (2, "2 images are")])
+def test_images_in_two_parts_are_counted_in_a_note(npz, parts, count, note):
+    parts["test"][0][:count] = parts["train"][0][:count]
     notes = load(DataConfig(source=str(npz(**arrays(parts))))).notes
-    assert notes == ("2 images of the test part are, pixel by pixel, also in the train part",)
+    assert notes == (f"{note} in the test part and, pixel by pixel, also in the train part",)
 
 
 def test_a_limit_is_a_stratified_subset_and_leaves_the_test_part_whole(from_npz, npz, parts):

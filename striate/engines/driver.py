@@ -26,7 +26,7 @@ from striate.engines.protocol import DivergedError, Engine, Evaluation, TrainSta
 from striate.nets.summary.summarize import summarize
 from striate.recipes import plateau_factor, stop_reason
 from striate.runs import layout
-from striate.runs.records import DataFacts, EpochRow, Job, RunEnvironment, State, Summary
+from striate.runs.records import EpochRow, Job, RunEnvironment, State, Summary
 from striate.runs.writer import RunWriter
 from striate.tracking.loggers import Loggers, print_note
 
@@ -71,9 +71,9 @@ def drive(
             return previous.summary
         try:
             inputs = RunInputs.of(job, dataset or load(job.data))
-            _write_network(writer, inputs)
             earlier = previous.environment if previous else None
             with open_engine(inputs, (earlier and earlier.threads) or threads) as engine:
+                _write_network(writer, inputs)
                 environment = engine.environment()
                 if runs_at_once is not None:
                     environment = environment.model_copy(update={"runs_at_once": runs_at_once})
@@ -252,22 +252,7 @@ class Driver:
 
     def _summary(self, state: State, reason: str, *, test_digest: str | None = None, **results: Any) -> Summary:
         """The summary with the fields that every run has, and the `results` of this one."""
-        dataset = self.dataset
         of_test = {} if test_digest is None else {"test_digest": test_digest}
-        facts = DataFacts(
-            name=dataset.name,
-            classes=tuple(dataset.classes),
-            train=self.inputs.splits.size("train"),
-            validation=self.inputs.splits.size("validation"),
-            test=dataset.test_size,
-            shape=self.inputs.input_shape,
-            mean=tuple(self.inputs.mean.tolist()),
-            std=tuple(self.inputs.std.tolist()),
-            notes=tuple(dataset.notes),
-            digest=dataset.digest,
-            chance=self.chance,
-            **of_test,
-        )
         return Summary(
             state=state,
             reason=reason,
@@ -277,7 +262,7 @@ class Driver:
             parameters=self.engine.parameter_count,
             classes=self.inputs.class_count,
             test_watched=self.job.watch_test,
-            data=facts,
+            data=self.inputs.data_facts(chance=self.chance, **of_test),
             **results,
         )
 
@@ -353,13 +338,11 @@ class _Reporter:
 
 
 def _write_network(writer: RunWriter, inputs: RunInputs) -> None:
-    """The layer table, for reports. A module that cannot be traced costs the page its table, and not the run."""
-    dataset = inputs.dataset
+    """Write the layer table, for reports. A module that cannot be traced has none, and is trained all the same."""
     if writer.path(layout.NETWORK).exists():
         return
     try:
-        shape = (dataset.channels, dataset.height, dataset.width)
-        writer.network(summarize(inputs.job.network, shape, len(dataset.classes)).table)
+        writer.network(summarize(inputs.job.network, inputs.input_shape, inputs.class_count).table)
     except RunError:
         raise
     except Exception as error:

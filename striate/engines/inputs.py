@@ -11,7 +11,7 @@ from striate.core.errors import TrainingError
 from striate.data import Dataset, Splits, mean_std, split
 from striate.nets.layers import Shape
 from striate.nets.whitening import whitening_weights
-from striate.runs.records import Job
+from striate.runs.records import DataFacts, Job
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,24 @@ class RunInputs:
     @property
     def class_count(self) -> int:
         return len(self.dataset.classes)
+
+    def data_facts(self, *, chance: float, **of_test: str) -> DataFacts:
+        """What the summary says of the images. `chance` is the accuracy of always predicting the most common class."""
+        dataset = self.dataset
+        return DataFacts(
+            name=dataset.name,
+            classes=tuple(dataset.classes),
+            train=self.splits.size("train"),
+            validation=self.splits.size("validation"),
+            test=dataset.test_size,
+            shape=self.input_shape,
+            mean=tuple(self.mean.tolist()),
+            std=tuple(self.std.tolist()),
+            notes=tuple(dataset.notes),
+            digest=dataset.digest,
+            chance=chance,
+            **of_test,
+        )
 
     @cached_property
     def whitened(self) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from tests.engines.pytorch.conftest import files, make_dataset, make_job
 FILES = {
     "run.yaml",
     "env.json",
+    "network.json",
     "metrics.jsonl",
     "summary.json",
     "best.safetensors",

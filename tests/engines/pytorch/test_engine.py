@@ -15,6 +15,7 @@ from striate.engines import driver as door
 from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
+from striate.nets.summary.summarize import summarize
 from striate.runs import Summary, read
 from striate.runs import files as run_files
 from tests.engines.pytorch.conftest import files, make_dataset, make_job
@@ -38,6 +39,22 @@ def test_a_finished_run_holds_all_that_the_manual_names(tmp_path, job, dataset):
     assert [row.epoch for row in run.metrics] == [1, 2, 3]
     assert run.environment.threads == 1
     assert run.summary.test_opened_because
+
+
+def test_the_layers_of_the_network_are_kept_for_the_report(tmp_path, job, dataset):
+    train(job, tmp_path, dataset=dataset, threads=1)
+    assert read(tmp_path).network == summarize(job.network, (1, 8, 8), 3).table
+
+
+def test_a_network_whose_layers_cannot_be_traced_is_trained_without_them(tmp_path, job, dataset, monkeypatch):
+    def untraceable(*_):
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("striate.engines.driver.summarize", untraceable)
+    assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
+    assert "layers of the network are not recorded: RuntimeError: planted" in (tmp_path / "log.txt").read_text()
+    assert not (tmp_path / "network.json").exists()
+    assert read(tmp_path).network is None
 
 
 def test_the_summary_s_numbers_follow_from_the_files(tmp_path, job, dataset):
@@ -88,7 +105,10 @@ def test_seed_decides_and_nothing_else_does(tmp_path, dataset):
     assert files(tmp_path / "a")["final.safetensors"] != files(tmp_path / "c")["final.safetensors"]
 
 
-def test_the_caller_s_random_numbers_are_left_alone(tmp_path, job, dataset):
+@pytest.mark.parametrize("network", [{"layers": "conv8 pool drop0.2 fc16"}, {"torchvision": "shufflenet_v2_x0_5"}])
+def test_the_caller_s_random_numbers_are_left_alone(tmp_path, network):
+    dataset = make_dataset(channels=3)
+    job = make_job(dataset, network=NetworkConfig.model_validate(network), epochs=1)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)

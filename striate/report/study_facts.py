@@ -5,14 +5,14 @@ folders, or are computed from the layer notation.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from striate.core import config
 from striate.core.errors import NetworkError
-from striate.core.records import Record, fingerprint
+from striate.core.records import Record
 from striate.nets.graph.from_layers import network_graph
 from striate.nets.summary.columns import COLUMNS, totals_in_words
 from striate.nets.summary.table import LayerTable, layer_table
@@ -103,28 +103,22 @@ def design_facts(results: Results) -> Facts:
 
 
 def layer_tables(results: Results) -> LayerTables:
-    """The layer tables of at most MOST_NETWORKS networks; none while no run has recorded its images."""
-    arms_of: dict[str, list[str]] = {}
-    tables: dict[str, LayerTable | None] = {}
+    """The layer tables of at most MOST_NETWORKS networks; none while no run has begun."""
+    arms_of: dict[Table, list[str]] = {}
+    without_table = []
     for arm in results.arms:
-        row = next((row for row in results.of(arm.name) if row.data and row.data.shape), None)
-        if row is None or row.data is None:
-            continue
-        key = fingerprint(arm.network, row.data.shape, len(row.data.classes))
-        arms_of.setdefault(key, []).append(arm.name)
-        if key not in tables:
-            tables[key] = _layer_table(arm, row)
-    shown = [(listed(arms_of[key]), _as_text(table)) for key, table in tables.items() if table]
-    missing = [arm for key, table in tables.items() if table is None for arm in arms_of[key]]
-    notes = [
-        *(
-            [f"The layers of {listed(missing)} are not shown, as the run folders have no network.json."]
-            if missing
-            else []
-        ),
-        *([f"The page shows {MOST_NETWORKS} of {len(shown)} networks."] if len(shown) > MOST_NETWORKS else []),
-    ]
-    return LayerTables(tables=tuple(shown[:MOST_NETWORKS]), note=" ".join(notes))
+        rows = results.of(arm.name)
+        if table := _recorded_layers(rows) or _computed_layers(arm, rows):
+            arms_of.setdefault(_as_text(table), []).append(arm.name)
+        elif any(row.run for row in rows):
+            without_table.append(arm.name)
+    notes = []
+    if without_table:
+        notes.append(f"The layers of {listed(without_table)} are not shown, as the run folders have no network.json.")
+    if len(arms_of) > MOST_NETWORKS:
+        notes.append(f"The page shows {MOST_NETWORKS} of {len(arms_of)} networks.")
+    tables = tuple((listed(arms), table) for table, arms in arms_of.items())
+    return LayerTables(tables=tables[:MOST_NETWORKS], note=" ".join(notes))
 
 
 def network(study: Study) -> str:
@@ -205,14 +199,18 @@ def environments(results: Results) -> Table | None:
     )
 
 
-def _layer_table(arm: Arm, row: RunRow) -> LayerTable | None:
-    """The layer table of an arm; None for somebody else's network, which only running it would count."""
-    if row.run and row.run.network:
-        return row.run.network
-    if arm.network.is_foreign or row.data is None or row.data.shape is None:
+def _recorded_layers(rows: Sequence[RunRow]) -> LayerTable | None:
+    """The layer table that a run of the arm has recorded."""
+    return next((table for row in rows if row.run and (table := row.run.network)), None)
+
+
+def _computed_layers(arm: Arm, rows: Sequence[RunRow]) -> LayerTable | None:
+    """The layer table for runs that have recorded none (version 0.1.0); None for a module, which only running it would count."""
+    data = next((row.data for row in rows if row.data), None)
+    if arm.network.is_foreign or data is None or data.shape is None:
         return None
     try:
-        return layer_table(network_graph(arm.network, row.data.shape, len(row.data.classes)))
+        return layer_table(network_graph(arm.network, data.shape, len(data.classes)))
     except NetworkError:
         return None
 

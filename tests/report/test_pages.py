@@ -12,11 +12,14 @@ from markupsafe import Markup
 from striate.core import config
 from striate.core.errors import ReportError
 from striate.nets import NetworkConfig
+from striate.nets.graph.from_layers import network_graph
 from striate.nets.summary.summarize import count_parameters
+from striate.nets.summary.table import layer_table
 from striate.report import pages, svg
 from striate.report.pages import build, write
 from striate.report.study_facts import layer_tables, study_yaml
 from striate.report.wording import abbreviated, duration, shortened, signed
+from striate.runs.files import write_json
 from striate.runs.layout import slug
 from striate.studies.results import Results
 from striate.studies.study import read_study
@@ -227,17 +230,28 @@ def test_networks_alike_share_a_table_and_a_page_has_room_for_four(many, tmp_pat
     assert shown.note == "The page shows 4 of 5 networks."
 
 
-def test_a_report_runs_nobody_s_code(two, tmp_path, monkeypatch):
-    """A network that somebody else has written is left out, with a line that says why."""
+def test_the_layer_table_that_a_run_has_recorded_is_shown(tmp_path, monkeypatch):
+    """Of a module, too: the page reads network.json and imports nothing."""
+    folder = folders.two_arms(
+        tmp_path / "s",
+        arms={"plain": {}, "normalized": {"network": {"import": "somebody_s_network:make"}}},
+        network="conv16 pool conv32 pool fc64",
+    )
     (tmp_path / "somebody_s_network.py").write_text("raise SystemExit('the report imported me')\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    foreign = NetworkConfig.model_validate({"import": "somebody_s_network:make"})
-    own, other = two.arms
-    results = dataclasses.replace(two, arms=(own, other.replace(network=foreign)))
-    assert [arms for arms, _ in layer_tables(results).tables] == ["plain"]
+    results = Results.read(folder)
+    (plain,) = layer_tables(results).tables
+    assert plain[0] == "plain"
     assert (
         "The layers of normalized are not shown, as the run folders have no network.json." in Page(build(results)).text
     )
+
+    recorded = layer_table(network_graph(NetworkConfig(layers="fc7"), (1, 8, 8), 10))
+    write_json(folder / "normalized" / "seed-1" / "network.json", recorded.to_json())
+    shown = layer_tables(Results.read(folder))
+    assert [arms for arms, _ in shown.tables] == ["plain", "normalized"]
+    assert "fc1" in shown.tables[1][1].rows[-2]
+    assert shown.note == ""
 
 
 def test_a_chart_that_cannot_be_drawn_is_its_table_and_a_line_says_why(two, monkeypatch):

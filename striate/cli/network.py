@@ -12,7 +12,7 @@ from typing import Any
 from striate.core import config
 from striate.core.errors import ConfigError
 from striate.nets import NETWORKS, NetworkConfig
-from striate.nets.layers import Shape
+from striate.nets.layers import Shape, shape_text
 from striate.nets.summary.summarize import summarize
 
 # The shape of the images and the number of classes, where neither the user nor the network gives them: CIFAR-10's.
@@ -52,7 +52,7 @@ def networks(as_json: bool, explain: bool) -> None:
     width = max(map(len, NETWORKS))
     sys.stdout.write(f"{'network':<{width}}  {'parameters':>11}  {'multiply-adds':>14}  {'images':<10}  classes\n")
     for row in rows:
-        images = "x".join(map(str, row["input_shape"]))
+        images = shape_text(row["input_shape"])
         numbers = f"{row['parameters']:>11,}  {row['macs']:>14,}  {images:<10}  {row['classes']:>7}"
         sys.stdout.write(f"{row['name']:<{width}}  {numbers}\n")
     if explain:

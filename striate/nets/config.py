@@ -54,7 +54,7 @@ class NetworkConfig(Record):
     fc: Whole | None = Field(None, ge=1, le=MAX_LAYERS)
     """stack: how many fc layers, the classifier included."""
     step: Whole | None = Field(None, ge=1)
-    """stack: the filters of the first layer; each layer has so many more than the one before."""
+    """stack: the filters of the first layer; each layer has that many more than the one before."""
     depth: Whole | None = Field(None, ge=1, le=12)
     """blocks: how many blocks, each with a pool at its end and twice the filters of the one before."""
     block_depth: Whole | None = Field(None, ge=1, le=MAX_LAYERS)

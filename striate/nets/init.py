@@ -10,7 +10,7 @@ that one output sums over; fan out: filters x kernel):
     lecun            sqrt(1 / fan_in), normal (LeCun et al. 1998)
     orthogonal       rows, or columns if they are fewer, of length 1 and at right angles (Saxe et al. 2013)
     dirac            a convolution's first filters copy its channels, one each; the others, and fc layers, as default
-    whiten           as default; `whitening.whitened` computes the weights that replace them, from the training images
+    whiten           as default; `whitening_weights` computes the weights that replace them, from the training images
 
 Biases are uniform within 1 / sqrt(fan_in), as torch's are, or zero.
 """

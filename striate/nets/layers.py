@@ -19,11 +19,11 @@ Init = Literal[
     "default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun", "orthogonal", "dirac", "whiten"
 ]  # fmt: skip
 Position = Literal["before", "after"]
+# (channels, *spatial) of a map, or (features,); without the batch.
 Shape = tuple[int, ...]
-"""(channels, *spatial) of a map, or (features,); without the batch."""
 
+# The largest kernel, stride, dilation or padding; more is a typing mistake, and would take hours to count.
 MAX_SIZE = 10_000
-"""The largest kernel, stride, dilation or padding; more is a typing mistake, and would take hours to count."""
 
 
 def _one_or_per_axis(value: int | tuple[int, ...]) -> int | tuple[int, ...]:

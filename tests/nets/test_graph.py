@@ -40,9 +40,9 @@ def test_a_graph_knows_its_nodes_and_layers():
 
 
 def test_a_window_is_given_for_every_axis():
-    with pytest.raises(AssertionError, match="one entry an axis"):
+    with pytest.raises(AssertionError, match="one entry per axis"):
         node("c", "conv", kernel=(3,), stride=(1,), dilation=(1,), padding=((1, 1),))
-    with pytest.raises(AssertionError, match="one entry an axis"):
+    with pytest.raises(AssertionError, match="one entry per axis"):
         node("c", "avgpool", windows=(((0, 1),),))
 
 

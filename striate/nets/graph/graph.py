@@ -78,8 +78,10 @@ class Node:
     def __post_init__(self) -> None:
         assert self.op in get_args(Op), f"node {self.name}: unknown op {self.op}"
         axes = {len(part) for part in (self.kernel, self.stride, self.dilation, self.padding)}
-        assert axes in ({0}, {self.axes}), f"node {self.name}: kernel, stride, dilation, padding need one entry an axis"
-        assert len(self.windows) in (0, self.axes), f"node {self.name}: windows need one entry an axis"
+        assert axes in ({0}, {self.axes}), (
+            f"node {self.name}: kernel, stride, dilation, padding need one entry per axis"
+        )
+        assert len(self.windows) in (0, self.axes), f"node {self.name}: windows need one entry per axis"
 
     @property
     def axes(self) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from striate.nets.layers import Shape
+from striate.nets.layers import shape_text
 from striate.nets.summary.table import Kind, LayerRow, LayerTable
 
 MIB = 2**20  # bytes; the unit in which the reports give sizes
@@ -17,11 +17,6 @@ class Column:
     meaning: str
     cell: Callable[[LayerRow], str]
     is_number: bool = True
-
-
-def shape(sides: Shape) -> str:
-    """64x32x32."""
-    return "x".join(map(str, sides))
 
 
 def count(number: int) -> str:
@@ -44,7 +39,9 @@ def per_axis(values: tuple[float | None, ...]) -> str:
 
 COLUMNS = (
     Column("layer", "a norm and an activation belong to the layer that they follow", lambda row: row.name, False),
-    Column("output", "channels x rows x columns of one image, or features", lambda row: shape(row.output_shape), False),
+    Column(
+        "output", "channels x rows x columns of one image, or features", lambda row: shape_text(row.output_shape), False
+    ),
     Column(
         "kernel",
         "rows x columns; s stride (of a pool, where it is not the kernel), d dilation, g groups, where not 1",
@@ -74,7 +71,7 @@ COLUMNS = (
     Column(
         "field",
         "the receptive field: rows x columns of the image that one unit can depend on, padding included",
-        lambda row: shape(row.field.size),
+        lambda row: shape_text(row.field.size),
     ),
     Column(
         "stride",

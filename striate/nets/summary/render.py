@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from striate.nets.summary.columns import COLUMNS, Column, legend, shape, total_row, totals_in_words
+from striate.nets.layers import shape_text
+from striate.nets.summary.columns import COLUMNS, Column, legend, total_row, totals_in_words
 from striate.nets.summary.table import LayerTable
 
 # Where a table is too wide, its longest cells are wrapped at this many characters; no other cell is.
@@ -79,7 +80,7 @@ def _rich_table(table: LayerTable, columns: Sequence[Column], wrap_at: int | Non
 
 
 def _input_row(table: LayerTable, columns: Sequence[Column]) -> list[str]:
-    cells = {"layer": "input", "output": shape(table.input_shape)}
+    cells = {"layer": "input", "output": shape_text(table.input_shape)}
     return [cells.get(column.heading, "") for column in columns]
 
 

@@ -14,7 +14,7 @@ from striate.nets import NETWORKS, NetworkConfig, network_graph
 from striate.nets.graph.receptive_field import ReceptiveFields
 from striate.nets.pytorch.build import build
 from tests.nets.random_networks import networks
-from tests.nets.test_traced_fields import check_unit
+from tests.nets.test_fields_of_modules import check_unit
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 

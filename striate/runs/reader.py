@@ -19,7 +19,7 @@ from striate.runs import layout
 from striate.runs.records import EpochRow, Job, RunEnvironment, Summary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run folder as it was when read. A file that is missing is None or empty: the run may be young."""
 
@@ -30,6 +30,9 @@ class Run:
     summary: Summary | None  # None: unfinished
     environment: RunEnvironment | None
     metrics: tuple[EpochRow, ...]
+
+    def __repr__(self) -> str:
+        return f"<Run {self.folder}: {self.state} after {len(self.metrics)} epochs>"
 
     @cached_property
     def job(self) -> Job:

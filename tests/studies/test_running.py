@@ -101,6 +101,8 @@ def test_a_representation_is_short_and_says_what_it_is(tmp_path):
     assert "6 of 6 runs have ended" in study._repr_html_()
     assert "<td>normalized</td><td>network.norm=batch</td>" in study._repr_html_()
     assert repr(results) == f"<Results of 'study': 6 of 6 runs have ended\n  {results.verdicts[0].sentence}>"
+    run = results.rows[0].run
+    assert repr(run) == f"<Run {run.folder}: finished after 2 epochs>"
     accuracy = f"{results.rows[0].test_accuracy:.2f}"
     assert repr(results.rows[0]) == f"<RunRow plain seed 0: finished, {accuracy} % test accuracy>"
 

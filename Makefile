@@ -34,6 +34,7 @@ check: .venv/installed-test ## format, lint, types, import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pyrefly check
 	$(BIN)/lint-imports --no-logo
 
 slow: .venv/installed-test ## the slow tests too

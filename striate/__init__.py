@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from striate.studies.loaded import LoadedStudy, load
     from striate.studies.results import Results
     from striate.studies.verdict import Verdict
+else:  # hidden from type checkers, who would accept any name
 
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'striate' has no attribute '{name}'")
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return getattr(importlib.import_module(_MODULES[name]), name)
+        raise AttributeError(f"module 'striate' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The only guarded import: packages that an extra installs."""
+"""Packages that an extra installs: imported here, or reported with the extra that installs them."""
 
 import importlib
 import importlib.util
@@ -8,23 +8,24 @@ from striate.core.errors import MissingExtra
 
 
 def require(package: str, *, extra: str, why: str) -> ModuleType:
-    """Import `package`, or say which extra brings it.
+    """Import `package`; `why` begins the message, as in "Logging to MLflow".
 
-    An ImportError from inside a package that is there is passed on: a broken install is not a missing one.
+    Raises:
+        MissingExtra: when it is absent. An ImportError from inside the package passes: a broken install is not a missing one.
     """
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != package.split(".")[0]:
             raise
-        raise MissingExtra(_cure(package, extra, why)) from error
+        raise MissingExtra(_message(package, extra, why)) from error
 
 
-def look_for(package: str, *, extra: str, why: str) -> None:
-    """Say which extra brings `package` if it is absent, without importing it: for what another process will import."""
+def check_package(package: str, *, extra: str, why: str) -> None:
+    """Raise MissingExtra when `package` is absent, without importing it: for one that another process imports."""
     if importlib.util.find_spec(package) is None:
-        raise MissingExtra(_cure(package, extra, why))
+        raise MissingExtra(_message(package, extra, why))
 
 
-def _cure(package: str, extra: str, why: str) -> str:
+def _message(package: str, extra: str, why: str) -> str:
     return f"{why} needs {package}: pip install 'striate[{extra}]'"

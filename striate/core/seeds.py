@@ -1,10 +1,9 @@
-"""One seed, many independent streams, each with a name.
+"""Independent random streams of one seed, each with a name.
 
-A stream is decided by (seed, purpose) and by nothing else: not by what was drawn
-before, not by the other arms, not by a global generator. So two arms with one seed
-see the same batches, and a layer keeps its initial weights when another is added.
+A stream is decided by (seed, purpose) and by nothing else: not by earlier draws, other arms or a global
+generator. So two arms with one seed have the same batches, and a layer keeps its initial weights when another is added.
 
-The name is hashed with SHA-256 rather than Python's `hash`, which differs between processes.
+The name is hashed with SHA-256, because Python's `hash` differs between processes.
 """
 
 import hashlib
@@ -17,8 +16,8 @@ def stream(seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(_entropy(seed, *purpose))))
 
 
-def integer(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for a generator that is not NumPy's (torch's dropout)."""
+def integer_seed(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for a generator that is not NumPy's, such as torch's for dropout."""
     return int(stream(seed, *purpose).integers(2**63))
 
 

@@ -1,6 +1,6 @@
-"""The reader of run folders: every format that was ever written, never writing anything.
+"""The reader of run folders: reads every format that a release has written, and writes nothing.
 
-Nothing is unpickled here; a folder may come from anyone.
+Nothing is unpickled or executed: a folder may come from anyone.
 """
 
 import json
@@ -82,8 +82,10 @@ def read(folder: Path) -> Run:
         description = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{folder}: holds no run (no {layout.RUN})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{path}: is not readable YAML") from error
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from error
     if not _is_description(description):
         raise RunError(f"{path}: is not the description of a run (format, fingerprint, seed)")
     if description["format"] > layout.FORMAT:
@@ -111,28 +113,37 @@ def _is_description(content: Any) -> bool:
     )
 
 
+def _content(path: Path) -> bytes | None:
+    """None for a file that does not exist."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def _summary(path: Path) -> Summary | None:
-    if not path.exists():
+    content = _content(path)
+    if content is None:
         return None
     try:
-        return Summary.model_validate_json(path.read_bytes())
+        return Summary.model_validate_json(content)
     except ValueError as error:
         raise RunError(f"{path}: is not the summary of a run; remove the file to train this run again") from error
 
 
 def _environment(path: Path) -> RunEnvironment | None:
-    """It decides nothing, so a broken one is as good as none."""
+    """None also for a broken file, which decides nothing."""
     try:
-        return RunEnvironment.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        return RunEnvironment.model_validate_json(_content(path) or b"")
+    except ValueError:
         return None
 
 
 def _rows(path: Path) -> Iterator[EpochRow]:
-    if not path.exists():
-        return
     # Only a whole line counts: half a number is still valid JSON.
-    *lines, _ = path.read_bytes().split(b"\n")
+    *lines, _ = (_content(path) or b"").split(b"\n")
     for number, line in enumerate(lines, 1):
         try:
             yield EpochRow.model_validate_json(line)

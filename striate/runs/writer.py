@@ -1,7 +1,6 @@
 """The writer of one run folder: create or reopen, append, finish.
 
-Every file but the metrics is written beside its place and renamed. The metrics grow by whole lines. One process at a
-time writes a run; a lock ensures it.
+Every file is written whole or not at all, except the metrics, which grow by lines. A lock keeps other processes out.
 """
 
 import json
@@ -17,7 +16,7 @@ import yaml
 from striate.core.errors import RunError
 from striate.nets.summary.table import LayerTable
 from striate.runs import layout
-from striate.runs.files import disk_errors, sweep, write_atomic, write_json, write_text
+from striate.runs.files import disk_errors, remove_unfinished, write_atomic, write_json, write_text
 from striate.runs.reader import Run, read
 from striate.runs.records import EpochRow, Job, RunEnvironment, Summary
 
@@ -122,12 +121,12 @@ class RunWriter:
         elif run.state == "failed":  # it is tried again, and its marker must not outlive the attempt
             self.path(layout.SUMMARY).unlink(missing_ok=True)
             self.path(layout.LOG).unlink(missing_ok=True)
-        sweep(self.folder)
+        remove_unfinished(self.folder)
 
     def _create(self) -> None:
         if any(self.path(name).exists() for name in (layout.SUMMARY, layout.METRICS, *layout.CHECKPOINTS)):
             raise RunError(
-                f"{self.folder}: holds results without the {layout.RUN} that says of what; remove that folder"
+                f"{self.folder}: holds results without the {layout.RUN} that describes them; remove that folder"
             )
         content = {
             "format": layout.FORMAT,

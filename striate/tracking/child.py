@@ -12,6 +12,7 @@ import threading
 import time
 
 from striate.core.processes import Channel, Message
+from striate.runs.records import EpochRow, Summary
 from striate.tracking.protocol import Logger, RunInfo
 
 # How long a logger may take to finish after its run's process died.
@@ -42,10 +43,10 @@ def _serve(logger: Logger, message: Message, channel: Channel) -> bool:
         case "start":
             channel.send({"returned": logger.start(RunInfo(**content))})
         case "row":
-            logger.row(content)
+            logger.row(EpochRow.model_validate(content))
             channel.send({"returned": None})
         case "finish":
-            logger.finish(content)
+            logger.finish(Summary.model_validate(content) if content else None)
             channel.send({"returned": None})
     return call != "finish"
 

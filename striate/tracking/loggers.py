@@ -14,7 +14,7 @@ from typing import Self
 
 from striate.core.config import suggest
 from striate.core.errors import ConfigError, StriateError
-from striate.core.optional import look_for
+from striate.core.optional import check_package
 from striate.core.records import printable
 from striate.runs import layout
 from striate.runs.records import EpochRow, Job, Summary
@@ -41,7 +41,7 @@ def check_names(names: Iterable[str]) -> None:
 def check_installed(names: Iterable[str]) -> None:
     """Raise MissingExtra for a logger whose package is absent."""
     for name in names:
-        look_for(LOGGERS[name].package, extra=name, why=f"'log: {name}'")
+        check_package(LOGGERS[name].package, extra=name, why=f"'log: {name}'")
 
 
 def print_note(text: str) -> None:

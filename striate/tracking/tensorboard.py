@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from striate.core.optional import require
 from striate.runs import layout
+from striate.runs.records import EpochRow, Summary
 from striate.tracking.protocol import RunInfo, flat, numbers
 
 
@@ -25,32 +26,35 @@ class TensorBoard:
         self._writer = EventFileWriter(str(info.folder_path / layout.TENSORBOARD))
         self._epoch = info.logged
         if info.token:
-            # Readers drop what an earlier file holds from this step on: nothing is drawn twice.
+            # Readers drop what an earlier file holds from this step on, so nothing is drawn twice.
             self._add(info.logged + 1, session_log=SessionLog(status=SessionLog.START))
         else:
-            settings = {key: value for key, value in flat(info.config).items() if value is not None}
-            plain = {
-                key: value if isinstance(value, bool | int | float) else str(value) for key, value in settings.items()
+            settings = {
+                key: value if isinstance(value, bool | int | float) else str(value)
+                for key, value in flat(info.config).items()
+                if value is not None
             }
-            self._add(0, summary=hparams_pb({**plain, "arm": info.arm, "seed": info.seed}, trial_id=info.fingerprint))
+            self._add(
+                0, summary=hparams_pb({**settings, "arm": info.arm, "seed": info.seed}, trial_id=info.fingerprint)
+            )
         self._writer.flush()
         return info.fingerprint
 
-    def row(self, row: dict[str, Any]) -> None:
-        self._epoch = row["epoch"]
+    def row(self, row: EpochRow) -> None:
+        self._epoch = row.epoch
         self._scalars(numbers(row))
         self._writer.flush()
 
-    def finish(self, summary: dict[str, Any] | None) -> None:
+    def finish(self, summary: Summary | None) -> None:
         if summary is not None:
             self._scalars({f"result/{key}": value for key, value in numbers(summary).items()})
         self._writer.close()
 
     def _scalars(self, values: dict[str, float]) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto import summary_pb2
 
-        found = [Summary.Value(tag=key, simple_value=value) for key, value in values.items()]
-        self._add(self._epoch, summary=Summary(value=found))
+        scalars = [summary_pb2.Summary.Value(tag=key, simple_value=value) for key, value in values.items()]
+        self._add(self._epoch, summary=summary_pb2.Summary(value=scalars))
 
     def _add(self, step: int, **content: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event

@@ -11,16 +11,16 @@ class Quiet:
 
     package = "json"
 
-    def start(self, about):
-        self._path = Path(about.folder) / "quiet.txt"
-        self._say(f"start {about.name} after {about.logged}")
-        return about.token or "first"
+    def start(self, info):
+        self._path = Path(info.folder) / "quiet.txt"
+        self._say(f"start {info.name} after {info.logged}")
+        return info.token or "first"
 
     def row(self, row):
-        self._say(f"row {row['epoch']}")
+        self._say(f"row {row.epoch}")
 
     def finish(self, summary):
-        self._say(f"finish {summary and summary['state']}")
+        self._say(f"finish {summary and summary.state}")
 
     def _say(self, line):
         with self._path.open("a") as file:
@@ -37,7 +37,7 @@ class Chatty(Quiet):
 
 
 class RaisesInStart(Quiet):
-    def start(self, about):
+    def start(self, info):
         raise OSError("no server there")
 
 
@@ -69,7 +69,7 @@ class ClosesItsInput(Quiet):
 
 
 class SleepsInStart(Quiet):
-    def start(self, about):
+    def start(self, info):
         time.sleep(1_000_000)
 
 

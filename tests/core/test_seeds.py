@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from striate.core.seeds import integer, stream
+from striate.core.seeds import integer_seed, stream
 
 
 def test_seed_and_purpose_decide_and_nothing_else_does():
@@ -30,9 +30,9 @@ def test_names_do_not_run_together():
 
 
 def test_another_process_draws_the_same():
-    code = "from striate.core.seeds import integer; print(integer(3, 'dropout', 1))"
+    code = "from striate.core.seeds import integer_seed; print(integer_seed(3, 'dropout', 1))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) == integer(3, "dropout", 1)
+    assert int(done.stdout) == integer_seed(3, "dropout", 1)
 
 
 def test_a_stream_needs_a_purpose():

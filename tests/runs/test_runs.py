@@ -259,7 +259,7 @@ def test_a_broken_environment_decides_nothing(tmp_path):
 def test_results_without_what_they_are_results_of_are_not_taken_over(tmp_path, name):
     (tmp_path / name).write_text("{}")
     with (
-        pytest.raises(RunError, match=r"holds results without the run\.yaml that says of what"),
+        pytest.raises(RunError, match=r"holds results without the run\.yaml that describes them"),
         RunWriter(tmp_path, make_job()),
     ):
         pass
@@ -375,3 +375,20 @@ def test_the_layers_of_the_network_are_kept(tmp_path):
     assert read(tmp_path).network == table
     (tmp_path / layout.NETWORK).write_text("[")
     assert read(tmp_path).network is None
+
+
+@pytest.mark.parametrize("name", [layout.RUN, layout.SUMMARY, layout.METRICS])
+def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
+    """A folder in its place: this also fails for a user who may read everything."""
+    with RunWriter(tmp_path, make_job()):
+        pass
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    with pytest.raises(RunError, match=rf"{name}: cannot be read \(Is a directory\)"):
+        read(tmp_path)
+
+
+def test_brackets_without_end_are_no_description(tmp_path):
+    (tmp_path / layout.RUN).write_text("a: " + "[" * 3000)
+    with pytest.raises(RunError, match="is not readable YAML"):
+        read(tmp_path)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from striate.core.errors import ConfigError, MissingExtra
-from striate.runs import RunWriter, layout, read
+from striate.runs import EpochRow, RunWriter, layout, read
 from striate.tracking import LOGGERS, Loggers, RunInfo
 from striate.tracking.logger_process import LoggerProcess
 from striate.tracking.loggers import describe
@@ -161,13 +161,13 @@ def test_a_logger_whose_process_is_killed_is_given_up(tmp_path, plant):
 
 def test_a_logger_that_hangs_alone_ends_too(tmp_path):
     """Its run's process was killed: nobody is there to give it up."""
-    about = {**vars(RunInfo(study="s", arm="a", seed=0, fingerprint="f", folder=str(tmp_path), home=str(tmp_path)))}
+    info = {**vars(RunInfo(study="s", arm="a", seed=0, fingerprint="f", folder=str(tmp_path), home=str(tmp_path)))}
     program = (
         "import sys, striate.tracking.child as child; child.ORPHAN_SECONDS = 0.1\n"
         "sys.argv[1:] = ['tests.contracts.planted_loggers:SleepsInStart']; child.main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], input=json.dumps({"start": about}) + "\n", text=True, timeout=60, check=False
+        [sys.executable, "-c", program], input=json.dumps({"start": info}) + "\n", text=True, timeout=60, check=False
     )
     assert done.returncode == 1
 
@@ -190,7 +190,9 @@ def test_an_unknown_logger_and_one_that_is_not_installed_are_told_before_the_run
 
 def test_settings_and_numbers_are_told_flat():
     assert flat({"a": {"b": {"c": 1}}, "d": [2]}) == {"a.b.c": 1, "d": [2]}
-    assert numbers({"epoch": 1, "loss": None, "accuracy": 1, "good": True, "name": "x"}) == {"accuracy": 1.0}
+    assert numbers(EpochRow(epoch=1, train_accuracy=1)) == {"train_accuracy": 1.0, "seconds": 0.0}
+    assert numbers(finished(best_epoch=2, at_chance=True))["best_epoch"] == 2.0
+    assert not numbers(finished()).keys() & {"at_chance", "state", "validation_loss"}
 
 
 def test_every_logger_has_its_extra():
@@ -206,5 +208,5 @@ def test_every_logger_has_its_extra():
 
 
 def test_a_run_is_named_by_its_arm_and_seed():
-    about = RunInfo(study="s", arm="wide", seed=2, fingerprint="f", folder="/r", home="/h")
-    assert about.name == "wide seed 2"
+    info = RunInfo(study="s", arm="wide", seed=2, fingerprint="f", folder="/r", home="/h")
+    assert info.name == "wide seed 2"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from striate.core.seeds import integer
+from striate.core.seeds import integer_seed
 from striate.engines.protocol import RunningSums
 from striate.engines.pytorch.averaging import Average
 from striate.engines.pytorch.device import Setup
@@ -36,7 +36,7 @@ class Learner:
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
         self._set_sums(RunningSums())
-        torch.manual_seed(integer(seed, "dropout", epoch))
+        torch.manual_seed(integer_seed(seed, "dropout", epoch))
 
     def step(self, batch: Batch, lr: float, *, measures_norm: bool = False) -> Tensor:
         """Update the weights once. Returns what the batch adds to the sums, without waiting for the device."""

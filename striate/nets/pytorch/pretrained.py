@@ -22,7 +22,7 @@ from torch.nn.parameter import is_lazy
 
 from striate.core.config import suggest
 from striate.core.errors import NetworkError
-from striate.core.seeds import integer
+from striate.core.seeds import integer_seed
 from striate.nets import init
 from striate.nets.config import NetworkConfig
 from striate.nets.layers import Shape, shape_text
@@ -116,7 +116,7 @@ def _seeded(make: Callable[[], nn.Module], seed: int, device: str) -> nn.Module:
     """Made while the seed alone decides torch's global generator, which is restored."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device(device):
-            torch.manual_seed(integer(seed, "init"))
+            torch.manual_seed(integer_seed(seed, "init"))
             return make()
     except NotImplementedError:
         # A RegNet computes its widths with tensors, and those of the meta device have no values.

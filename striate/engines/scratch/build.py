@@ -10,7 +10,7 @@ from striate.engines.scratch import layers
 from striate.engines.scratch.ops.windows import Pair, Window
 from striate.nets import init
 from striate.nets.config import NetworkConfig
-from striate.nets.freezing import frozen_names
+from striate.nets.freezing import frozen_parameters
 from striate.nets.layers import (
     Activate,
     Activation,
@@ -71,18 +71,11 @@ def build(
     if network.logit_scale != 1:
         sequence.append(layers.Scale("logit_scale", network.logit_scale))
     chain = layers.Chain("", sequence)
-    _freeze(chain, network.freeze, head=resolved[-1].name)
+    frozen = frozen_parameters(network.freeze, resolved)
+    for layer in chain.leaf_layers():
+        layer.is_frozen = any(f"{layer.name}.{key}" in frozen for key in layer.parameters)
     _skip_unused_input_gradients(chain)
     return chain
-
-
-def _freeze(chain: layers.Chain, freeze: str, head: str) -> None:
-    leaves = list(chain.leaf_layers())
-    names = [f"{layer.name}.{key}" for layer in leaves for key in layer.parameters]
-    layer_names = [layer.name for layer in leaves if layer.parameters]
-    frozen = frozen_names(freeze, names, layer_names, {f"{head}.weight", f"{head}.bias"})
-    for layer in leaves:
-        layer.is_frozen = any(f"{layer.name}.{key}" in frozen for key in layer.parameters)
 
 
 def _skip_unused_input_gradients(chain: layers.Chain) -> None:

@@ -61,7 +61,7 @@ def write(results: Results) -> Path:
     """
     if not results.folder.is_dir():
         raise ReportError(
-            f"{results.folder}: the study's folder is gone, so its report has no place; run the study again"
+            f"{results.folder}: the study's folder is gone, so the report cannot be written; run the study again"
         )
     path = results.folder / layout.REPORT
     write_text(path, build(results))

@@ -89,16 +89,22 @@ class Results:
         """The results in a study's folder, complete or not.
 
         Raises:
-            StudyError: when the folder is no study's.
+            StudyError: when the folder is no study's, or this user may not read it.
         """
         folder = Path(folder)
-        if not (folder / layout.STUDY).is_file():
-            raise StudyError(f"{folder}: holds no study (no {layout.STUDY}); give the folder that 'striate run' named")
         try:
+            if not (folder / layout.STUDY).is_file():
+                raise StudyError(
+                    f"{folder}: holds no study (no {layout.STUDY}); give the folder that 'striate run' named"
+                )
             study, arms, _ = read_study(config.read(folder / layout.STUDY))
+            return cls.collect(folder, study, arms)
         except ConfigError as error:
             raise StudyError(f"{folder}: its study file is broken: {error}") from error
-        return cls.collect(folder, study, arms)
+        except PermissionError as error:
+            raise StudyError(
+                f"{error.filename}: cannot be read ({error.strerror}); ask its owner for permission"
+            ) from error
 
     @classmethod
     def collect(

@@ -4,13 +4,14 @@ import dataclasses
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from markupsafe import Markup
 
 from striate.core import config
-from striate.core.errors import ReportError
+from striate.core.errors import ReportError, StudyError
 from striate.nets import NetworkConfig
 from striate.nets.graph.from_layers import network_graph
 from striate.nets.summary.summarize import count_parameters
@@ -290,6 +291,20 @@ def test_a_page_whose_template_is_missing_says_so(two, tmp_path, monkeypatch):
         ReportError, match=r"^report.css: .*cannot be read \(No such file or directory\); install Striate"
     ):
         build(two)
+
+
+@pytest.mark.parametrize(("method", "name"), [("is_file", "study.yaml"), ("exists", "run.yaml")])
+def test_a_folder_that_this_user_may_not_read_is_one_sentence(two, monkeypatch, method, name):
+    allowed = getattr(Path, method)
+
+    def refuse(path):
+        if path.name == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path)
+
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(StudyError, match=rf"{name}: cannot be read \(Permission denied\); ask its owner"):
+        Results.read(two.folder)
 
 
 def test_a_folder_that_is_gone_is_not_made_again_for_its_report(two, tmp_path):

@@ -12,7 +12,7 @@ from striate.engines.protocol import Evaluation, TrainState
 
 
 @pytest.fixture
-def said():
+def predictions():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 7, 400)
     logits = rng.normal(size=(400, 7)).astype(np.float32)
@@ -20,22 +20,22 @@ def said():
     return logits, labels
 
 
-def test_confusion_and_per_class_are_scikit_learn_s(said):
-    logits, labels = said
+def test_confusion_and_per_class_are_scikit_learn_s(predictions):
+    logits, labels = predictions
     theirs = confusion_matrix(labels, logits.argmax(1))
     assert (confusion(logits.argmax(1), labels, 7) == theirs).all()
-    found = scores(logits, labels)
-    assert np.array_equal(found.confusion, theirs)
-    assert found.per_class == pytest.approx((theirs.diagonal() / theirs.sum(1)).tolist())
+    scored = scores(logits, labels)
+    assert np.array_equal(scored.confusion, theirs)
+    assert scored.per_class == pytest.approx((theirs.diagonal() / theirs.sum(1)).tolist())
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
-def test_top_k_is_scikit_learn_s(said, k):
-    assert top_k(*said, k) == pytest.approx(top_k_accuracy_score(said[1], said[0], k=k))
+def test_top_k_is_scikit_learn_s(predictions, k):
+    assert top_k(*predictions, k) == pytest.approx(top_k_accuracy_score(predictions[1], predictions[0], k=k))
 
 
-def test_the_calibration_error_is_the_paper_s_sum(said):
-    logits, labels = said
+def test_the_calibration_error_is_the_paper_s_sum(predictions):
+    logits, labels = predictions
     exponentials = [[math.exp(x) for x in row] for row in logits.tolist()]
     confidences = [max(row) / sum(row) for row in exponentials]
     total = 0.0
@@ -54,8 +54,8 @@ def test_calibration_knows_the_certain_and_the_calibrated():
 
 
 def test_a_logit_that_is_no_number_leaves_the_rest():
-    found = scores(np.array([[np.inf, 0.0], [1.0, 0.0]]), np.array([0, 0]))
-    assert (found.calibration_error, found.per_class) == (None, (1.0, None))
+    scored = scores(np.array([[np.inf, 0.0], [1.0, 0.0]]), np.array([0, 0]))
+    assert (scored.calibration_error, scored.per_class) == (None, (1.0, None))
 
 
 def test_a_class_without_images_has_no_accuracy():
@@ -67,19 +67,19 @@ def test_what_would_always_be_one_or_too_large_is_left_out():
     assert "confusion" not in scores(np.zeros((2, 300)), np.array([0, 1])).model_dump()
 
 
-def test_the_loss_is_torch_s_cross_entropy(said):
-    logits, labels = said
+def test_the_loss_is_torch_s_cross_entropy(predictions):
+    logits, labels = predictions
     theirs = torch.nn.functional.cross_entropy(torch.from_numpy(logits).double(), torch.from_numpy(labels))
-    assert Evaluation(*said).loss == pytest.approx(float(theirs), rel=1e-12)
+    assert Evaluation(*predictions).loss == pytest.approx(float(theirs), rel=1e-12)
     assert not math.isfinite(Evaluation(np.full((2, 3), np.nan), np.array([0, 1])).loss)
     assert Evaluation(np.full((2, 3), np.nan), np.array([0, 0])).accuracy == 0.0
 
 
 def test_the_best_epoch_is_the_most_accurate_and_of_equals_the_surest():
     train_state = TrainState()
-    taken = []
-    for epoch, seen in enumerate([(0.5, 1.0), (0.5, 1.0), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0)], 1):
+    is_best = []
+    for epoch, result in enumerate([(0.5, 1.0), (0.5, 1.0), (0.5, 0.9), (0.4, 0.1), (0.6, 2.0)], 1):
         train_state.epoch = epoch
-        taken.append(train_state.update_best(*seen))
-    assert taken == [True, False, True, False, True]
+        is_best.append(train_state.update_best(*result))
+    assert is_best == [True, False, True, False, True]
     assert (train_state.best_epoch, train_state.best_accuracy, train_state.best_loss) == (5, 0.6, 2.0)

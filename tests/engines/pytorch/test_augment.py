@@ -164,11 +164,11 @@ def test_turns_and_scales_are_torchvision_s(size):
         )
         for plane, angle, scale in zip(planes, degrees, scales, strict=True)
     ]
-    torch_axes = functional.rotate(planes[0], float(degrees[0]), interpolation=InterpolationMode.BILINEAR)
+    rotated = functional.rotate(planes[0], float(degrees[0]), interpolation=InterpolationMode.BILINEAR)
     expected = torch.stack(theirs).permute(0, 2, 3, 1).numpy()
     assert np.abs(apply(images, draws) - expected).max() < 0.6
     only = draw(5, 0, np.arange(1), (*size, 3), AugmentConfig(rotate=60.0))
-    assert np.abs(apply(images[:1], only)[0] - torch_axes.permute(1, 2, 0).numpy()).max() < 0.6
+    assert np.abs(apply(images[:1], only)[0] - rotated.permute(1, 2, 0).numpy()).max() < 0.6
 
 
 @pytest.mark.parametrize("operation", ["rotate", "shear-x", "shear-y", "move-x", "move-y"])

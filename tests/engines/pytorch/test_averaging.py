@@ -1,4 +1,4 @@
-"""Averaged weights and norms measured anew, against sums written out; and that the training never notices."""
+"""Averaged weights and measured norms, against sums written out; and that training does not notice them."""
 
 import copy
 
@@ -57,7 +57,7 @@ def test_counters_are_not_averaged(module):
 
 
 def test_norms_are_measured_over_the_images_given(module, setup):
-    """The mean over all batches of what the conv layer puts out; variances as torch keeps them, unbiased."""
+    """The mean over all batches of what the conv layer puts out; variances as torch has them, unbiased."""
     batches = [torch.randn(20, 2, 8, 8) + 3 for _ in range(4)]
     with torch.no_grad():
         outputs = [module[0](batch) for batch in batches]

@@ -1,4 +1,4 @@
-"""The torch engine keeps the promises of every engine."""
+"""The PyTorch engine keeps the promises of every engine."""
 
 from tests.contracts.engine import EngineContract
 

@@ -1,4 +1,4 @@
-"""Why a run stayed at chance: each reason planted and found, and nothing said where there is nothing."""
+"""Why a run stayed at chance: each reason is planted and found; without one the reason is empty."""
 
 import dataclasses
 
@@ -26,15 +26,15 @@ def test_a_run_that_learns_has_no_reason(tmp_path):
 
 def test_a_learning_rate_that_is_too_low(tmp_path):
     network = NetworkConfig(layers="conv8 pool fc16", activation="leaky_relu")
-    said = why(tmp_path, make_dataset(), epochs=20, optimizer={"name": "Adam", "lr": 1e-7}, network=network)
-    assert "the learning rate 1e-07 is too low: from the same initial weights, 60 steps at " in said
+    reason = why(tmp_path, make_dataset(), epochs=20, optimizer={"name": "Adam", "lr": 1e-7}, network=network)
+    assert "the learning rate 1e-07 is too low: from the same initial weights, 60 steps at " in reason
 
 
 def test_a_learning_rate_that_is_too_high_and_the_units_that_died_of_it(tmp_path):
     network = NetworkConfig(layers="conv8 conv8 pool fc16 fc16")
-    said = why(tmp_path, make_dataset(count=600), epochs=4, optimizer={"name": "Adam", "lr": 30.0}, network=network)
-    assert "the learning rate 30 is too high: from the same initial weights, 60 steps at " in said
-    assert "8 of the 8 units of conv2_activation are dead (never above 0)" in said
+    reason = why(tmp_path, make_dataset(count=600), epochs=4, optimizer={"name": "Adam", "lr": 30.0}, network=network)
+    assert "the learning rate 30 is too high: from the same initial weights, 60 steps at " in reason
+    assert "8 of the 8 units of conv2_activation are dead (never above 0)" in reason
 
 
 def test_images_that_are_all_alike(tmp_path):
@@ -49,11 +49,11 @@ def test_labels_that_were_shuffled(tmp_path):
     rng = np.random.default_rng(1)
     parts = [Part(rng.integers(0, 256, (n, 8, 8, 1), np.uint8), rng.integers(0, 3, n)) for n in (150, 90)]
     data = dataclasses.replace(make_dataset(), train=parts[0], test=parts[1])
-    said = why(
+    reason = why(
         tmp_path, data, epochs=30, network=NetworkConfig(layers="fc128"), optimizer={"name": "Adam", "lr": 0.003}
     )
-    assert said.startswith("stayed at chance: ")
-    assert said.endswith("as with shuffled labels: check the labels")
+    assert reason.startswith("stayed at chance: ")
+    assert reason.endswith("as with shuffled labels: check the labels")
 
 
 def lopsided(count=120):
@@ -67,7 +67,7 @@ def lopsided(count=120):
 
 @pytest.mark.parametrize("lr", [0.01, 1e-4])
 def test_to_know_the_shares_of_the_classes_is_chance(tmp_path, lr):
-    """Always the first class is right for nine images of ten: no sign of shuffled labels, and nothing that another rate learns."""
+    """Always the first class is right for nine images of ten: no sign of shuffled labels, and nothing that another learning rate learns."""
     job = make_job(
         lopsided(), **PLAIN, epochs=10, network=NetworkConfig(layers="gap"), optimizer={"name": "Adam", "lr": lr}
     )
@@ -78,16 +78,16 @@ def test_to_know_the_shares_of_the_classes_is_chance(tmp_path, lr):
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 def test_units_at_their_limits(tmp_path, activation):
     network = NetworkConfig(layers="fc32 fc32 fc32", activation=activation)
-    said = why(tmp_path, make_dataset(count=600), network=network, optimizer={"name": "SGD", "lr": 1000.0})
-    assert "of the outputs of fc1_activation are saturated" in said
+    reason = why(tmp_path, make_dataset(count=600), network=network, optimizer={"name": "SGD", "lr": 1000.0})
+    assert "of the outputs of fc1_activation are saturated" in reason
 
 
 def test_looking_is_decided_by_the_seed(tmp_path):
     network = NetworkConfig(layers="conv8 pool drop0.2 fc16", activation="leaky_relu")
     settings = {"epochs": 20, "optimizer": {"name": "Adam", "lr": 1e-6}, "network": network}
-    said = why(tmp_path / "a", make_dataset(), **settings)
-    assert "too low" in said
-    assert why(tmp_path / "b", make_dataset(), **settings) == said
+    reason = why(tmp_path / "a", make_dataset(), **settings)
+    assert "too low" in reason
+    assert why(tmp_path / "b", make_dataset(), **settings) == reason
 
 
 def test_a_look_that_fails_does_not_take_the_result_with_it(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The door: what a finished run holds, and that nothing but the job decides it."""
+"""Whole runs with PyTorch: what a finished run folder holds, and that nothing but the job decides it."""
 
 import dataclasses
 import json
@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from striate.core.errors import RunError, TrainingError
 from striate.data import mean_std, split
-from striate.engines import driver as door
+from striate.engines import driver
 from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
@@ -60,9 +60,9 @@ def test_a_network_whose_layers_cannot_be_traced_is_trained_without_them(tmp_pat
 def test_the_summary_s_numbers_follow_from_the_files(tmp_path, job, dataset):
     """Accuracies and losses again, from predictions.npz alone, by the formulas."""
     summary = train(job, tmp_path, dataset=dataset, threads=1)
-    said = np.load(tmp_path / "predictions.npz")
+    predictions = np.load(tmp_path / "predictions.npz")
     for part in ("validation", "test"):
-        logits, labels = said[f"{part}_logits"].astype(np.float64), said[f"{part}_labels"]
+        logits, labels = predictions[f"{part}_logits"].astype(np.float64), predictions[f"{part}_labels"]
         shifted = logits - logits.max(1, keepdims=True)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
         assert getattr(summary, f"{part}_accuracy") == (logits.argmax(1) == labels).mean()
@@ -72,7 +72,7 @@ def test_the_summary_s_numbers_follow_from_the_files(tmp_path, job, dataset):
     best = max(read(tmp_path).metrics, key=lambda row: (row.validation_accuracy, -row.validation_loss))
     assert summary.best_epoch == best.epoch
     assert summary.validation_accuracy == best.validation_accuracy
-    assert np.array_equal(said["test_labels"], dataset.open_test("a test").labels)
+    assert np.array_equal(predictions["test_labels"], dataset.open_test("a test").labels)
 
 
 def test_the_best_weights_give_the_predictions_that_were_kept(tmp_path, job, dataset):
@@ -118,7 +118,7 @@ def test_the_caller_s_random_numbers_are_left_alone(tmp_path, network):
 
 def test_a_finished_run_is_not_trained_again(tmp_path, job, dataset, monkeypatch):
     before = train(job, tmp_path, dataset=dataset, threads=1)
-    monkeypatch.setattr(door, "Driver", None)
+    monkeypatch.setattr(driver, "Driver", None)
     assert train(job, tmp_path, dataset=dataset) == before
 
 
@@ -155,7 +155,7 @@ def test_a_killed_run_goes_on_from_its_last_save(tmp_path, job, dataset, monkeyp
     """A crash after the save of an epoch, with a torn line behind it: the later rows are made again."""
     train(job, tmp_path / "whole", dataset=dataset, threads=1)
     monkeypatch.setattr("striate.engines.driver.AFTER_EPOCH_SECONDS", -1.0)
-    monkeypatch.setattr(door, "REPORT_SECONDS", -1.0)
+    monkeypatch.setattr(driver, "REPORT_SECONDS", -1.0)
     progress = []
 
     def die(now):
@@ -325,6 +325,6 @@ def test_images_of_any_size_are_evaluated_in_memory_s_measure(dataset):
 
     for side in (8, 2048):
         images = np.zeros((3, side, side, 1), np.uint8)
-        feed = DeviceDataset(images, np.zeros(3), np.zeros(1), np.ones(1), choose(make_job(dataset).recipe, "cpu", 1))
-        assert len(evaluate(Spy(), feed).logits) == 3
+        data = DeviceDataset(images, np.zeros(3), np.zeros(1), np.ones(1), choose(make_job(dataset).recipe, "cpu", 1))
+        assert len(evaluate(Spy(), data).logits) == 3
     assert asked == [3, 1, 1, 1]

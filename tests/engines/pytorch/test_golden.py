@@ -1,4 +1,4 @@
-"""Losses of one tiny run, kept: a commit that alters them must say why. To write them anew: remove the file and run this."""
+"""Losses of a tiny run, as they were: a commit that changes them must say why. To write them again: remove the file and run this."""
 
 import json
 from pathlib import Path
@@ -22,10 +22,10 @@ def test_the_losses_of_a_tiny_run_are_those_that_were_kept(tmp_path):
                    augment={"flip": True, "crop": 2, "hue": 0.1, "mixup": 0.5},
                    optimizer={"name": "SGD", "lr": 0.05, "momentum": 0.9, "nesterov": True})  # fmt: skip
     train(job, tmp_path, dataset=dataset, device="cpu", threads=1)
-    found = [{key: getattr(row, key) for key in KEYS} for row in read(tmp_path).metrics]
+    rows = [{key: getattr(row, key) for key in KEYS} for row in read(tmp_path).metrics]
     if not GOLDEN.exists():
         GOLDEN.parent.mkdir(exist_ok=True)
-        GOLDEN.write_text(json.dumps(found, indent=1) + "\n")
-        pytest.fail(f"{GOLDEN.name} was not there and is now; look at it and commit it")
-    for row, kept in zip(found, json.loads(GOLDEN.read_text()), strict=True):
-        assert row == pytest.approx(kept, rel=1e-4)
+        GOLDEN.write_text(json.dumps(rows, indent=1) + "\n")
+        pytest.fail(f"{GOLDEN.name} was not there and is now; check it and commit it")
+    for row, expected in zip(rows, json.loads(GOLDEN.read_text()), strict=True):
+        assert row == pytest.approx(expected, rel=1e-4)

@@ -1,4 +1,4 @@
-"""The loss of mixed pictures, against the same thing said another way."""
+"""The loss of mixed images, against the same thing computed in another way."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def test_mixed_it_is_the_cross_entropy_to_mixed_targets(smoothing):
     shares, partners = torch.linspace(0, 1, 9), LABELS.roll(-1)
     targets = shares[:, None] * functional.one_hot(LABELS, 4) + (1 - shares[:, None]) * functional.one_hot(partners, 4)
     expected = functional.cross_entropy(LOGITS, targets, label_smoothing=smoothing)
-    found = loss(LOGITS, Batch(NO_IMAGES, LABELS, partners, shares), smoothing)
-    assert torch.allclose(found, expected, rtol=1e-6)
+    mixed = loss(LOGITS, Batch(NO_IMAGES, LABELS, partners, shares), smoothing)
+    assert torch.allclose(mixed, expected, rtol=1e-6)
     swapped = loss(LOGITS, Batch(NO_IMAGES, partners, LABELS, shares), smoothing)
     assert not torch.allclose(swapped, expected, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""A run with loggers, good and bad, is the run without them."""
+"""A run with loggers, working and faulty, is the run without them."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.engines.pytorch.conftest import files
 
 @pytest.fixture
 def logged(job, dataset, monkeypatch):
-    """Trains with a planted logger; what its user was told."""
+    """Trains with a planted logger; returns the notes to the user."""
 
     def run(folder, logger, **options):
         monkeypatch.setitem(LOGGERS, "planted", logger)
@@ -35,8 +35,8 @@ def test_a_run_ends_the_same_with_and_without(tmp_path, job, dataset, logged, lo
 
 
 def test_a_stopped_run_goes_on_with_its_logger(tmp_path, logged):
-    seen = []
-    logged(tmp_path, Quiet, report=seen.append, should_stop=lambda: bool(seen) and seen[-1].epoch > 1)
+    reports = []
+    logged(tmp_path, Quiet, report=reports.append, should_stop=lambda: bool(reports) and reports[-1].epoch > 1)
     assert read(tmp_path).state == "unfinished"
     assert logged(tmp_path, Quiet) == []
     calls = (tmp_path / "quiet.txt").read_text().splitlines()

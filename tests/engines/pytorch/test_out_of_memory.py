@@ -1,4 +1,4 @@
-"""Too little memory is said with the batch size that fits, in a process that really has too little."""
+"""The error for too little memory names the batch size that fits; in a process that really has too little."""
 
 import json
 import re
@@ -42,12 +42,12 @@ except StriateError as error:
 def test_the_batch_that_fits_is_named_and_does(tmp_path):
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=True)
     message = json.loads(done.stdout.splitlines()[-1])
-    found = re.match(
+    match = re.match(
         r"recipe.batch_size: a step of 3000 images needs more memory than there is; recipe.batch_size=(\d+) fits \(",
         message,
     )
-    assert found, message
-    assert 8 <= int(found[1]) <= 1500
+    assert match, message
+    assert 8 <= int(match[1]) <= 1500
     run = read(tmp_path / "large")
     assert (run.state, run.summary.reason) == ("failed", message)
     assert "Traceback" in (tmp_path / "large" / "log.txt").read_text()

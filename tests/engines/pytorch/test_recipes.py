@@ -93,7 +93,7 @@ def test_the_averaged_weights_are_those_that_are_kept(tmp_path, dataset):
     """By hand: the average over the steps of a run without it."""
     recipe = {"optimizer": {"name": "SGD", "lr": 0.1}, "epochs": 1, "augment": "none", "schedule": "constant"}
     network = NetworkConfig(layers="fc3", head="none")
-    held, steps = None, 7
+    average, steps = None, 7
     for count in range(1, steps + 1):
         left = iter([False] * count)
         job = make_job(dataset, network=network, **recipe)
@@ -105,11 +105,11 @@ def test_the_averaged_weights_are_those_that_are_kept(tmp_path, dataset):
             state = torch.load(folder / "last.pt", weights_only=True)
             weights = {name: tensor.numpy() for name, tensor in state["module"].items()}
         decay = min(0.8, (1 + count) / (10 + count))
-        first = initial(job, dataset) if held is None else held
-        held = {name: decay * first[name] + (1 - decay) * weights[name] for name in weights}
+        first = initial(job, dataset) if average is None else average
+        average = {name: decay * first[name] + (1 - decay) * weights[name] for name in weights}
     train(make_job(dataset, network=network, ema=0.8, **recipe), tmp_path / "averaged", dataset=dataset, threads=1)
-    kept = load_file(tmp_path / "averaged" / "final.safetensors")
-    assert all(np.allclose(kept[name], held[name], atol=1e-5) for name in held)
+    averaged = load_file(tmp_path / "averaged" / "final.safetensors")
+    assert all(np.allclose(averaged[name], average[name], atol=1e-5) for name in average)
 
 
 def initial(job, dataset):
@@ -137,7 +137,7 @@ def test_a_clipped_gradient_moves_the_weights_by_no_more(tmp_path, dataset):
 
 
 def test_without_shuffling_every_epoch_has_one_order(tmp_path, dataset):
-    """A rate of next to nothing: an epoch's first batch has the same loss again exactly if its images are the same."""
+    """A learning rate of almost 0: an epoch's first batch has the same loss again exactly if its images are the same."""
     losses = {}
     for shuffle in (True, False):
         job = make_job(dataset, shuffle=shuffle, augment="none", epochs=2, optimizer={"name": "SGD", "lr": 1e-12},
@@ -194,17 +194,19 @@ def test_a_gradient_that_breaks_is_named(tmp_path, dataset, monkeypatch):
 
 def test_the_summary_scores_the_predictions(tmp_path, job, dataset):
     summary = train(job, tmp_path, dataset=dataset, threads=1)
-    said = np.load(tmp_path / "predictions.npz")
-    right = said["test_logits"].argmax(1) == said["test_labels"]
-    assert summary.test.per_class == pytest.approx([right[said["test_labels"] == k].mean() for k in range(3)])
-    assert np.trace(summary.test.confusion) == right.sum()
+    predictions = np.load(tmp_path / "predictions.npz")
+    is_correct = predictions["test_logits"].argmax(1) == predictions["test_labels"]
+    assert summary.test.per_class == pytest.approx(
+        [is_correct[predictions["test_labels"] == k].mean() for k in range(3)]
+    )
+    assert np.trace(summary.test.confusion) == is_correct.sum()
     assert 0 <= summary.validation.calibration_error <= 1
     assert json.loads((tmp_path / "summary.json").read_text())["test"] == summary.test.model_dump(mode="json")
 
 
 @pytest.mark.parametrize("often", [True, False])
 def test_when_a_run_is_saved_does_not_decide_how_it_ends(tmp_path, dataset, monkeypatch, often):
-    """Statistics of a norm that overflow show in no loss; the end of the epoch looks at them, saved or not."""
+    """Statistics of a norm that overflow show in no loss; the end of the epoch checks them, saved or not."""
     if often:
         monkeypatch.setattr("striate.engines.driver.AFTER_EPOCH_SECONDS", -1.0)
         monkeypatch.setattr("striate.engines.driver.WITHIN_EPOCH_SECONDS", -1.0)
@@ -235,7 +237,7 @@ def test_a_watched_run_that_diverged_says_that_the_test_part_was_open(tmp_path, 
 
 @pytest.mark.parametrize("count", [97, 2])
 def test_precise_norm_takes_any_number_of_images(tmp_path, dataset, monkeypatch, count):
-    """Evaluated 32 at a time, 97 leave one alone, which has no variance."""
+    """Evaluated 32 at a time, 97 leave a single one, which has no variance."""
     monkeypatch.setattr("striate.engines.pytorch.evaluate.PIXELS_AT_ONCE", 32 * 8 * 8)
     job = make_job(dataset, precise_norm=count, epochs=1)
     assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"

@@ -1,6 +1,6 @@
 """Every operation with its gradient, on inputs of a random shape, and torch's own for the same.
 
-A case is drawn from hypothesis' or NumPy's numbers; arrays are NHWC here and torch_axes for torch, which shares no code with us.
+A case is drawn from hypothesis' or NumPy's numbers; arrays are NHWC here and transposed for torch, which shares no code with us.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def conv(rng):
 def max_pool(rng):
     at = window(rng, dilated=False, padded=0)
     pad = tuple(whole(rng, 0, side // 2) for side in at.kernel)
-    at = Window(at.kernel, at.stride, pads=tuple((one, one) for one in pad))
+    at = Window(at.kernel, at.stride, pads=tuple((side, side) for side in pad))
     return Case(
         [a_map(rng, draw=apart)],
         lambda x: pooling.max_pool(x, at),
@@ -172,7 +172,7 @@ def fixed_norm(rng):
         return norms.fixed_norm(x, scale, shift, xp.asarray(mean, dtype=x.dtype), xp.asarray(variance, dtype=x.dtype))
 
     def theirs(x, scale, shift):
-        fixed = [torch.from_numpy(one).to(x.dtype) for one in (mean, variance)]
+        fixed = [torch.from_numpy(statistic).to(x.dtype) for statistic in (mean, variance)]
         return map_from_torch(functional.batch_norm(map_to_torch(x), *fixed, scale, shift, training=False))
 
     return Case(
@@ -227,15 +227,15 @@ def flatten(rng):
 
 def dropout(rng):
     x = a_map(rng)
-    kept, share = (rng.random(x.shape) < 0.6).astype(float), 0.4
+    mask, share = (rng.random(x.shape) < 0.6).astype(float), 0.4
 
     def ours(x):
         from striate.engines.scratch.library import namespace
 
-        return dense.dropout(x, namespace(x).asarray(kept, dtype=x.dtype), share)
+        return dense.dropout(x, namespace(x).asarray(mask, dtype=x.dtype), share)
 
     return Case(
-        [x], ours, lambda g, x: [ours(g)], lambda x: torch.where(torch.from_numpy(kept) > 0, x / (1 - share), 0 * x)
+        [x], ours, lambda g, x: [ours(g)], lambda x: torch.where(torch.from_numpy(mask) > 0, x / (1 - share), 0 * x)
     )
 
 
@@ -253,12 +253,12 @@ def cross_entropy(rng):
         return loss.mixed_targets(*map(xp.asarray, (labels, others, share)), K, smoothing, z.dtype)
 
     def theirs(z):
-        one, two = (
-            functional.cross_entropy(z, torch.from_numpy(known), reduction="none", label_smoothing=smoothing)
-            for known in (labels, others)
+        own, partner = (
+            functional.cross_entropy(z, torch.from_numpy(one_label), reduction="none", label_smoothing=smoothing)
+            for one_label in (labels, others)
         )
         part = torch.from_numpy(share).to(z.dtype)
-        return part * one + (1 - part) * two if is_mixed else one
+        return part * own + (1 - part) * partner if is_mixed else own
 
     return Case(
         [3 * normal(rng, N, K)],

@@ -1,4 +1,4 @@
-"""The engine by hand keeps the promises of every engine, and follows torch through a whole run."""
+"""The engine from scratch keeps the promises of every engine, and matches PyTorch through a whole run."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ LITTLE = {"optimizer": {"name": "SGD", "lr": 0.05}}
 
 @pytest.mark.parametrize("settings", [LITTLE, {**MUCH, "schedule": "linear"}], ids=["little", "much"])
 def test_both_engines_make_the_same_run(tmp_path, settings):
-    """The same weights, batches, augmentation and rates: after two epochs the losses differ by rounding alone."""
+    """The same weights, batches, augmentation and learning rates: after two epochs the losses differ by rounding alone."""
     dataset = make_dataset(channels=3)
     network = NetworkConfig(
         layers="conv8 pool res(conv8) gap fc16", norm="batch"
@@ -120,7 +120,7 @@ def test_a_device_that_the_engine_does_not_use_is_refused():
         engines.check(Recipe(engine="numpy"), NetworkConfig(layers="fc8"), "cuda")
 
 
-def test_a_run_by_hand_needs_no_torch(tmp_path):
+def test_a_run_in_numpy_needs_no_torch(tmp_path):
     code = f"""
 import sys
 from pathlib import Path

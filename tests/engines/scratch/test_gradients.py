@@ -12,7 +12,7 @@ from tests.engines.scratch.operations import OPERATIONS
 
 
 def inputs_of(case, xp):
-    return [xp.asarray(one) for one in case.inputs]
+    return [xp.asarray(array) for array in case.inputs]
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -31,7 +31,9 @@ def test_a_gradient_that_is_a_thousandth_off_is_found(name, xp):
     for wrong in range(len(inputs)):
 
         def planted(g, *inputs, wrong=wrong):
-            return [one * 1.001 if i == wrong else one for i, one in enumerate(case.backward(g, *inputs))]
+            return [
+                gradient * 1.001 if i == wrong else gradient for i, gradient in enumerate(case.backward(g, *inputs))
+            ]
 
         with pytest.raises(GradientError, match=f"{name}: the gradient of input {wrong} must be the derivative"):
             check(name, case.forward, planted, inputs, rng)
@@ -43,7 +45,7 @@ def test_one_wrong_entry_is_found(name):
     case = OPERATIONS[name](rng)
 
     def planted(g, *inputs):
-        first, *others = (np.array(one, order="C") for one in case.backward(g, *inputs))
+        first, *others = (np.array(gradient, order="C") for gradient in case.backward(g, *inputs))
         first.reshape(-1)[0] += 0.1
         return [first, *others]
 

@@ -1,4 +1,4 @@
-"""Workers: the number of them changes nothing but the last bits, a fault in one is raised, a step can be repeated."""
+"""The learner: the number of threads changes the last bits only, an error in one is raised, a saved state resumes."""
 
 import re
 
@@ -24,24 +24,24 @@ def batch(seed, count=9):
     return rng.standard_normal((count, 8, 8, 3)).astype("float32"), rng.integers(0, 4, count)
 
 
-def steps(one, numbers):
-    return [one.train_step(*batch(number), 0.01) for number in numbers]
+def steps(trained, numbers):
+    return [trained.train_step(*batch(number), 0.01) for number in numbers]
 
 
 @pytest.mark.parametrize("threads", [2, 3, 20])
 def test_the_number_of_workers_changes_the_last_bits_alone(threads):
-    one, many = learner(dtype="float64"), learner(threads, dtype="float64")
-    for (loss, right), (other, also) in zip(steps(one, range(5)), steps(many, range(5)), strict=True):
+    single, many = learner(dtype="float64"), learner(threads, dtype="float64")
+    for (loss, right), (other, also) in zip(steps(single, range(5)), steps(many, range(5)), strict=True):
         assert abs(loss - other) < 1e-9
         assert right == also
-    for name, array in one.weights().items():
+    for name, array in single.weights().items():
         np.testing.assert_allclose(many.weights()[name], array, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(one.logits(batch(7)[0]), many.logits(batch(7)[0]), atol=1e-9)
+    np.testing.assert_allclose(single.logits(batch(7)[0]), many.logits(batch(7)[0]), atol=1e-9)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("engine", ["numpy", "array_api_strict"])
-def test_going_on_from_a_state_is_never_having_stopped_bit_for_bit(threads, engine):
+def test_a_restored_state_continues_bit_for_bit(threads, engine):
     whole, first = (learner(threads, engine=engine, label_smoothing=0.1) for _ in range(2))
     losses = steps(whole, range(6))
     assert steps(first, range(3)) == losses[:3]
@@ -62,20 +62,20 @@ def test_a_restored_learner_without_its_state_would_differ():
 def test_two_labels_for_an_image_are_their_shares_of_the_loss():
     images, labels = batch(0)
     others, share = (labels + 1) % 4, np.full(len(labels), 0.25)
-    sums = [learner(layers="conv6 fc5").train_step(images, known, 0.01)[0] for known in (labels, others)]
+    sums = [learner(layers="conv6 fc5").train_step(images, one_label, 0.01)[0] for one_label in (labels, others)]
     mixed = learner(layers="conv6 fc5").train_step(images, labels, 0.01, MixedLabels(others, share))[0]
     assert np.isclose(mixed, 0.25 * sums[0] + 0.75 * sums[1], rtol=1e-5)
 
 
 def test_it_learns():
-    one = learner(2, layers="conv8 pool fc16")
+    trained = learner(2, layers="conv8 pool fc16")
     images, labels = batch(0, 32)
-    losses = [one.train_step(images, labels, 0.01)[0] for _ in range(40)]
+    losses = [trained.train_step(images, labels, 0.01)[0] for _ in range(40)]
     assert losses[-1] < 0.2 * losses[0]
-    assert (one.logits(images).argmax(1) == labels).mean() > 0.9
+    assert (trained.logits(images).argmax(1) == labels).mean() > 0.9
 
 
-def test_a_fault_of_one_worker_is_raised_and_the_team_goes_on():
+def test_an_error_of_one_worker_is_raised_and_the_team_still_works():
     team = ThreadTeam(3)
 
     def work(part):
@@ -112,7 +112,7 @@ def test_what_only_torch_has_is_refused_by_name(network, problem):
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("config", "message"),
     [
         ({"name": "Adan"}, "recipe.optimizer.name: the engine from scratch has no 'Adan'; did you mean 'Adam'?"),
         ({"name": "Adagrad"}, "recipe.optimizer.name: the engine from scratch has no 'Adagrad'"),
@@ -122,9 +122,9 @@ def test_what_only_torch_has_is_refused_by_name(network, problem):
         ({"name": "Adam", "betas": [2.0, 0.9]}, "recipe.optimizer.betas: Adam refuses"),
     ],
 )  # fmt: skip
-def test_an_optimizer_that_is_not_here_is_refused_by_name(said, message):
+def test_an_unknown_optimizer_or_argument_is_refused_by_name(config, message):
     with pytest.raises(RecipeError, match="^" + re.escape(message)):
-        learner(optimizer=OptimizerConfig.model_validate(said))
+        learner(optimizer=OptimizerConfig.model_validate(config))
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adadelta", "RMSprop"])

@@ -48,13 +48,13 @@ class OurDropout(nn.Module):
             return x
         ours = x.permute(0, 2, 3, 1) if x.dim() == 4 else x
         draw = dropout_streams(self.learner.seed, self.learner.epoch, self.learner.step)
-        kept = torch.from_numpy(draw(self.name).random(tuple(ours.shape))) >= self.share
-        kept = kept.permute(0, 3, 1, 2) if x.dim() == 4 else kept
-        return x * kept / (1 - self.share)
+        mask = torch.from_numpy(draw(self.name).random(tuple(ours.shape))) >= self.share
+        mask = mask.permute(0, 3, 1, 2) if x.dim() == 4 else mask
+        return x * mask / (1 - self.share)
 
 
-def both(said, optimizer, shape=SHAPE, classes=CLASSES, dtype="float64", **options):
-    network = NetworkConfig.model_validate(said)
+def both(network_data, optimizer, shape=SHAPE, classes=CLASSES, dtype="float64", **options):
+    network = NetworkConfig.model_validate(network_data)
     config = OptimizerConfig.model_validate(optimizer)
     learner = Learner(network, shape, classes, 0, config, dtype=dtype, **options)
     module = build(network, shape, classes, 0).to(getattr(torch, dtype))
@@ -126,8 +126,8 @@ def test_every_layer_follows_torch(layers, threads):
 
 
 def test_scaled_logits_over_a_frozen_layer_follow_torch():
-    said = {"layers": "conv4:dirac pool conv8 fc6", "freeze": "up-to conv1", "logit_scale": 0.25}
-    parts = both(said, OPTIMIZERS[1])
+    network = {"layers": "conv4:dirac pool conv8 fc6", "freeze": "up-to conv1", "logit_scale": 0.25}
+    parts = both(network, OPTIMIZERS[1])
     losses = follow(*parts, steps=6)
     np.testing.assert_allclose(losses[:, 0], losses[:, 1], rtol=0, atol=1e-8)
     assert_same_weights(*parts[:2], 1e-8)
@@ -142,7 +142,7 @@ def test_every_layer_follows_torch_by_the_standard_alone(layers):
 
 
 @pytest.mark.parametrize("engine", ["numpy", "array_api_strict"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda one: " ".join(map(str, one.values())))
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda config: " ".join(map(str, config.values())))
 def test_every_optimizer_follows_torch(optimizer, engine):
     parts = both({"layers": SMALL[0]}, optimizer, engine=engine)
     losses = follow(*parts, steps=20 if engine == "numpy" else 4)
@@ -152,14 +152,14 @@ def test_every_optimizer_follows_torch(optimizer, engine):
 
 @pytest.mark.parametrize("frozen", ["up-to conv1", "up-to res1", "all-but-head"])
 def test_what_is_frozen_stays_in_both(frozen):
-    said = {"layers": "conv4 pool res(conv4 conv6) fc6", "norm": "batch", "freeze": frozen}
-    parts = both(said, OPTIMIZERS[1])
+    network = {"layers": "conv4 pool res(conv4 conv6) fc6", "norm": "batch", "freeze": frozen}
+    parts = both(network, OPTIMIZERS[1])
     before = parts[0].weights()
     losses = follow(*parts, steps=4)
     np.testing.assert_allclose(losses[:, 0], losses[:, 1], rtol=0, atol=1e-8)
     assert_same_weights(*parts[:2], 1e-8)
     after = parts[0].weights()
-    learns = {name for name, one in parts[1].named_parameters() if one.requires_grad}
+    learns = {name for name, parameter in parts[1].named_parameters() if parameter.requires_grad}
     changed = {name for name in after if not np.array_equal(before[name], after[name])}
     assert {name for name in changed if name.endswith(("weight", "bias"))} == learns
     assert before.keys() - changed
@@ -186,7 +186,7 @@ REPORTS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda one: " ".join(map(str, one.values())))
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda config: " ".join(map(str, config.values())))
 @pytest.mark.parametrize("name", REPORTS)
 def test_every_network_of_the_reports_follows_torch(name, optimizer):
     shape, classes, batch = REPORTS[name]

@@ -23,11 +23,11 @@ def difference(ours, theirs):
 def compare(name, seed, precision, xp):
     rng = np.random.default_rng(seed)
     case = OPERATIONS[name](rng)
-    tensors = [torch.from_numpy(one.astype(precision)).requires_grad_() for one in case.inputs]
+    tensors = [torch.from_numpy(array.astype(precision)).requires_grad_() for array in case.inputs]
     theirs = case.torch(*tensors)
     g = rng.standard_normal(tuple(theirs.shape)).astype(precision)
     theirs.backward(torch.from_numpy(g))
-    inputs = [xp.asarray(one.astype(precision)) for one in case.inputs]
+    inputs = [xp.asarray(array.astype(precision)) for array in case.inputs]
     worst = difference(to_numpy(case.forward(*inputs)), theirs)
     for ours, tensor in zip(case.backward(xp.asarray(g), *inputs), tensors, strict=True):
         worst = max(worst, difference(to_numpy(ours), tensor.grad))

@@ -1,4 +1,4 @@
-"""The faster ways for NumPy give what the plain ones give, and a difference would be found."""
+"""The optimized layers for NumPy equal the plain ones, and a difference would be results."""
 
 import numpy as np
 import pytest
@@ -19,16 +19,16 @@ def through(layer, x, g):
         context = ForwardContext(ThreadTeam(), len(x), is_training=True, buffers=buffers)
         y = layer.forward(x * turn, context)
         gx = layer.backward(g(y.shape), context)
-    return [np.array(one) for one in (y, gx, *context.gradients.values())]
+    return [np.array(array) for array in (y, gx, *context.gradients.values())]
 
 
-def assert_equal(kind, faster, arguments, parameters, x, tolerance):
-    found = []
-    for one in (kind, faster):
-        layer = one("one", *arguments)
+def assert_equal(kind, optimized, arguments, parameters, x, tolerance):
+    results = []
+    for layer_type in (kind, optimized):
+        layer = layer_type("layer", *arguments)
         layer.parameters = parameters
-        found.append(through(layer, x, lambda shape: np.random.default_rng(1).standard_normal(shape).astype(x.dtype)))
-    for plain, fast in zip(*found, strict=True):
+        results.append(through(layer, x, lambda shape: np.random.default_rng(1).standard_normal(shape).astype(x.dtype)))
+    for plain, fast in zip(*results, strict=True):
         assert plain.shape == fast.shape
         assert plain.dtype == fast.dtype
         np.testing.assert_allclose(fast, plain, rtol=0, atol=tolerance * max(1.0, np.abs(plain).max()))

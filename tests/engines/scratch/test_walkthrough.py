@@ -1,4 +1,4 @@
-"""The lesson's operations: unfold and fold, loops and product, and a forward pass known to the digit."""
+"""The operations of the walkthrough: unfold and fold, loops and product, and a forward pass with published numbers."""
 
 import sys
 
@@ -8,9 +8,8 @@ import torch
 from torch.nn import functional
 
 from striate.core.errors import MissingExtra, TrainingError
-from striate.engines.scratch import Window, conv2d, conv2d_direct, fold, unfold
+from striate.engines.scratch import Window, conv2d, conv2d_direct, fold, unfold, walkthrough
 from striate.engines.scratch import library as libraries
-from striate.engines.scratch import walkthrough as lesson
 from striate.engines.scratch.library import library, to_numpy
 from striate.engines.scratch.ops.activations import activate, erf, erf_series
 from striate.engines.scratch.ops.pooling import max_pool
@@ -34,13 +33,13 @@ def test_unfold_and_fold_are_torch_s(seed, xp):
     side, pad = whole(rng, 1, 3), whole(rng, 0, 2)
     at = Window((side, side), (2, 1), (1, 2), ((pad, pad), (pad, pad)))
     x = rng.standard_normal((2, 7, 7, 3))
-    said = {"kernel_size": side, "stride": (2, 1), "dilation": (1, 2), "padding": pad}
-    theirs = functional.unfold(torch.from_numpy(x).permute(0, 3, 1, 2), **said)
+    options = {"kernel_size": side, "stride": (2, 1), "dilation": (1, 2), "padding": pad}
+    theirs = functional.unfold(torch.from_numpy(x).permute(0, 3, 1, 2), **options)
     ours = to_numpy(unfold(xp.asarray(x), at))
     # Theirs is (N, C R S, P Q).
-    torch_axes = ours.transpose(0, 5, 3, 4, 1, 2).reshape(theirs.shape)
-    np.testing.assert_array_equal(torch_axes, theirs.numpy())
-    back = functional.fold(theirs, (7, 7), **said).permute(0, 2, 3, 1)
+    in_torch_order = ours.transpose(0, 5, 3, 4, 1, 2).reshape(theirs.shape)
+    np.testing.assert_array_equal(in_torch_order, theirs.numpy())
+    back = functional.fold(theirs, (7, 7), **options).permute(0, 2, 3, 1)
     np.testing.assert_allclose(to_numpy(fold(xp.asarray(ours), at, (7, 7))), back.numpy(), atol=1e-12)
 
 
@@ -63,7 +62,7 @@ CONVOLVED = [
 ]
 
 
-def test_a_forward_pass_by_hand_has_its_published_numbers(xp):
+def test_a_forward_pass_has_its_published_numbers(xp):
     x = xp.asarray(np.array(CONVOLVED)[None, :, :, None])
     pooled = max_pool(x, Window((2, 2), (2, 2)))
     assert to_numpy(pooled)[0, :, :, 0].tolist() == [[0.3092, 0.2652], [0.6069, 0.1892]]
@@ -99,8 +98,8 @@ def test_without_cupy_it_says_what_to_install(monkeypatch):
         library("cupy")
 
 
-def test_the_lesson_is_not_written_with_a_wrong_gradient(monkeypatch):
-    right = lesson.pooling.max_pool_backward
-    monkeypatch.setattr(lesson.pooling, "max_pool_backward", lambda *given: right(*given) * 1.001)
+def test_the_walkthrough_is_not_written_with_a_wrong_gradient(monkeypatch):
+    right = walkthrough.pooling.max_pool_backward
+    monkeypatch.setattr(walkthrough.pooling, "max_pool_backward", lambda *given: right(*given) * 1.001)
     with pytest.raises(ValueError, match="the gradient of the map differs from the numerical one by"):
-        lesson.parts()
+        walkthrough.parts()

@@ -3,40 +3,41 @@
 import subprocess
 import sys
 
-import pytest
-
 HEAVY = ["torch", "torchvision", "scipy", "sklearn", "pyarrow", "vl_convert"]
+LIGHT = [
+    "import striate",
+    "import striate.cli.app",
+    "import striate.nets, striate.nets.notation, striate.nets.zoo, striate.nets.init",
+    "import striate.recipes",
+    "from striate.studies.loaded import load; load('quickstart')",
+    "import striate.studies.verdict, striate.studies.statistics",
+    "import striate.engines.scratch.learner",
+]
+READERS = ["import striate.studies.results", "import striate.report.pages", "import striate.runs.reader"]
 
 
-def loaded(code: str) -> set[str]:
-    """Which heavy packages a fresh process has loaded after `code`."""
-    program = f"{code}\nimport sys; print(' '.join(name for name in {HEAVY} if name in sys.modules))"
+def loaded(*statements: str) -> dict[str, set[str]]:
+    """For each statement that loaded heavy packages: which. They run one after another in a fresh process."""
+    program = f"""
+import sys
+before = set()
+for statement in {statements}:
+    exec(statement)
+    print(' '.join({{name for name in {HEAVY} if name in sys.modules}} - before))
+    before |= sys.modules.keys()
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    return set(done.stdout.splitlines()[-1].split())
+    new = [set(line.split()) for line in done.stdout.splitlines()]
+    return {statement: packages for statement, packages in zip(statements, new, strict=True) if packages}
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import striate",
-        "import striate.cli.app",
-        "import striate.nets.summary.summarize, striate.nets.notation",
-        "import striate.recipes",
-        "from striate.studies.loaded import load; load('quickstart')",
-        "import striate.studies.verdict, striate.studies.statistics",
-        "import striate.engines.scratch.learner",
-    ],
-)
-def test_nothing_heavy_is_loaded_before_it_is_needed(code):
-    assert loaded(code) == set()
+def test_nothing_heavy_is_loaded_before_it_is_needed():
+    assert loaded(*LIGHT) == {}
 
 
-@pytest.mark.parametrize(
-    "code", ["import striate.studies.results", "import striate.report.pages", "import striate.runs.reader"]
-)
-def test_whoever_only_reads_needs_no_torch(code):
-    assert "torch" not in loaded(code)
+def test_readers_need_no_torch():
+    assert [statement for statement, packages in loaded(*READERS).items() if "torch" in packages] == []
 
 
 def test_the_check_can_fail():
-    assert loaded("import scipy") == {"scipy"}
+    assert loaded("import json", "import scipy", "import scipy.stats") == {"import scipy": {"scipy"}}

@@ -162,7 +162,7 @@ def build(model: type[R], document: Document) -> R:
 
 
 def explain(error: ErrorDetails, model: type[Record], document: Document) -> str:
-    """One of pydantic's errors as one of our sentences."""
+    """An error of pydantic as a sentence: location, key, rule, value."""
     keys: Keys = error["loc"]
     dotted = ".".join(str(key) for key in keys)
     location = document.location(keys)
@@ -200,9 +200,9 @@ def _whole_hint(keys: Keys, document: Document) -> str:
     return f"; '{keys[0]}' was given as a whole: write '{keys[0]}.KEY: value' to change one key of it"
 
 
-def suggest(word: str, known: typing.Iterable[str]) -> str:
-    """The nearest known word as a question, or the list of them."""
-    names = sorted(known)
+def suggest(word: str, choices: typing.Iterable[str]) -> str:
+    """The choice nearest to `word` as a question, or the list of all."""
+    names = sorted(choices)
     by_lower = {name.lower(): name for name in names}  # a wrong case is no distance
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return f"did you mean '{by_lower[near[0]]}'?" if near else f"known here: {', '.join(names)}"

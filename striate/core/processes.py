@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import Any
 
 Message = dict[str, Any]
 
@@ -24,20 +24,6 @@ Message = dict[str, Any]
 KILLED_SECONDS = 5.0
 # How much of a child's stderr is read for its last line.
 LAST_BYTES = 10_000
-
-
-def start(module: str, *words: str, errors: IO[bytes]) -> subprocess.Popen[str]:
-    """`python -m module words`, in a session of its own; what it writes to stderr goes to `errors`."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, *words],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-    )
 
 
 class Child:
@@ -53,7 +39,16 @@ class Child:
         self._outgoing: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         try:
-            self._process = start(module, *arguments, errors=self._stderr)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            )
         except BaseException:
             self._stderr.close()
             raise

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from safetensors.numpy import load_file
 
 from striate.core.errors import RunError, TrainingError
@@ -132,6 +133,17 @@ class EngineContract:
         assert path.read_text() == elsewhere
         path.write_text(here)
         assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
+
+    def test_each_attempt_reads_the_folder_once(self, train, tmp_path, dataset, monkeypatch):
+        job, left, reads = self.job(dataset, epochs=2), iter([False] * 3), []
+        parse = yaml.safe_load
+        monkeypatch.setattr("striate.runs.reader.yaml.safe_load", lambda text: (reads.append(1), parse(text))[1])
+        attempts = []
+        for should_stop in (lambda: next(left, True), lambda: False, lambda: False):
+            train(job, tmp_path, dataset=dataset, threads=1, should_stop=should_stop)
+            attempts.append(len(reads))
+            reads.clear()
+        assert attempts == [0, 1, 1]  # new, resumed, finished
 
     def test_a_checkpoint_without_the_epochs_that_it_has_seen_is_refused(self, train, tmp_path, dataset):
         job, left = self.job(dataset, epochs=3), iter([False] * 12)

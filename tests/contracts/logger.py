@@ -1,4 +1,4 @@
-"""What every logger promises, as tests. A logger's own tests inherit them and say how its log is read back."""
+"""What every logger promises, as tests. A logger's own tests inherit them and read its log back."""
 
 import pytest
 
@@ -13,13 +13,13 @@ ROWS = [
 RESULT = finished(epochs=5, test_accuracy=0.75)
 
 
-def log_run(folder, name, rows, summary: Summary | None = RESULT, kept=()):
-    """One attempt at a run, as `train` makes it; returns what its user was told."""
+def log_run(folder, name, rows, summary: Summary | None = RESULT, earlier=()):
+    """One attempt at a run, as `train` makes it; returns the notes to its user."""
     notes: list[str] = []
     writer = RunWriter(folder, make_job())
     with writer, Loggers([name], writer, notes.append) as loggers:
-        writer.rewind(kept)
-        loggers.log(kept)
+        writer.rewind(earlier)
+        loggers.log(earlier)
         for row in rows:
             writer.append(row)
             loggers.log([row])
@@ -29,7 +29,7 @@ def log_run(folder, name, rows, summary: Summary | None = RESULT, kept=()):
 
 
 class HarmlessContract:
-    """Also a logger with a fault keeps these. Needs the fixtures `name` and `fault` ("" where there is none)."""
+    """For loggers with a fault too. Needs the fixtures `name` and `fault` ("" where there is none)."""
 
     def test_the_run_has_its_own_files_whatever_the_logger_does(self, tmp_path, name, fault):
         notes = log_run(tmp_path / "run", name, ROWS)
@@ -65,14 +65,14 @@ class LoggerContract(HarmlessContract):
         for key in ("train_loss", "validation_accuracy"):
             assert log[key] == [(row.epoch, pytest.approx(getattr(row, key))) for row in ROWS]
 
-    def test_a_run_taken_up_again_has_each_row_once(self, tmp_path, name, read_back):
-        """Stopped after four epochs and taken up after the second: three and four are trained, not logged, again."""
+    def test_a_resumed_run_has_each_row_once(self, tmp_path, name, read_back):
+        """Stopped after four epochs and resumed after the second: three and four are trained again, and not logged again."""
         assert log_run(tmp_path / "run", name, ROWS[:4], summary=None) == []
-        assert log_run(tmp_path / "run", name, ROWS[2:], kept=ROWS[:2]) == []
+        assert log_run(tmp_path / "run", name, ROWS[2:], earlier=ROWS[:2]) == []
         assert read_back(tmp_path / "run")["train_loss"] == [(row.epoch, pytest.approx(row.train_loss)) for row in ROWS]
 
     def test_a_logger_chosen_late_gets_what_it_missed(self, tmp_path, name, read_back):
-        assert log_run(tmp_path / "run", name, ROWS[3:], kept=ROWS[:3]) == []
+        assert log_run(tmp_path / "run", name, ROWS[3:], earlier=ROWS[:3]) == []
         assert [epoch for epoch, _ in read_back(tmp_path / "run")["train_loss"]] == [1, 2, 3, 4, 5]
 
     def test_a_number_that_is_missing_is_no_fault(self, tmp_path, name, read_back):

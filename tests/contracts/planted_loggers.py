@@ -84,7 +84,7 @@ class SleepsInFinish(Quiet):
 
 
 WORKING = (Quiet, Chatty)
-# What its user is told of each.
+# The fault that its user reads of each.
 FAULTY = {
     RaisesInStart: "OSError: no server there",
     RaisesInRow: "ValueError: no such metric",

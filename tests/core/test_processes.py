@@ -15,7 +15,7 @@ from striate.core.processes import Child, cpu_count
 
 @pytest.fixture
 def start():
-    """A child of tests/core/children.py, and the queue of what it is heard to say."""
+    """A child of tests/core/children.py, and the queue of its messages."""
     children = []
 
     def make(kind):

@@ -83,10 +83,12 @@ def test_what_is_written_is_read(tmp_path):
 def test_run_yaml_says_what_decides_the_run(tmp_path):
     with RunWriter(tmp_path, make_job()):
         pass
-    said = yaml.safe_load((tmp_path / layout.RUN).read_text())
-    assert said["format"] == layout.FORMAT
-    assert said["network"] == {"layers": "conv8"}
-    assert Job.model_validate({key: said[key] for key in said if key not in {"format", "fingerprint"}}) == make_job()
+    content = yaml.safe_load((tmp_path / layout.RUN).read_text())
+    assert content["format"] == layout.FORMAT
+    assert content["network"] == {"layers": "conv8"}
+    assert (
+        Job.model_validate({key: content[key] for key in content if key not in {"format", "fingerprint"}}) == make_job()
+    )
 
 
 @pytest.mark.parametrize("torn", ['{"epoch": 2, "lo', '{"epoch": 2, "loss": 1'])
@@ -151,7 +153,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     ):
         write_atomic(path, half)
     assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["summary.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
@@ -159,17 +161,17 @@ def test_a_full_disk_leaves_the_run_resumable(tmp_path):
     """/dev/full refuses each write as a full disk does."""
     with RunWriter(tmp_path, make_job()) as writer:
         writer.append(EpochRow(epoch=1))
-        (tmp_path / layout.METRICS).rename(tmp_path / "kept")
+        (tmp_path / layout.METRICS).rename(tmp_path / "aside")
         (tmp_path / layout.METRICS).symlink_to("/dev/full")
         with pytest.raises(RunError, match="no space left on the disk"):
             writer.append(EpochRow(epoch=2))
     (tmp_path / layout.METRICS).unlink()
-    (tmp_path / "kept").rename(tmp_path / layout.METRICS)
+    (tmp_path / "aside").rename(tmp_path / layout.METRICS)
     assert read(tmp_path).state == "unfinished"
     assert [row.epoch for row in read(tmp_path).metrics] == [1]
 
 
-def test_what_a_killed_write_left_is_swept_when_the_run_is_taken_up(tmp_path):
+def test_what_a_killed_write_left_is_removed_when_the_run_is_resumed(tmp_path):
     with RunWriter(tmp_path, make_job()):
         pass
     (tmp_path / ".last.pt.0123abcd.unfinished").write_text("half")
@@ -198,11 +200,11 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     write_text(path, texts[0])
     stop = threading.Event()
 
-    def look():
+    def watch():
         while not stop.is_set():
             seen.add(path.read_text())
 
-    reader = threading.Thread(target=look)
+    reader = threading.Thread(target=watch)
     reader.start()
     for turn in range(50):
         write_text(path, texts[turn % 2])
@@ -298,7 +300,7 @@ def test_a_long_name_is_cut_and_still_tells_two_apart():
     names = ["conv8 " * 60 + end for end in "ab"]
     slugs = {layout.slug(name) for name in names}
     assert len(slugs) == 2
-    assert max(len(found) for found in slugs) < 80
+    assert max(len(slug) for slug in slugs) < 80
 
 
 def test_the_summary_comes_back(tmp_path):

@@ -35,7 +35,7 @@ def tensorboard_events(folder):
 
 class TestTensorBoard(LoggerContract):
     @pytest.fixture(autouse=True)
-    def there(self):
+    def is_installed(self):
         needs_package("tensorboard")
 
     @pytest.fixture
@@ -57,8 +57,8 @@ class TestTensorBoard(LoggerContract):
         assert read_back(tmp_path / "wide" / "seed-0")["result/test_accuracy"] == [(5, 0.75)]
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-        kept = tensorboard_events(tmp_path / "wide" / "seed-0").summary_metadata["_hparams_/session_start_info"]
-        settings = HParamsPluginData.FromString(kept.plugin_data.content).session_start_info.hparams
+        metadata = tensorboard_events(tmp_path / "wide" / "seed-0").summary_metadata["_hparams_/session_start_info"]
+        settings = HParamsPluginData.FromString(metadata.plugin_data.content).session_start_info.hparams
         assert settings["network.layers"].string_value == "conv8"
         assert settings["recipe.epochs"].number_value == make_job().recipe.epochs
 
@@ -67,13 +67,13 @@ class TestTensorBoard(LoggerContract):
         log_run(tmp_path / "run", "tensorboard", ROWS[:3], summary=None)
         ledger = tmp_path / "run" / layout.ledger("tensorboard")
         ledger.write_text(ledger.read_text().replace('"epoch": 3', '"epoch": 2'))
-        log_run(tmp_path / "run", "tensorboard", ROWS[2:], kept=ROWS[:2])
+        log_run(tmp_path / "run", "tensorboard", ROWS[2:], earlier=ROWS[:2])
         assert [epoch for epoch, _ in read_back(tmp_path / "run")["train_loss"]] == [1, 2, 3, 4, 5]
 
 
 class TestMlflow(LoggerContract):
     @pytest.fixture(autouse=True)
-    def there(self):
+    def is_installed(self):
         needs_package("mlflow")
 
     @pytest.fixture
@@ -100,7 +100,7 @@ class TestMlflow(LoggerContract):
         assert run.info.status == "FINISHED"
         assert (run.info.run_name, run.data.tags["arm"], run.data.tags["state"]) == ("wide seed 0", "wide", "finished")
 
-    def test_a_stopped_run_says_so_until_it_is_taken_up(self, tmp_path):
+    def test_a_stopped_run_says_so_until_it_is_resumed(self, tmp_path):
         log_run(tmp_path, "mlflow", ROWS[:2], summary=None)
         assert only_mlflow_run(tmp_path)[1].info.status == "KILLED"
 
@@ -108,7 +108,7 @@ class TestMlflow(LoggerContract):
         log_run(tmp_path, "mlflow", ROWS[:3], summary=None)
         ledger = tmp_path / layout.ledger("mlflow")
         ledger.write_text(ledger.read_text().replace('"epoch": 3', '"epoch": 2'))
-        log_run(tmp_path, "mlflow", ROWS[2:], kept=ROWS[:2])
+        log_run(tmp_path, "mlflow", ROWS[2:], earlier=ROWS[:2])
         assert [epoch for epoch, _ in read_back(tmp_path)["train_loss"]] == [1, 2, 3, 4, 5]
 
     def test_runs_of_a_study_that_begin_at_once_share_one_database(self, tmp_path):
@@ -148,13 +148,13 @@ def only_mlflow_run(folder):
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder / layout.MLFLOW}")
-    (run,) = client.search_runs([found.experiment_id for found in client.search_experiments()])
+    (run,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     return client, run
 
 
 class TestWeightsAndBiases(LoggerContract):
     @pytest.fixture(autouse=True)
-    def there(self):
+    def is_installed(self):
         needs_package("wandb")
 
     @pytest.fixture
@@ -173,9 +173,9 @@ class TestWeightsAndBiases(LoggerContract):
 
         return read
 
-    def test_a_run_taken_up_again_has_the_id_it_had(self, tmp_path):
+    def test_a_resumed_run_keeps_its_id(self, tmp_path):
         log_run(tmp_path, "wandb", ROWS[:2], summary=None)
-        log_run(tmp_path, "wandb", ROWS[2:], kept=ROWS[:2])
+        log_run(tmp_path, "wandb", ROWS[2:], earlier=ROWS[:2])
         ids = [record.run.run_id for record in wandb_records(tmp_path) if record.WhichOneof("record_type") == "run"]
         assert len(ids) >= 2
         assert len(set(ids)) == 1
@@ -206,7 +206,7 @@ def wandb_records(folder):
     """
     from wandb.proto.wandb_internal_pb2 import Record
 
-    found = []
+    records = []
     for path in sorted(folder.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns):
         data, at, held = path.read_bytes(), 7, b""
         while at + 7 <= len(data):
@@ -217,6 +217,6 @@ def wandb_records(folder):
             held += data[at + 7 : at + 7 + length]
             at += 7 + length
             if kind in (1, 4):  # whole, or the last chunk of a record
-                found.append(Record.FromString(held))
+                records.append(Record.FromString(held))
                 held = b""
-    return found
+    return records

@@ -1,4 +1,4 @@
-"""Loggers that fail in every way they can, and what the run does: nothing else than without them."""
+"""Loggers that fail in every way they can, and a run that is the same as without them."""
 
 import json
 import os
@@ -61,32 +61,32 @@ class TestPlanted(HarmlessContract):
         return FAULTY.get(logger, "")
 
 
-def heard(folder):
+def calls(folder):
     return (folder / "quiet.txt").read_text().splitlines()
 
 
 def test_a_logger_hears_everything_in_order(tmp_path, plant):
     log_run(tmp_path / "arm" / "seed-0", plant(Quiet), ROWS[:2])
-    assert heard(tmp_path / "arm" / "seed-0") == ["start arm seed 0 after 0", "row 1", "row 2", "finish finished"]
+    assert calls(tmp_path / "arm" / "seed-0") == ["start arm seed 0 after 0", "row 1", "row 2", "finish finished"]
 
 
-def test_a_run_taken_up_again_goes_on_where_the_logger_was(tmp_path, plant):
-    """Two attempts: epochs 2 and 3 come a second time, and row 1 from the files; none is logged twice."""
+def test_a_resumed_run_continues_where_the_logger_was(tmp_path, plant):
+    """Epochs 2 and 3 are trained twice and row 1 comes from the files; none is logged twice."""
     name = plant(Quiet)
     log_run(tmp_path / "arm" / "seed-0", name, ROWS[:3], summary=None)
-    log_run(tmp_path / "arm" / "seed-0", name, ROWS[1:4], kept=ROWS[:1])
-    assert heard(tmp_path / "arm" / "seed-0") == [
+    log_run(tmp_path / "arm" / "seed-0", name, ROWS[1:4], earlier=ROWS[:1])
+    assert calls(tmp_path / "arm" / "seed-0") == [
         *["start arm seed 0 after 0", "row 1", "row 2", "row 3", "finish None"],
         *["start arm seed 0 after 3", "row 4", "finish finished"],
     ]
 
 
-def test_a_broken_ledger_is_begun_anew(tmp_path, plant):
+def test_with_a_broken_ledger_a_logger_starts_again(tmp_path, plant):
     name = plant(Quiet)
     log_run(tmp_path, name, ROWS[:1], summary=None)
     (tmp_path / layout.ledger(name)).write_text('{"token": "first", "epo')
-    assert log_run(tmp_path, name, ROWS[1:2], kept=ROWS[:1]) == []
-    assert heard(tmp_path)[-3:] == ["row 1", "row 2", "finish finished"]
+    assert log_run(tmp_path, name, ROWS[1:2], earlier=ROWS[:1]) == []
+    assert calls(tmp_path)[-3:] == ["row 1", "row 2", "finish finished"]
 
 
 def test_one_logger_that_fails_leaves_the_others_alone(tmp_path, monkeypatch):
@@ -96,7 +96,7 @@ def test_one_logger_that_fails_leaves_the_others_alone(tmp_path, monkeypatch):
     with logged(tmp_path, ["bad", "good"], notes) as loggers:
         loggers.log(ROWS[:1])
         loggers.end(finished())
-    assert heard(tmp_path)[-2:] == ["row 1", "finish finished"]
+    assert calls(tmp_path)[-2:] == ["row 1", "finish finished"]
     assert [note.split("'")[1] for note in notes] == ["bad"]
 
 
@@ -174,13 +174,13 @@ def test_a_logger_that_hangs_alone_ends_too(tmp_path):
 
 def test_a_finished_run_that_is_only_read_starts_no_logger(tmp_path, plant):
     log_run(tmp_path, plant(Quiet), ROWS[:1])
-    before = heard(tmp_path)
+    before = calls(tmp_path)
     with logged(tmp_path, ["planted"]) as loggers:
         loggers.end(read(tmp_path).summary)
-    assert heard(tmp_path) == before
+    assert calls(tmp_path) == before
 
 
-def test_an_unknown_logger_and_one_that_is_not_installed_are_told_before_the_run(tmp_path, monkeypatch):
+def test_an_unknown_logger_and_one_that_is_not_installed_are_reported_before_the_run(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"no logger is called 'tensorbord'; did you mean 'tensorboard'\?"):
         Loggers(["tensorbord"], RunWriter(tmp_path, make_job()))
     monkeypatch.setattr(LOGGERS["wandb"], "package", "no_such_package")
@@ -188,7 +188,7 @@ def test_an_unknown_logger_and_one_that_is_not_installed_are_told_before_the_run
         Loggers(["wandb"], RunWriter(tmp_path, make_job()))
 
 
-def test_settings_and_numbers_are_told_flat():
+def test_settings_and_numbers_are_flat():
     assert flat({"a": {"b": {"c": 1}}, "d": [2]}) == {"a.b.c": 1, "d": [2]}
     assert numbers(EpochRow(epoch=1, train_accuracy=1)) == {"train_accuracy": 1.0, "seconds": 0.0}
     assert numbers(finished(best_epoch=2, at_chance=True))["best_epoch"] == 2.0

@@ -47,10 +47,10 @@ def test_the_columns_are_explained_when_asked_for(run, words, meaning):
 
 def test_the_images_and_classes_can_be_said(run):
     code, out, _ = run("summary", "conv256", "--input", "1x8x8", "--classes", "2", "--json")
-    found = json.loads(out)
+    data = json.loads(out)
     assert code == 0
-    assert [row["parameters"] for row in found["rows"]] == [2560, 0, 2 * 256 * 64 + 2]
-    assert found["input_shape"] == [1, 8, 8]
+    assert [row["parameters"] for row in data["rows"]] == [2560, 0, 2 * 256 * 64 + 2]
+    assert data["input_shape"] == [1, 8, 8]
 
 
 def test_what_is_said_beside_a_network_counts(run):
@@ -66,12 +66,12 @@ def test_a_network_can_be_given_by_keys_alone(run):
 
 
 def test_the_json_has_everything_that_the_text_has(run):
-    found = json.loads(run("summary", "report-d", "--json")[1])
-    row = found["rows"][0]
+    data = json.loads(run("summary", "report-d", "--json")[1])
+    row = data["rows"][0]
     assert (row["formula"], row["macs"], row["field"]["status"]) == ("64 x 3 x 3 x 3 + 64", 1_769_472, "exact")
     assert row["field"]["size"] == [3, 3]
-    assert found["totals"]["neurons_of"] == {"conv": 131_072, "fc": 2_058}
-    assert set(found["meaning"]) >= {"neurons", "multiply-adds", "exact", "upper bound"}
+    assert data["totals"]["neurons_of"] == {"conv": 131_072, "fc": 2_058}
+    assert set(data["meaning"]) >= {"neurons", "multiply-adds", "exact", "upper bound"}
 
 
 @pytest.mark.parametrize(
@@ -140,11 +140,11 @@ def test_a_factory_that_raises_is_reported_in_one_sentence_with_the_users_line(t
 
 
 def test_all_names_are_listed_with_their_costs(run):
-    found = {one["name"]: one for one in json.loads(run("networks", "--json")[1])}
-    assert list(found) == list(NETWORKS)
-    assert (found["report-a"]["parameters"], found["report-a-3d"]["parameters"]) == (1_860, 957_706)
-    assert found["report-d"]["macs"] == 82_520_064
-    assert all(one["parameters"] and one["macs"] and one["source"] for one in found.values())
+    rows = {row["name"]: row for row in json.loads(run("networks", "--json")[1])}
+    assert list(rows) == list(NETWORKS)
+    assert (rows["report-a"]["parameters"], rows["report-a-3d"]["parameters"]) == (1_860, 957_706)
+    assert rows["report-d"]["macs"] == 82_520_064
+    assert all(row["parameters"] and row["macs"] and row["source"] for row in rows.values())
 
 
 def test_the_list_is_readable(run, monkeypatch):
@@ -160,5 +160,5 @@ def test_the_list_is_readable(run, monkeypatch):
 def test_a_summary_needs_no_torch():
     code = "import runpy, sys; sys.argv = ['striate', 'summary', 'report-e']\n"
     code += "try: runpy.run_module('striate', run_name='__main__')\nexcept SystemExit: pass\n"
-    code += "found = {'torch', 'torchvision', 'scipy', 'sklearn'} & set(sys.modules)\nassert not found, found"
+    code += "heavy = {'torch', 'torchvision', 'scipy', 'sklearn'} & set(sys.modules)\nassert not heavy, heavy"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)

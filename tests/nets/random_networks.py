@@ -25,11 +25,11 @@ MAYBE = st.sampled_from([None, True, False])
 
 
 def sizes(low, high, dims):
-    one = st.integers(low, high)
-    return st.one_of(one, one, st.tuples(*[one] * dims))
+    size = st.integers(low, high)
+    return st.one_of(size, size, st.tuples(*[size] * dims))
 
 
-def owns(norms=NORMS):
+def layer_overrides(norms=NORMS):
     return st.one_of(
         st.just(LayerOverrides()),
         st.builds(
@@ -57,7 +57,7 @@ def convs(dims):
         dilation=sizes(1, 2, dims),
         groups=st.sampled_from([1, 1, 2, 4]),
         padding=st.one_of(st.none(), sizes(0, 2, dims)),
-        overrides=owns(),
+        overrides=layer_overrides(),
     )
 
 
@@ -68,7 +68,9 @@ def pools(kind, dims):
 
 def residuals(dims):
     """Blocks whose shapes fit: kernels that keep the size, and one stride for the body and its shortcut."""
-    plain = st.builds(Conv, filters=st.sampled_from([4, 8]), kernel=st.sampled_from([1, 3]), overrides=owns())
+    plain = st.builds(
+        Conv, filters=st.sampled_from([4, 8]), kernel=st.sampled_from([1, 3]), overrides=layer_overrides()
+    )
 
     def block(first, others, stride, last, written, activation):
         body = (first.replace(stride=stride), *others, last)
@@ -97,13 +99,13 @@ def layers_on_a_map(dims):
 
 
 def dense():
-    return st.builds(Dense, units=st.sampled_from([4, 8]), overrides=owns())
+    return st.builds(Dense, units=st.sampled_from([4, 8]), overrides=layer_overrides())
 
 
 def ends():
     """What turns a map into values."""
     permuted = st.builds(Flatten, permutation=st.one_of(st.none(), st.integers(0, 99)))
-    return st.one_of(st.just(()), st.just((GlobalPool(),)), permuted.map(lambda one: (one,)))
+    return st.one_of(st.just(()), st.just((GlobalPool(),)), permuted.map(lambda layer: (layer,)))
 
 
 @st.composite

@@ -62,7 +62,7 @@ class Walk:
             if dims:
                 x = self.note(x.flatten(1))
             units = layer.units if last else round(layer.units * self.network.width)
-            bias = True if last else self.said(layer, "bias")
+            bias = True if last else self.setting(layer, "bias")
             x = self.use(nn.Linear(x.shape[1], units, bias=bias), x)
             return self.note(x if last else self.norm(layer, x))
         if isinstance(layer, Residual):
@@ -92,7 +92,7 @@ class Walk:
     def conv(self, layer, x, dims):
         filters = round(layer.filters * self.network.width)
         arguments = {"stride": layer.stride, "dilation": layer.dilation, "groups": layer.groups}
-        arguments["bias"] = self.said(layer, "bias")
+        arguments["bias"] = self.setting(layer, "bias")
         if layer.padding is None:
             # torch pads "same" only at stride 1: there it keeps the size, and a stride then keeps every s-th value.
             arguments["stride"], arguments["padding"] = 1, "same"
@@ -116,7 +116,7 @@ class Walk:
         return self.note(inside + around)
 
     def norm(self, layer, x):
-        return self.normalized(self.said(layer, "norm"), layer.overrides.norm_groups, x)
+        return self.normalized(self.setting(layer, "norm"), layer.overrides.norm_groups, x)
 
     def normalized(self, norm, groups, x):
         channels, dims = x.shape[1], x.dim() - 2
@@ -132,6 +132,6 @@ class Walk:
             return self.use((nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d)(channels, affine=True), x)
         return x
 
-    def said(self, layer, field):
-        own = getattr(layer.overrides, field)
-        return getattr(self.network, field) if own is None else own
+    def setting(self, layer, field):
+        override = getattr(layer.overrides, field)
+        return getattr(self.network, field) if override is None else override

@@ -21,8 +21,8 @@ OURS = [name for name in NETWORKS if "torchvision" not in NETWORKS[name].config]
 SMALL = {"report-e": (3, 32, 32)}
 
 
-def made(layers, shape=(3, 8, 8), classes=10, seed=0, **said):
-    return build(NetworkConfig(layers=layers, **said), shape, classes, seed)
+def made(layers, shape=(3, 8, 8), classes=10, seed=0, **fields):
+    return build(NetworkConfig(layers=layers, **fields), shape, classes, seed)
 
 
 def logits(module, images):
@@ -138,9 +138,9 @@ def test_an_average_pool_counts_its_padding_as_zeros():
 def test_the_image_as_a_volume_has_its_colors_as_the_third_axis():
     """A kernel (1,1,3) without padding sums over the colors: what a 1x1 convolution of the image does."""
     module, x = made("conv4k(1,1,3)p0:noact", dims=3), images(3, 8, 8)
-    seen = module.conv1(x.permute(0, 2, 3, 1)[:, None]).squeeze(-1)
+    volume = module.conv1(x.permute(0, 2, 3, 1)[:, None]).squeeze(-1)
     flat = functional.conv2d(x, module.conv1.weight[:, 0, 0, 0, :, None, None], module.conv1.bias)
-    assert torch.allclose(seen, flat, atol=1e-5)
+    assert torch.allclose(volume, flat, atol=1e-5)
 
 
 def test_linear_leaves_a_linear_map():

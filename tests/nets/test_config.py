@@ -23,8 +23,8 @@ def removed_by_linear(network):
     )
 
 
-def network(**said):
-    return NetworkConfig.model_validate(said)
+def network(**fields):
+    return NetworkConfig.model_validate(fields)
 
 
 def test_a_name_stands_for_what_the_dictionary_says():
@@ -46,7 +46,7 @@ def test_every_named_network_can_be_written_down_and_read_again(name):
 
 
 @pytest.mark.parametrize(
-    ("said", "layers"),
+    ("fields", "layers"),
     [
         ({"family": "stack"}, "conv100 conv200 pool"),
         ({"family": "stack", "conv": 1}, "conv100 pool"),
@@ -61,8 +61,8 @@ def test_every_named_network_can_be_written_down_and_read_again(name):
         ({"family": "shallow", "filters": 6}, "conv6"),
     ],
 )
-def test_a_family_is_written_out(said, layers):
-    assert network(**said).title == layers
+def test_a_family_is_written_out(fields, layers):
+    assert network(**fields).title == layers
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -97,7 +97,7 @@ def test_an_arm_changes_one_key_of_a_named_network():
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("value", "message"),
     [
         ("resnet21", "network.layers: 'resnet21' is neither a layer nor a named network; did you mean 'resnet20'?"),
         ("conv8 cnv8", "network.layers: 'cnv8' is not a layer; did you mean 'conv'?\n  conv8 cnv8\n        ^"),
@@ -123,9 +123,9 @@ def test_an_arm_changes_one_key_of_a_named_network():
         ("{layers: conv8, dims: 4}", "network.dims: must be one of 2 or 3, got 4"),
     ],
 )
-def test_a_wrong_key_is_named_with_its_line(said, message):
+def test_a_wrong_key_is_named_with_its_line(value, message):
     with pytest.raises(ConfigError) as caught:
-        config.build(Study, config.parse(f"question: q\ndata: digits\nnetwork: {said}", "s.yaml"))
+        config.build(Study, config.parse(f"question: q\ndata: digits\nnetwork: {value}", "s.yaml"))
     assert str(caught.value).startswith("s.yaml, line 3: network")
     assert message in str(caught.value)
 
@@ -142,8 +142,8 @@ def test_width_multiplies_filters_and_units_but_not_the_logits():
 
 
 def test_linear_says_what_it_takes_out():
-    said = network(layers="conv8 pool res(conv8:tanh conv8) conv8:layer pool avgpool fc8:noact", linear=True)
-    assert removed_by_linear(said) == (
+    linear = network(layers="conv8 pool res(conv8:tanh conv8) conv8:layer pool avgpool fc8:noact", linear=True)
+    assert removed_by_linear(linear) == (
         ("conv1", "relu"),
         ("pool1", "max pool, now average pool"),
         ("res1.conv1", "tanh"),
@@ -152,7 +152,7 @@ def test_linear_says_what_it_takes_out():
         ("conv2", "relu"),
         ("pool2", "max pool, now average pool"),
     )
-    assert removed_by_linear(said.replace(linear=False)) == ()
+    assert removed_by_linear(linear.replace(linear=False)) == ()
 
 
 def test_batch_norm_stays_in_a_linear_network():
@@ -168,13 +168,13 @@ def test_where_a_file_of_weights_is_does_not_count_but_what_is_in_it(tmp_path):
     files = {name: tmp_path / name for name in ("a.pth", "b.pth", "other.pth")}
     for name, path in files.items():
         path.write_bytes(b"other" if name == "other.pth" else b"weights")
-    one, same, other = (network(torchvision="alexnet", pretrained=str(path)) for path in files.values())
-    assert fingerprint(one) == fingerprint(same) != fingerprint(network(torchvision="alexnet"))
-    assert one.weights_digest() == same.weights_digest() == hashlib.sha256(b"weights").hexdigest()
-    assert one.weights_digest() != other.weights_digest()
+    first, same, other = (network(torchvision="alexnet", pretrained=str(path)) for path in files.values())
+    assert fingerprint(first) == fingerprint(same) != fingerprint(network(torchvision="alexnet"))
+    assert first.weights_digest() == same.weights_digest() == hashlib.sha256(b"weights").hexdigest()
+    assert first.weights_digest() != other.weights_digest()
     assert network(torchvision="alexnet", pretrained=True).weights_digest() == ""
     with pytest.raises(NetworkError, match=r"pretrained: .*gone.pth cannot be read: No such file"):
-        one.replace(pretrained=str(tmp_path / "gone.pth")).weights_digest()
+        first.replace(pretrained=str(tmp_path / "gone.pth")).weights_digest()
 
 
 def test_the_layers_of_a_foreign_module_are_for_torch_to_say():

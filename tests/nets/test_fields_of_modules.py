@@ -73,7 +73,7 @@ def check_unit(module, fields, unit, inside_of=None):
 
 
 def _images(shape, box):
-    """Random images of both signs (beside the zeros of padding a maximum of one sign may never be seen).
+    """Random images of both signs (beside the zeros of padding a maximum of one sign may never win).
 
     A few for each edge of the box, which is made to stand out: else it might win no maximum.
     """
@@ -87,9 +87,9 @@ def _images(shape, box):
 
 
 def _hull(support):
-    found = support.nonzero()
-    low, high = found.min(0).values, found.max(0).values + 1
-    return tuple(zip(low.tolist(), high.tolist(), strict=True)) if len(found) else ((0, 0),) * support.ndim
+    pixels = support.nonzero()
+    low, high = pixels.min(0).values, pixels.max(0).values + 1
+    return tuple(zip(low.tolist(), high.tolist(), strict=True)) if len(pixels) else ((0, 0),) * support.ndim
 
 
 def proof(examples):
@@ -138,7 +138,7 @@ def test_the_check_passes_the_true_graph():
 
 
 @pytest.mark.parametrize(
-    ("change", "found"),
+    ("change", "message"),
     [
         ({"kernel": (2, 3)}, "the gradient leaves the box"),
         ({"kernel": (3, 4)}, "is used"),
@@ -147,9 +147,9 @@ def test_the_check_passes_the_true_graph():
         ({"whole": True}, "is used"),
     ],
 )
-def test_a_planted_fault_in_the_graph_is_found(change, found):
+def test_a_planted_fault_in_the_graph_is_found(change, message):
     module = hand_net()
-    with pytest.raises(AssertionError, match=found):
+    with pytest.raises(AssertionError, match=message):
         check_unit(module, ReceptiveFields(planted(trace(module, (2, 16, 16)), **change)), (1, 3, 3))
 
 

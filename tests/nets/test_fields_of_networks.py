@@ -28,13 +28,13 @@ class Inside(torch.nn.Module):
 
     def forward(self, x):
         # The graph of a 3D network begins with the volume; the module takes the image.
-        found = []
-        hook = self.module.get_submodule(self.part).register_forward_hook(lambda _, __, out: found.append(out))
+        outputs = []
+        hook = self.module.get_submodule(self.part).register_forward_hook(lambda _, __, out: outputs.append(out))
         try:
             self.module(x if self.dims == 2 else x.squeeze(1).movedim(-1, 1))
         finally:
             hook.remove()
-        return found[0]
+        return outputs[0]
 
 
 class Within(ReceptiveFields):

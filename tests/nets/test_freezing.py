@@ -59,7 +59,7 @@ def wrong_weights(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("fields", "message"),
     [
         ({"layers": "conv4 conv4", "freeze": "up-to conv3"}, "no layer 'conv3' with parameters; did you mean 'conv[12]'"),
         ({"layers": "conv4", "freeze": "up-to fc1"}, "freeze: 'up-to fc1' leaves nothing to learn"),
@@ -70,11 +70,11 @@ def wrong_weights(tmp_path):
         ({"torchvision": "alexnet"}, "alexnet of torchvision does not take 4x8x8 images"),
     ],
 )  # fmt: skip
-def test_what_build_refuses_is_refused_when_the_parameters_are_counted(said, says, wrong_weights):
+def test_what_build_refuses_is_refused_when_the_parameters_are_counted(fields, message, wrong_weights):
     """A plan counts them."""
-    network = NetworkConfig.model_validate({k: wrong_weights if v == "WRONG" else v for k, v in said.items()})
+    network = NetworkConfig.model_validate({k: wrong_weights if v == "WRONG" else v for k, v in fields.items()})
     for refuse in (count_parameters, lambda *what: build(*what, seed=0)):
-        with pytest.raises(NetworkError, match=says):
+        with pytest.raises(NetworkError, match=message):
             refuse(network, (4, 8, 8) if network.torchvision != "squeezenet1_1" else (3, 32, 32), 4)
 
 

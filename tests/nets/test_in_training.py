@@ -1,4 +1,4 @@
-"""Networks of every kind through the one door of training: frozen parts stay, volumes train, foreign modules too."""
+"""Networks of every kind through a training run: frozen parts stay, volumes train, foreign modules too."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def trained(network, dataset, folder):
 
 
 @pytest.mark.parametrize(
-    ("said", "frozen"),
+    ("fields", "frozen"),
     [
         ({"layers": "conv4 conv4", "norm": "batch", "freeze": "up-to conv1_norm"}, {"conv1", "conv1_norm"}),
         ({"layers": "conv4k(3,3,1) pool(2,2,1)", "dims": 3}, set()),
@@ -41,8 +41,8 @@ def trained(network, dataset, folder):
     ],
     ids=["frozen", "volume", "family", "torchvision"],
 )  # fmt: skip
-def test_what_is_frozen_stays_and_the_rest_learns(said, frozen, dataset, tmp_path):
-    before, after = trained(NetworkConfig.model_validate(said), dataset, tmp_path / "run")
+def test_what_is_frozen_stays_and_the_rest_learns(fields, frozen, dataset, tmp_path):
+    before, after = trained(NetworkConfig.model_validate(fields), dataset, tmp_path / "run")
     assert before.keys() == after.keys()
     changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {name.partition(".")[0] for name in before} - frozen
@@ -85,9 +85,9 @@ def test_a_module_that_minds_its_version_is_stopped_resumed_and_evaluated(networ
 def test_initial_weights_are_the_same_on_a_gpu():
     """They are drawn by NumPy and copied, never drawn on the device."""
     network = NetworkConfig(layers="conv8 res(conv8 conv16) fc8", init="orthogonal")
-    there = build(network, (3, 8, 8), 10, 0).to("cuda").state_dict()
+    on_gpu = build(network, (3, 8, 8), 10, 0).to("cuda").state_dict()
     with torch.device("cuda"):
         born_there = build(network, (3, 8, 8), 10, 0).state_dict()
     for name, tensor in build(network, (3, 8, 8), 10, 0).state_dict().items():
-        assert torch.equal(there[name].cpu(), tensor)
+        assert torch.equal(on_gpu[name].cpu(), tensor)
         assert torch.equal(born_there[name].cpu(), tensor)

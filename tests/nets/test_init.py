@@ -81,13 +81,13 @@ def test_biases_as_torch_draws_them_or_zero():
     assert not init.bias(True, 0, "fc1", (2000, 25)).any()
 
 
-def weights(seed=0, **said):
-    module = build(NetworkConfig(**said), (3, 8, 8), 10, seed)
+def weights(seed=0, **fields):
+    module = build(NetworkConfig(**fields), (3, 8, 8), 10, seed)
     return {name: tensor.numpy() for name, tensor in module.state_dict().items()}
 
 
-def same(one, other):
-    return {name for name in one.keys() & other.keys() if np.array_equal(one[name], other[name])}
+def same(first, other):
+    return {name for name in first.keys() & other.keys() if np.array_equal(first[name], other[name])}
 
 
 def test_a_layer_starts_the_same_wherever_its_name_and_shape_are_the_same():
@@ -106,17 +106,17 @@ def test_another_seed_starts_elsewhere():
 def test_the_global_generators_have_no_say():
     torch.manual_seed(1)
     np.random.seed(1)
-    one = weights(layers="conv8")
+    first = weights(layers="conv8")
     torch.manual_seed(2)
     np.random.seed(2)
-    assert same(one, weights(layers="conv8")) == set(one)
+    assert same(first, weights(layers="conv8")) == set(first)
 
 
 def test_what_a_layer_says_of_its_init_goes_before_the_network():
-    said = weights(layers="conv8 conv8:zerobias,orthogonal", init="kaiming_normal")
-    assert said["conv1.bias"].any()
-    assert not said["conv2.bias"].any()
-    matrix = said["conv2.weight"].reshape(8, -1).astype(float)
+    arrays = weights(layers="conv8 conv8:zerobias,orthogonal", init="kaiming_normal")
+    assert arrays["conv1.bias"].any()
+    assert not arrays["conv2.bias"].any()
+    matrix = arrays["conv2.weight"].reshape(8, -1).astype(float)
     assert np.allclose(matrix @ matrix.T, np.eye(8), atol=1e-6)
 
 

@@ -20,8 +20,8 @@ from striate.nets.summary.summarize import count_parameters
 NAME, IMAGE = "squeezenet1_1", (3, 32, 32)
 
 
-def network(**said):
-    return NetworkConfig.model_validate({"torchvision": NAME, **said})
+def network(**fields):
+    return NetworkConfig.model_validate({"torchvision": NAME, **fields})
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_the_published_weights_but_for_the_head(file):
         assert module.eval()(torch.zeros(1, *IMAGE)).shape == (1, 7)
 
 
-def test_a_head_of_as_many_classes_is_drawn_anew_too(file):
+def test_a_head_of_as_many_classes_is_drawn_too(file):
     _, theirs = file
     module = build(network(pretrained=True), IMAGE, 1000, seed=0)
     assert not torch.equal(module.state_dict()["classifier.1.weight"], theirs["classifier.1.weight"])
@@ -75,7 +75,7 @@ def test_freezing_up_to_a_layer():
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_weights_from_a_file_of_ones_own(suffix, file, tmp_path):
+def test_weights_from_a_file_of_the_users(suffix, file, tmp_path):
     path, theirs = file
     if suffix == "safetensors":
         source = build(network(pretrained=str(path)), IMAGE, 7, seed=3)
@@ -95,8 +95,8 @@ def test_weights_that_cannot_be_downloaded_say_which_file_to_put_where(file, mon
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(NetworkError) as caught:
         build(network(pretrained=True), IMAGE, 7, seed=0)
-    for said in (NAME, "no route to host", f"https://nowhere.invalid/{path.name}", str(path), "pretrained: PATH"):
-        assert said in str(caught.value)
+    for part in (NAME, "no route to host", f"https://nowhere.invalid/{path.name}", str(path), "pretrained: PATH"):
+        assert part in str(caught.value)
 
 
 def test_a_damaged_file_is_found(file):
@@ -162,13 +162,13 @@ def test_parameters_are_counted_without_making_them(name, count):
 
 def test_the_head_is_replaced_whatever_it_is_called():
     for name, last in (("resnet18", "fc"), ("mobilenet_v3_small", "classifier.3"), ("densenet121", "classifier")):
-        made, names = pretrained._construct(NetworkConfig(torchvision=name), IMAGE, 7, 0, pretrained._META)
+        module, names = pretrained._construct(NetworkConfig(torchvision=name), IMAGE, 7, 0, pretrained._META)
         assert names == {f"{last}.weight", f"{last}.bias"}
-        assert made.get_parameter(f"{last}.weight").shape[0] == 7
+        assert module.get_parameter(f"{last}.weight").shape[0] == 7
 
 
 @pytest.mark.parametrize(
-    ("said", "image", "says"),
+    ("fields", "image", "message"),
     [
         ({"torchvision": "resnet19"}, IMAGE, "'resnet19' is not a classifier of torchvision; did you mean 'resnet1"),
         ({"torchvision": "googlenet"}, IMAGE, "'googlenet' gives several outputs in training"),
@@ -176,17 +176,17 @@ def test_the_head_is_replaced_whatever_it_is_called():
         ({"torchvision": NAME}, (3, 8, 8), f"{NAME} of torchvision does not take 3x8x8 images"),
     ],
 )
-def test_what_torchvision_cannot_do_is_said(said, image, says):
-    with pytest.raises(NetworkError, match=says):
-        build(NetworkConfig.model_validate(said), image, 7, seed=0)
+def test_what_torchvision_cannot_do_is_refused(fields, image, message):
+    with pytest.raises(NetworkError, match=message):
+        build(NetworkConfig.model_validate(fields), image, 7, seed=0)
 
 
 def test_the_seed_decides_what_a_foreign_module_draws():
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    one, same, other = (build(network(), IMAGE, 7, seed=seed).state_dict() for seed in (0, 0, 1))
-    assert all(torch.equal(one[name], same[name]) for name in one)
-    assert not torch.equal(one["features.0.weight"], other["features.0.weight"])
+    first, same, other = (build(network(), IMAGE, 7, seed=seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[name], same[name]) for name in first)
+    assert not torch.equal(first["features.0.weight"], other["features.0.weight"])
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -227,17 +227,17 @@ def user_module(tmp_path, monkeypatch):
 
 
 def test_a_module_of_the_users_own(user_module, tmp_path):
-    said = NetworkConfig.model_validate({"import": "mine:small", "args": {"hidden": 5}, "freeze": "all-but-head"})
-    module = build(said, IMAGE, 7, seed=0)
-    assert count_parameters(said, IMAGE, 7) == 3072 * 5 + 5 + 10 + 5 * 7 + 7
+    own = NetworkConfig.model_validate({"import": "mine:small", "args": {"hidden": 5}, "freeze": "all-but-head"})
+    module = build(own, IMAGE, 7, seed=0)
+    assert count_parameters(own, IMAGE, 7) == 3072 * 5 + 5 + 10 + 5 * 7 + 7
     assert {name for name, p in module.named_parameters() if p.requires_grad} == {"4.weight", "4.bias"}
     weights.save(module, tmp_path / "w.safetensors")
-    other = build(said.replace(pretrained=str(tmp_path / "w.safetensors")), IMAGE, 7, seed=1)
+    other = build(own.replace(pretrained=str(tmp_path / "w.safetensors")), IMAGE, 7, seed=1)
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in module.state_dict().items())
 
 
 @pytest.mark.parametrize(
-    ("where", "args", "says"),
+    ("factory", "args", "message"),
     [
         ("nowhere:small", {}, "import: Python finds no module 'nowhere'; install it, or name its folder in PYTHONPATH"),
         ("mine:smal", {}, "import: mine has no function or class 'smal'; did you mean 'small'?"),
@@ -247,22 +247,22 @@ def test_a_module_of_the_users_own(user_module, tmp_path):
         ("mine:wrong", {}, "mine:wrong gives .2, 3. for 2 images; 7 classes need .2, 7."),
     ],
 )
-def test_what_is_wrong_with_it_is_said(user_module, where, args, says):
-    said = NetworkConfig.model_validate({"import": where, "args": args})
-    with pytest.raises(NetworkError, match=says.replace("?", r"\?")):
-        build(said, IMAGE, 7, seed=0)
+def test_what_is_wrong_with_it_is_stated(user_module, factory, args, message):
+    own = NetworkConfig.model_validate({"import": factory, "args": args})
+    with pytest.raises(NetworkError, match=message.replace("?", r"\?")):
+        build(own, IMAGE, 7, seed=0)
 
 
 HERE = str(Path(__file__).parents[2])
 
 
-def refusal(said, **changes):
+def refusal(factory, **changes):
     with pytest.raises(NetworkError) as caught:
-        count_parameters(NetworkConfig.model_validate({"import": said, **changes}), IMAGE, 7)
+        count_parameters(NetworkConfig.model_validate({"import": factory, **changes}), IMAGE, 7)
     return str(caught.value)
 
 
-def test_a_factory_that_raises_is_told_with_the_users_frames_alone(user_module, tmp_path):
+def test_a_factory_that_raises_is_reported_with_the_users_frames_alone(user_module, tmp_path):
     first, *frames = refusal("mine:broken").splitlines()
     assert first == "import: mine:broken(classes=7) failed with ValueError: hidden must be even, got 3"
     assert frames == [
@@ -298,7 +298,7 @@ def test_errors_of_torch_in_the_users_code_end_at_the_users_line(user_module, fa
         ("1 / 0\n", "ZeroDivisionError: division by zero", "1 / 0"),
     ],
 )  # fmt: skip
-def test_a_module_that_cannot_be_imported_is_told_with_its_line(tmp_path, monkeypatch, source, says, line):
+def test_a_module_that_cannot_be_imported_is_reported_with_its_line(tmp_path, monkeypatch, source, says, line):
     (tmp_path / "mine.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     text = refusal("mine:small")

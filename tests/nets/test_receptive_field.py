@@ -8,7 +8,7 @@ from striate.nets.graph.receptive_field import ReceptiveFields
 
 
 def chain(side, *steps, axes=1):
-    """A graph of steps, each `(name, op, side, more)`; every step reads the one before unless `inputs` says other."""
+    """A graph of steps, each `(name, op, side, more)`; every step reads the step before unless `inputs` names others."""
     nodes = [Node(name="x", op="input", output_shape=(1, *[side] * axes), layer="x")]
     for name, op, side, more in steps:
         shape = more.pop("shape", (1, *[side] * axes))
@@ -36,11 +36,11 @@ def test_two_convolutions_and_a_pool_by_hand():
         ("conv2", "conv", 8, window(3, padding=(1, 1), axes=2)),
         axes=2,
     )
-    found = [fields.of(name) for name in ("x", "conv1", "pool1", "conv2")]
-    assert [field.size for field in found] == [(1, 1), (3, 3), (4, 4), (8, 8)]
-    assert [field.stride for field in found] == [(1, 1), (1, 1), (2, 2), (2, 2)]
-    assert [field.center for field in found] == [(0, 0), (0, 0), (0.5, 0.5), (0.5, 0.5)]
-    assert {field.status for field in found} == {"exact"}
+    solved = [fields.of(name) for name in ("x", "conv1", "pool1", "conv2")]
+    assert [field.size for field in solved] == [(1, 1), (3, 3), (4, 4), (8, 8)]
+    assert [field.stride for field in solved] == [(1, 1), (1, 1), (2, 2), (2, 2)]
+    assert [field.center for field in solved] == [(0, 0), (0, 0), (0.5, 0.5), (0.5, 0.5)]
+    assert {field.status for field in solved} == {"exact"}
     assert fields.box("conv2", (0, 0, 7)) == ((0, 5), (11, 16))
     assert fields.box("conv2", (0, 0, 7), clipped=False) == ((-3, 5), (11, 19))
 

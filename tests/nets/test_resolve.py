@@ -139,7 +139,7 @@ def test_many_random_networks_agree_with_torch(network):
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(networks())
 def test_what_does_not_fit_does_not_fit_torch_either(network):
-    """A refusal is not a mistake of ours: torch cannot run it, or says nothing of it (instance norm of one pixel)."""
+    """A refusal is not a mistake of ours: torch cannot run it, or runs it without an error (instance norm of one pixel)."""
     try:
         rows(network, (4, 8, 8), 4)
     except NetworkError as error:

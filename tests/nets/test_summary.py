@@ -47,10 +47,10 @@ def test_a1_has_1860_parameters():
 
 
 def test_a2_is_a_volume():
-    found = table_of("report-a-3d")
-    assert found.totals.parameters == 957_706
-    assert found.input_shape == (1, 32, 32, 3)
-    assert found.rows[0].field.size == (3, 3, 3)
+    table = table_of("report-a-3d")
+    assert table.totals.parameters == 957_706
+    assert table.input_shape == (1, 32, 32, 3)
+    assert table.rows[0].field.size == (3, 3, 3)
 
 
 def test_the_six_figures_of_d1():
@@ -64,12 +64,12 @@ def test_the_six_figures_of_d1():
 
 def test_e1_and_its_four_sizes():
     """The report's rows are layers, dropout and flatten; 28,680,966 values, each twice, of 4 bytes."""
-    found = table_of("report-e")
-    totals = found.totals
+    table = table_of("report-e")
+    totals = table.totals
     sizes = (totals.input_bytes, totals.forward_backward_bytes, totals.parameters_bytes, totals.total_bytes)
     assert totals.parameters == 16_154_950
     assert [round(size / MIB, 2) for size in sizes] == [0.75, 218.82, 61.63, 281.19]
-    assert [row.parameters for row in found.rows] == [7168, 0, 0, 295_040, 0, 0, 73_792, 0, 0, 15_745_280, 32_896, 774]
+    assert [row.parameters for row in table.rows] == [7168, 0, 0, 295_040, 0, 0, 73_792, 0, 0, 15_745_280, 32_896, 774]
 
 
 def test_e3_color_or_grey():
@@ -90,13 +90,13 @@ def test_the_other_networks_of_the_reports():
 
 def check_against_torch(graph, module, shape):
     """Parameters, multiply-adds and output shape are torch's own."""
-    found, parts = layer_table(graph), {id(parameter): parameter.numel() for parameter in module.parameters()}
+    table, parts = layer_table(graph), {id(parameter): parameter.numel() for parameter in module.parameters()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         output = module.eval()(torch.rand(1, *shape, dtype=next(iter(module.parameters()), torch.empty(0)).dtype))
-    assert found.totals.parameters == sum(parts.values()), "parameters"
-    assert found.totals.macs == counter.get_total_flops() // 2, "multiply-adds"
-    assert found.rows[-1].output_shape == tuple(output.shape[1:]), "shape"
-    return found
+    assert table.totals.parameters == sum(parts.values()), "parameters"
+    assert table.totals.macs == counter.get_total_flops() // 2, "multiply-adds"
+    assert table.rows[-1].output_shape == tuple(output.shape[1:]), "shape"
+    return table
 
 
 QUICK = {"deadline": None, "derandomize": True, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -121,16 +121,16 @@ def test_costs_of_many_random_modules():
     settings(max_examples=200, **QUICK)(prove_modules())()
 
 
-def rows_of(found):
+def rows_of(table):
     """What is compared: memory is not (zeros around a map are a copy), nor are activations (a pool may go first)."""
-    return {row.name: replace(row, activation_bytes=0) for row in found.rows if row.op != "activation"}
+    return {row.name: replace(row, activation_bytes=0) for row in table.rows if row.op != "activation"}
 
 
-def with_layers_of(said, seen):
-    """`seen` with the rows of `said` for norms that are layers of their own; a run cannot tell them from others."""
-    own = {node.name for node in said.nodes if node.op in ("norm", "activation") and node.name == node.layer}
-    nodes = tuple(replace(node, layer=node.name) if node.name in own else node for node in seen.nodes)
-    return Graph(nodes=nodes, output=seen.output)
+def with_layers_of(notation, traced):
+    """`traced` with the rows of `notation` for norms that are layers of their own; a run cannot tell them from others."""
+    own = {node.name for node in notation.nodes if node.op in ("norm", "activation") and node.name == node.layer}
+    nodes = tuple(replace(node, layer=node.name) if node.name in own else node for node in traced.nodes)
+    return Graph(nodes=nodes, output=traced.output)
 
 
 def check_either_source(network, image=(4, 8, 8), classes=4):
@@ -148,12 +148,12 @@ def check_either_source(network, image=(4, 8, 8), classes=4):
     except NetworkError as error:
         assume("more than 1 value" not in str(error))  # torch normalizes no value by itself alone
         raise
-    said, seen = rows_of(layer_table(graph)), rows_of(layer_table(run_graph))
+    expected, traced = rows_of(layer_table(graph)), rows_of(layer_table(run_graph))
     # Laying out one-pixel logits in a row is the module's affair, and zeros around a map or a number times the logits are no layer.
-    extra = {name for name in seen if name in {"logits", "logit_scale"} or name.endswith("_padding")}
-    assert set(said) == set(seen) - extra, set(said) ^ set(seen)
-    for name in said:
-        assert said[name] == seen[name], f"{name}: {said[name]}\n{seen[name]}"
+    extra = {name for name in traced if name in {"logits", "logit_scale"} or name.endswith("_padding")}
+    assert set(expected) == set(traced) - extra, set(expected) ^ set(traced)
+    for name in expected:
+        assert expected[name] == traced[name], f"{name}: {expected[name]}\n{traced[name]}"
     totals = layer_table(graph).totals
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         run.eval()(torch.rand(1, *shape))
@@ -170,7 +170,7 @@ def test_named_networks_have_one_table_from_either_source(name):
 def prove_networks():
     @given(networks())
     def prove(network):
-        assume("~" not in network.layers)  # where a permuted row comes from is not seen in a run
+        assume("~" not in network.layers)  # where a permuted row comes from is not visible in a run
         check_either_source(network)
 
     return prove
@@ -229,7 +229,7 @@ def small():
 
 
 def test_a_row_by_hand():
-    """2 x 3 x 3 weights for each of 4 filters at 4 x 8 positions: 72 x 32; the norm's output is kept too: 2 x 128 x 4 bytes."""
+    """2 x 3 x 3 weights for each of 4 filters at 4 x 8 positions: 72 x 32; the norm's output is memory too: 2 x 128 x 4 bytes."""
     conv, again, odd = small().table.rows
     assert (conv.formula, conv.parameters) == ("4 x 2 x 3 x 3 + 4 + 2 x 4", 84)
     assert (conv.kernel, conv.macs, conv.neurons) == ("3x3 s2x1 d1x2 g2", 72 * 32, 128)
@@ -242,11 +242,11 @@ def test_a_row_by_hand():
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 240])
 def test_the_text_fits_and_is_complete(width):
-    found = of("report-d", norm="batch")
-    text = found.text(width)
+    summary = of("report-d", norm="batch")
+    text = summary.text(width)
     assert max(map(len, text.splitlines())) <= width
     words = re.split(r" {2,}|\n", text)
-    for row in found.table.rows:
+    for row in summary.table.rows:
         cells = {column.cell(row) for column in COLUMNS if column.heading != "weights + biases"}
         assert cells <= {word.strip() for word in words}
         assert re.search(rf"^{row.name} .*{row.field.status}$", text, re.MULTILINE)
@@ -255,9 +255,9 @@ def test_the_text_fits_and_is_complete(width):
 
 
 def test_every_field_is_printed_beside_its_status():
-    found = small()
-    assert "upper bound" in found.text(160).split("total")[0]
-    cells = re.findall(r"<td[^>]*>([^<]*)</td>", found._repr_html_())
+    summary = small()
+    assert "upper bound" in summary.text(160).split("total")[0]
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", summary._repr_html_())
     assert [cells[at + 3] for at, cell in enumerate(cells) if cell in ("3x5", "7x9", "8x8")] == [
         "exact",
         "exact",
@@ -266,8 +266,8 @@ def test_every_field_is_printed_beside_its_status():
 
 
 def test_everything_shown_is_defined():
-    found = of("report-e")
-    for shown in (found.text(legend=True), found._repr_html_(), json.dumps(found.json())):
+    summary = of("report-e")
+    for shown in (summary.text(legend=True), summary._repr_html_(), json.dumps(summary.json())):
         assert all(column.meaning[:40] in shown.replace("&#x27;", "'").replace("\n", " ") for column in COLUMNS)
         assert all(name in shown for name, _ in STATUS)
 
@@ -342,6 +342,6 @@ def test_no_torch_for_a_network_of_ours():
 def test_a_module_of_torchvision_is_run():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = summarize(NetworkConfig(torchvision="squeezenet1_1"), (3, 64, 64), 7).table
-    assert found.rows[-1].output_shape == (7,)
-    assert found.totals.parameters == 722_496 + 7 * 513
+        table = summarize(NetworkConfig(torchvision="squeezenet1_1"), (3, 64, 64), 7).table
+    assert table.rows[-1].output_shape == (7,)
+    assert table.totals.parameters == 722_496 + 7 * 513

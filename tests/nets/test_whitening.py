@@ -29,10 +29,10 @@ def outputs(layers, images, weights=None):
     mean, std = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
     network = NetworkConfig(layers=layers, bias=False, activation="none")
     module = build(network, SHAPE, 10, 0)
-    found = (
+    arrays = (
         whitening_weights(network, SHAPE, 10, images, np.arange(len(images)), mean, std) if weights is None else weights
     )
-    assert not module.load_state_dict({name: torch.from_numpy(w) for name, w in found.items()}, strict=False)[1]
+    assert not module.load_state_dict({name: torch.from_numpy(w) for name, w in arrays.items()}, strict=False)[1]
     x = torch.from_numpy(((images / 255 - mean) / std).transpose(0, 3, 1, 2)).float()
     with torch.no_grad():
         y = module.get_submodule("conv1")(x)
@@ -69,14 +69,14 @@ def test_an_axis_has_the_sign_that_its_largest_number_is_positive(images):
     assert weight.dtype == np.float32
 
 
-def test_only_the_training_rows_are_looked_at(images):
+def test_only_the_training_rows_are_used(images):
     noise = np.random.default_rng(1).integers(0, 256, images.shape, np.uint8)
     both = np.concatenate([noise, images])
-    (wanted,), (found,) = made(images).values(), made(both, np.arange(len(noise), len(both))).values()
-    assert np.allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    (expected,), (weight,) = made(images).values(), made(both, np.arange(len(noise), len(both))).values()
+    assert np.allclose(weight, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_rows_that_lie_class_by_class_are_all_looked_at(images, monkeypatch):
+def test_rows_that_lie_class_by_class_are_all_used(images, monkeypatch):
     """Of so many images a part is enough, but a part of every class."""
     flat = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None, None], 12, 1).repeat(10, 2).repeat(3, 3)
     both = np.concatenate([images, np.repeat(flat, 3, 0)])
@@ -84,10 +84,10 @@ def test_rows_that_lie_class_by_class_are_all_looked_at(images, monkeypatch):
     def strongest(rows):
         return np.linalg.norm(*[weight[0] for weight in made(both, rows).values()])
 
-    wanted = strongest(np.arange(len(both)))
+    expected = strongest(np.arange(len(both)))
     monkeypatch.setattr("striate.nets.whitening.SAMPLE_PIXELS", 300 * 12 * 10)
-    assert strongest(np.arange(len(both))) == pytest.approx(wanted, rel=0.1)
-    assert strongest(np.arange(300)) != pytest.approx(wanted, rel=0.2)
+    assert strongest(np.arange(len(both))) == pytest.approx(expected, rel=0.1)
+    assert strongest(np.arange(300)) != pytest.approx(expected, rel=0.2)
 
 
 def test_the_sample_has_a_random_stream_of_its_own():
@@ -98,7 +98,7 @@ def test_the_sample_has_a_random_stream_of_its_own():
     assert whitening._sample(rows, 5000).tolist() == rows.tolist()
 
 
-def test_the_size_of_a_chunk_is_of_no_account(images, monkeypatch):
+def test_the_size_of_a_chunk_is_irrelevant(images, monkeypatch):
     (whole,) = made(images).values()
     monkeypatch.setattr("striate.nets.whitening.CHUNK_NUMBERS", 5000)
     (parts,) = made(images).values()
@@ -113,13 +113,13 @@ def test_without_one_there_is_nothing_to_set(images):
 
 @pytest.mark.parametrize("width", [0.3, 2])
 def test_a_wider_network_has_the_same_first_layer(width):
-    found = build(NetworkConfig.model_validate({"layers": "speedrun", "width": width}), (3, 32, 32), 10, 0)
-    assert found.get_submodule("conv1").out_channels == 24
-    assert found.get_submodule("conv2").out_channels == round(64 * width)
+    module = build(NetworkConfig.model_validate({"layers": "speedrun", "width": width}), (3, 32, 32), 10, 0)
+    assert module.get_submodule("conv1").out_channels == 24
+    assert module.get_submodule("conv2").out_channels == round(64 * width)
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("fields", "message"),
     [
         ({"layers": "conv8 conv24k2p0:whiten"}, "layer conv2: init whiten is for the first layer"),
         ({"layers": "conv24k2p0", "init": "whiten"}, "layer fc1: init whiten is for the first layer"),
@@ -132,6 +132,6 @@ def test_a_wider_network_has_the_same_first_layer(width):
         ({"layers": "conv6k(3,11):whiten"}, "a kernel of 3x11 is larger than 12x10; take a smaller one"),
     ],
 )
-def test_what_cannot_whiten_is_refused(said, error):
-    with pytest.raises(NetworkError, match=re.escape(error)):
-        count_parameters(NetworkConfig.model_validate(said), SHAPE, 10)
+def test_what_cannot_whiten_is_refused(fields, message):
+    with pytest.raises(NetworkError, match=re.escape(message)):
+        count_parameters(NetworkConfig.model_validate(fields), SHAPE, 10)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -70,7 +70,7 @@ class LayerTable:
         return data
 
     @classmethod
-    def from_json(cls, data: Any) -> Self:
+    def from_json(cls, data: Any) -> "LayerTable":
         """The table that `to_json` wrote; keys of a later version are ignored.
 
         Raises:
@@ -85,7 +85,7 @@ class LayerTable:
 
 
 @cache
-def _adapter() -> TypeAdapter[Any]:
+def _adapter() -> TypeAdapter[LayerTable]:
     return TypeAdapter(LayerTable)
 
 

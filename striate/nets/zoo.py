@@ -29,7 +29,7 @@ NETWORKS: dict[str, NamedNetwork] = {
         config={"layers": "conv32k2s2p0 pool conv10k2s2p0 pool conv10k2s2p0", "head": "none"},
         input_shape=(1, 32, 32),
         source=(
-            "A course report on CNNs for CIFAR-10 in grey, question 1: 1,860 parameters. Its text says 64 "
+            "A course report on CNNs for CIFAR-10 in gray, question 1: 1,860 parameters. Its text says 64 "
             "filters; its own sum, and the count, need 32."
         ),
     ),

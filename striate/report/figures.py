@@ -196,7 +196,7 @@ def _differences_caption(verdicts: tuple[Verdict, ...], matters: float) -> str:
         sentences.append(
             f"The vertical line is the mean. The bar is its {_confidence_levels(levels)} confidence interval (Student's t{holm})."
         )
-    return " ".join([*sentences, f"Grey area: differences under {matters:g} points, which do not matter."])
+    return " ".join([*sentences, f"Gray area: differences under {matters:g} points, which do not matter."])
 
 
 def _confidence_levels(levels: list[float]) -> str:

@@ -1,5 +1,6 @@
 """`striate status`, `report`, `studies`, `init`: read results, list the built-in studies, write a first study file."""
 
+import os
 from pathlib import Path
 
 from striate.cli.output import count, out, plain_json, results_json, table
@@ -45,7 +46,7 @@ matters: 0.5                    # the smallest difference of interest, in points
 
 def status(folder: Path, as_json: bool) -> None:
     """Print the progress and verdicts of each study in `folder`."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises for a name that is too long
         raise StudyError(f"{folder}: there is no such folder; give the one that 'striate run --out' wrote to")
     folders = studies_in(folder)
     if not folders:

@@ -98,7 +98,7 @@ def read(folder: Path) -> Run:
         description=description,
         fingerprint=str(description["fingerprint"]),
         seed=description["seed"],
-        summary=_summary(folder / layout.SUMMARY),
+        summary=read_summary(folder),
         environment=_environment(folder / layout.ENVIRONMENT),
         metrics=tuple(_rows(folder / layout.METRICS)),
     )
@@ -123,7 +123,13 @@ def _content(path: Path) -> bytes | None:
         raise RunError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _summary(path: Path) -> Summary | None:
+def read_summary(folder: Path) -> Summary | None:
+    """How the run in `folder` ended; None if it has not, or if there is no run.
+
+    Raises:
+        RunError: for a file that is broken or cannot be read.
+    """
+    path = folder / layout.SUMMARY
     content = _content(path)
     if content is None:
         return None

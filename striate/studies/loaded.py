@@ -5,6 +5,7 @@ results = study.run()
 """
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,14 +19,14 @@ from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, RunError, StudyError
 from striate.data import NAMED_SOURCES
-from striate.runs import layout, read
+from striate.runs import layout
 from striate.runs.files import disk_errors, write_text
-from striate.studies import notebook
+from striate.runs.reader import read_summary
+from striate.studies.display import page, seed_list, short_list
 from striate.studies.execute.protocol import Event, Note, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
-from striate.studies.verdict import seed_list
 from striate.tracking import check_installed
 
 # The keys whose values are paths to images or to a file of weights.
@@ -47,13 +48,13 @@ class LoadedStudy:
 
     def _repr_html_(self) -> str:
         rows = [(arm.name, arm.variation) for arm in self.arms]
-        return notebook.page(self.study.question, self._facts(), ["arm", "changes"], rows)
+        return page(self.study.question, self._facts(), ["arm", "changes"], rows)
 
     def _facts(self) -> list[str]:
         """What is varied, and how many runs have ended, in a line each."""
         keys = list(dict.fromkeys(key for arm in self.arms for key in arm.changes))
-        arms = notebook.short_list([arm.name for arm in self.arms])
-        comparisons = notebook.short_list([str(comparison) for comparison in self.study.comparisons])
+        arms = short_list([arm.name for arm in self.arms])
+        comparisons = short_list([str(comparison) for comparison in self.study.comparisons])
         return [
             f"{len(self.arms)} arm{'s' * (len(self.arms) > 1)}: {arms}",
             f"varied: {', '.join(keys) or 'nothing'}",
@@ -64,12 +65,13 @@ class LoadedStudy:
 
     def _ended(self) -> int:
         """How many planned runs have a result. They are not compared with the study's settings; `plan` does that."""
-        states = []
+        ended = 0
         for arm in self.arms:
             for seed in self.study.seeds:
                 with contextlib.suppress(RunError):
-                    states.append(read(layout.run_folder(self.folder, arm.name, seed)).is_result)
-        return sum(states)
+                    summary = read_summary(layout.run_folder(self.folder, arm.name, seed))
+                    ended += summary is not None and summary.state != "failed"
+        return ended
 
     def plan(self) -> Plan:
         """Every run and its state. Reads the images (and may download or cache them); trains nothing."""
@@ -138,7 +140,7 @@ class LoadedStudy:
         from striate.engines.select import check
 
         for arm in self.arms:
-            with arm.named():
+            with arm.error_context():
                 check(arm.recipe, arm.network, device)
 
     def _write_study(self, plan: Plan) -> Study:
@@ -180,7 +182,10 @@ def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str
         changes["seeds"] = seeds
     study, arms, document = read_study(_resolve_paths(config.read(path), path.parent), changes)
     is_study_folder = path.name == layout.STUDY and Path(source).is_dir()
-    return LoadedStudy(study, arms, document, path.parent if is_study_folder else Path(out) / layout.slug(study.name))
+    folder = path.parent if is_study_folder else Path(out) / layout.slug(study.name)
+    with disk_errors(folder):
+        folder.exists()  # raises for a name that is too long, say
+    return LoadedStudy(study, arms, document, folder)
 
 
 def built_in() -> dict[str, Study]:
@@ -190,9 +195,9 @@ def built_in() -> dict[str, Study]:
 
 def _find(source: str | Path) -> Path:
     path = Path(source)
-    if path.is_dir() and (path / layout.STUDY).is_file():
+    if os.path.isfile(path / layout.STUDY):
         return path / layout.STUDY
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
+    if path.suffix in {".yaml", ".yml"} or os.path.isfile(path):
         return path
     names = [file.stem for file in LIBRARY.glob("*.yaml")]
     if str(source) in names:
@@ -208,7 +213,7 @@ def _resolve_paths(document: Document, folder: Path) -> Document:
 def _read_override(text: str) -> tuple[str, Any]:
     """Paths on the command line are relative to the working directory."""
     key, _, path = text.partition("=")
-    if key in PATHS and path and Path(path).exists():
+    if key in PATHS and path and os.path.exists(path):
         return key, _absolute(path, Path.cwd())  # as it is: it may have characters that mean something in YAML
     key, value = config.assignment(text)
     return key, _resolve(value, tuple(key.split(".")), Path.cwd())
@@ -228,4 +233,6 @@ def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
 def _absolute(source: str, folder: Path) -> str:
     if source in NAMED_SOURCES:
         return source
-    return str((folder / source).resolve()) if (folder / source).exists() else source
+    path = folder / source
+    # Not Path.exists, which raises for a name that is too long, or a folder that may not be read.
+    return str(path.resolve()) if os.path.exists(path) else source

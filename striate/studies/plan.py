@@ -153,7 +153,7 @@ def _check_precise_norm(recipe: Recipe, train_images: int) -> None:
 
 def _plan_arm(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> tuple[list[PlannedRun], list[PlannedRun]]:
     """The runs of one arm: those of the study's seeds, and those of other seeds that its folder holds."""
-    with arm.named():
+    with arm.error_context():
         weights = arm.network.weights_digest()
 
     def plan_run(seed: int, run: Run | None) -> PlannedRun:

@@ -1,5 +1,6 @@
 """The results of a study: the runs in its folder as rows, and the verdicts. Files are read; torch is not needed."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,9 @@ from typing import Any
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
 from striate.runs import DataFacts, Run, Summary, layout, read
-from striate.studies import notebook
+from striate.studies.display import page, seed_list, short_list
 from striate.studies.study import Arm, Study, read_study
-from striate.studies.verdict import ArmResults, Verdict, compare, seed_list
+from striate.studies.verdict import ArmResults, Verdict, compare
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,10 +102,9 @@ class Results:
             return cls.collect(folder, study, arms)
         except ConfigError as error:
             raise StudyError(f"{folder}: its study file is broken: {error}") from error
-        except PermissionError as error:
-            raise StudyError(
-                f"{error.filename}: cannot be read ({error.strerror}); ask its owner for permission"
-            ) from error
+        except OSError as error:
+            cure = "; ask its owner for permission" if isinstance(error, PermissionError) else ""
+            raise StudyError(f"{error.filename}: cannot be read ({error.strerror}){cure}") from error
 
     @classmethod
     def collect(
@@ -130,7 +130,7 @@ class Results:
     def _repr_html_(self) -> str:
         sentences = [*(verdict.sentence for verdict in self.verdicts), *self.notes]
         rows = self.table()
-        return notebook.page(
+        return page(
             self.study.question, sentences, [name.replace("_", " ") for name in rows[0]], [row.values() for row in rows]
         )
 
@@ -157,7 +157,7 @@ class Results:
         """The runs that the study's folder holds and its study file does not plan; empty if there are none."""
         if not self.left_out:
             return ""
-        runs = notebook.short_list([f"{arm} ({seed_list(seeds)})" for arm, seeds in self.left_out.items()])
+        runs = short_list([f"{arm} ({seed_list(seeds)})" for arm, seeds in self.left_out.items()])
         return f"The folder holds runs that this study leaves out: {runs}."
 
     @property
@@ -214,6 +214,6 @@ def _left_out(folder: Path, study: Study, arms: Sequence[Arm]) -> dict[str, tupl
 
 def studies_in(folder: Path) -> Sequence[Path]:
     """The study folders in `folder`, or the folder itself when it is one."""
-    if (folder / layout.STUDY).is_file():
+    if os.path.isfile(folder / layout.STUDY):
         return [folder]
     return sorted(path.parent for path in folder.glob(f"*/{layout.STUDY}"))

@@ -7,8 +7,8 @@ recipe), checked as if it stood alone. An error names the line of the arm.
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -145,7 +145,8 @@ class Study(Record):
         if count < 1:
             raise ValueError(f"must be at least 1, got {count}")
         if count > MOST_SEEDS:
-            raise ValueError(f"must be at most {MOST_SEEDS:,} seeds, got {count:,}; write [{count}] for one seed")
+            hint = f"; write [{value}] for one seed" if isinstance(value, int) else ""
+            raise ValueError(f"must be at most {MOST_SEEDS:,} seeds, got {count:,}{hint}")
         return tuple(range(value)) if isinstance(value, int) else value
 
     @field_validator("seeds")
@@ -224,11 +225,9 @@ class Arm(Record):
         """What the arm changes, in a line."""
         return ", ".join(f"{key}={value}" for key, value in self.changes.items()) or "the base"
 
-    @contextmanager
-    def named(self) -> Iterator[None]:
+    def error_context(self) -> AbstractContextManager[None]:
         """Put the name of this arm before the text of an error that is raised inside."""
-        with error_context(f"arm '{self.name}'"):
-            yield
+        return error_context(f"arm '{self.name}'")
 
 
 def read_study(

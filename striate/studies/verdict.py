@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from striate.studies.display import seed_list
 from striate.studies.statistics import Interval, holm_levels, interval, p_value, seeds_needed
 
 Label = Literal[
@@ -113,11 +114,6 @@ def _obstacle(first: ArmResults, second: ArmResults) -> str:
     if are_tested and first.test_digest != second.test_digest and not is_intended:
         return "the two arms were tested on different images"
     return ""
-
-
-def seed_list(seeds: Sequence[int]) -> str:
-    """seed 0; seeds 0, 1."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _verdict(

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from striate.core.errors import ConfigError, NetworkError
+from striate.core.errors import ConfigError, NetworkError, RunError, StudyError
 from striate.nets import parse
 from striate.studies.loaded import built_in, load
 from striate.studies.plan import make_plan
+from striate.studies.results import Results
 from tests.studies.conftest import STUDY, write_study
 
 
@@ -165,6 +166,19 @@ def test_a_study_file_s_own_name_is_a_name(study_file):
     with pytest.raises(ConfigError, match=r"without 'name', the study file's name must not contain the control char"):
         load(path)
     assert load(path, "name=a").study.name == "a"
+
+
+def test_a_path_that_is_too_long_is_refused_in_one_sentence(study_file, tmp_path):
+    name = "x" * 5000
+    with pytest.raises(ConfigError, match="is no file and no built-in study"):
+        load(name)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(f"{name}.yaml")
+    with pytest.raises(RunError, match="File name too long; choose another --out"):
+        load(study_file, out=tmp_path / name)
+    with pytest.raises(StudyError, match="cannot be read .File name too long.$"):
+        Results.read(tmp_path / name)
+    assert load(study_file, f"data={name}").arms[0].data.source == name
 
 
 def test_the_folder_for_results_has_a_name(study_file):

@@ -177,7 +177,7 @@ class WorkerPool:
                 raise StudyError(f"a worker {worker.how_it_ended()}")
             answer = decode_answer(message)
             if isinstance(answer, Refused):
-                with arm.named():
+                with arm.error_context():
                     raise getattr(errors, answer.error)(answer.text)
             devices.append(answer.device)
         return devices[0]

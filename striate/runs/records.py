@@ -43,7 +43,7 @@ class Job(Record):
 
 
 class EpochRow(Record):
-    """A line of metrics.jsonl. Accuracies are shares (0.87), losses are mean cross-entropies without label smoothing.
+    """A line of metrics.jsonl. Accuracies are shares (0.87), losses are mean cross-entropies.
 
     None: not measured, or not a finite number. Columns that a newer version added are kept.
     """
@@ -51,7 +51,9 @@ class EpochRow(Record):
     model_config = ConfigDict(extra="allow")
 
     epoch: Whole
-    train_loss: Number | None = None  # running over the epoch, as the images were augmented; with label smoothing
+    train_loss: Number | None = (
+        None  # running over the epoch, on the augmented images; the only loss with label smoothing
+    )
     train_accuracy: Number | None = None
     validation_loss: Number | None = None
     validation_accuracy: Number | None = None

@@ -105,7 +105,7 @@ class Loggers:
         try:
             info = describe(name, self._writer.folder, self._writer.job)
             self._processes.append(LoggerProcess(name, class_path(name), info))
-        except OSError as error:  # the machine starts no more processes
+        except (OSError, RuntimeError) as error:  # the machine starts no more processes or threads
             self._give_up(name, f"{type(error).__name__}: {error}")
 
     def _report_faults(self) -> None:

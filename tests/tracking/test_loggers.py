@@ -100,6 +100,17 @@ def test_one_logger_that_fails_leaves_the_others_alone(tmp_path, monkeypatch):
     assert [note.split("'")[1] for note in notes] == ["bad"]
 
 
+@pytest.mark.parametrize("error", [OSError("Cannot allocate memory"), RuntimeError("can't start new thread")], ids=repr)
+def test_a_machine_that_starts_no_more_processes_costs_the_log_alone(tmp_path, plant, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr("striate.tracking.loggers.LoggerProcess", refuse)
+    (note,) = log_run(tmp_path, plant(Quiet), ROWS)
+    assert str(error) in note
+    assert read(tmp_path).state == "finished"
+
+
 def test_a_logger_that_does_not_answer_is_given_up_during_the_run(tmp_path, plant, monkeypatch):
     """So that the end of a long run waits for nothing."""
     monkeypatch.setattr("striate.tracking.logger_process.PATIENCE_SECONDS", -1.0)

@@ -46,6 +46,6 @@ def test_a_set_has_its_seeds_only(first_minute, tmp_path):
     study = striate.load("quickstart", seeds=6, out=tmp_path)
     arm = study.arms[0].name
     rows = tuple(SimpleNamespace(arm=arm, seed=seed) for seed in range(6))
-    results = first_minute.set_of(striate.Results(tmp_path, study.study, study.arms, rows), (2, 3))
+    results = first_minute.set_of(striate.Results(tmp_path, study.study, study.arms, rows, left_out=()), (2, 3))
     assert [row.seed for row in results.rows] == [2, 3]
     assert results.study.seeds == (2, 3)

@@ -1,1 +1,1 @@
-"""Many runs, one question: a study file to a plan, to runs, to results, to verdicts."""
+"""Studies: from a study file to a plan, to runs, to results, to verdicts."""

@@ -172,7 +172,7 @@ def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str
     """A study file, or a built-in study by its name, with `key.sub=value` overrides.
 
     Raises:
-        ConfigError: for the first error, with its place.
+        ConfigError: for the first error, with its location.
     """
     if not str(out).strip():
         raise ConfigError("--out: must name a folder, got ''")

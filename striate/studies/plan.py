@@ -172,11 +172,12 @@ def _plan_arm(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> tuple[l
         return PlannedRun(arm.name, seed, job, layout.run_folder(folder, arm.name, seed), run)
 
     folders = {seed: layout.run_folder(folder, arm.name, seed) for seed in study.seeds}
-    runs = {path.parent: read(path.parent) for path in sorted(folders[study.seeds[0]].parent.glob(f"*/{layout.RUN}"))}
-    for place in folders.values():
-        if place not in runs:
-            _check_no_results(place)
-    planned = [plan_run(seed, runs.pop(place, None)) for seed, place in folders.items()]
+    arm_folder = folder / layout.slug(arm.name)
+    runs = {path.parent: read(path.parent) for path in sorted(arm_folder.glob(f"*/{layout.RUN}"))}
+    for run_folder in folders.values():
+        if run_folder not in runs:
+            _check_no_results(run_folder)
+    planned = [plan_run(seed, runs.pop(run_folder, None)) for seed, run_folder in folders.items()]
     return planned, [plan_run(run.seed, run) for run in runs.values()]
 
 

@@ -236,7 +236,7 @@ def read_study(
     """The study, its arms, and the document with `overrides` (values by dotted key) applied.
 
     Raises:
-        ConfigError: for the first error, with its place.
+        ConfigError: for the first error, with its location.
     """
     for dotted, value in overrides.items():
         document = config.override(document, Study, {dotted: value}, "on the command line")
@@ -270,11 +270,11 @@ def _read_arm(name: str, changes: Mapping[str, Any], study: Study, base: Documen
             raise ConfigError(f"an arm's name needs a letter or digit and no ' - ' in it, got {name!r}")
     varied = base
     for dotted, value in changes.items():
-        place = f"{document.location((*keys, dotted))}: arm '{name}'"
+        location = f"{document.location((*keys, dotted))}: arm '{name}'"
         part = dotted.split(".")[0]
         if part not in PARTS:
-            raise ConfigError(f"{place}: {dotted}: an arm changes data, network or recipe; {suggest(part, PARTS)}")
-        varied = config.override(varied, Arm, {dotted: value}, place)
+            raise ConfigError(f"{location}: {dotted}: an arm changes data, network or recipe; {suggest(part, PARTS)}")
+        varied = config.override(varied, Arm, {dotted: value}, location)
     changed = {dotted.split(".")[0] for dotted in changes}
     parts = {part: varied.data[part] if part in changed else getattr(study, part) for part in PARTS}
     whole = Document({"name": name, "changes": dict(changes), **parts}, varied.name, varied.locations, varied.replaced)
@@ -283,7 +283,7 @@ def _read_arm(name: str, changes: Mapping[str, Any], study: Study, base: Documen
 
 def _check_arms(study: Study, arms: Sequence[Arm], document: Document) -> None:
     """Refuse arms that are equal, or whose folders would be the same."""
-    place = document.location(("grid",) if study.grid else ("arms",))
+    location = document.location(("grid",) if study.grid else ("arms",))
     by_content: dict[str, str] = {}
     by_folder: dict[str, str] = {}
     for arm in arms:
@@ -291,30 +291,30 @@ def _check_arms(study: Study, arms: Sequence[Arm], document: Document) -> None:
         content = fingerprint(*(part.model_dump(mode="json") for part in (arm.data, arm.network, arm.recipe)))
         if (equal := by_content.setdefault(content, arm.name)) != arm.name:
             raise ConfigError(
-                f"{place}: the arms '{equal}' and '{arm.name}' are alike; change something in one, or remove it"
+                f"{location}: the arms '{equal}' and '{arm.name}' are alike; change something in one, or remove it"
             )
         folder = slug(arm.name).casefold()  # some file systems do not distinguish upper and lower case
         if (other := by_folder.setdefault(folder, arm.name)) != arm.name:
             raise ConfigError(
-                f"{place}: the arms '{other}' and '{arm.name}' would share the folder '{slug(other)}'; rename one"
+                f"{location}: the arms '{other}' and '{arm.name}' would share the folder '{slug(other)}'; rename one"
             )
         if folder in {layout.STUDY, layout.REPORT}:
-            raise ConfigError(f"{place}: an arm cannot be called '{arm.name}': a file of the study has that name")
+            raise ConfigError(f"{location}: an arm cannot be called '{arm.name}': a file of the study has that name")
 
 
 def _check_comparisons(study: Study, document: Document) -> None:
     names = study.variations.keys()
     pairs: set[frozenset[str]] = set()
     for index, comparison in enumerate(study.compare or ()):
-        place = f"{document.location(('compare', index))}: compare"
+        location = f"{document.location(('compare', index))}: compare"
         for name in (comparison.first, comparison.second):
             if name not in names:
-                raise ConfigError(f"{place}: '{comparison}' names an unknown arm '{name}'; {suggest(name, names)}")
+                raise ConfigError(f"{location}: '{comparison}' names an unknown arm '{name}'; {suggest(name, names)}")
         pair = frozenset((comparison.first, comparison.second))
         if pair in pairs:
-            raise ConfigError(f"{place}: '{comparison}' is planned twice; keep one of them")
+            raise ConfigError(f"{location}: '{comparison}' is planned twice; keep one of them")
         if len(pair) == 1:
-            raise ConfigError(f"{place}: '{comparison}' compares an arm with itself")
+            raise ConfigError(f"{location}: '{comparison}' compares an arm with itself")
         pairs.add(pair)
 
 

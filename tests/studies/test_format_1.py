@@ -20,13 +20,13 @@ ACCURACIES = {
 
 
 @pytest.fixture
-def kept(tmp_path) -> Path:
+def folders(tmp_path) -> Path:
     """A copy, which may be written to."""
     return shutil.copytree(FOLDERS, tmp_path / "format-1")
 
 
-def test_the_results_are_read_as_they_were(kept):
-    results = striate.Results.read(kept / "kept")
+def test_the_results_are_read_as_they_were(folders):
+    results = striate.Results.read(folders / "kept")
     for arm, accuracies in ACCURACIES.items():
         assert [row.test_accuracy for row in results.of(arm)] == pytest.approx(accuracies)
     assert [row.state for row in results.rows] == ["finished"] * 6 + ["diverged"] * 3
@@ -34,22 +34,22 @@ def test_the_results_are_read_as_they_were(kept):
     assert results.verdicts[0].interval.low == pytest.approx(-7.576268727513557)
 
 
-def test_finished_runs_are_recognized_and_not_trained_again(kept):
-    plan = striate.load(kept / "kept").plan()
+def test_finished_runs_are_recognized_and_not_trained_again(folders):
+    plan = striate.load(folders / "kept").plan()
     assert [run.state for run in plan.runs] == ["done"] * 9
     assert {run.job.fingerprint for run in plan.runs} == {
-        read(path.parent).fingerprint for path in kept.glob("kept/*/*/run.yaml")
+        read(path.parent).fingerprint for path in folders.glob("kept/*/*/run.yaml")
     }
 
 
-def test_a_study_with_other_settings_is_still_refused(kept):
+def test_a_study_with_other_settings_is_still_refused(folders):
     with pytest.raises(striate.StriateError, match="other settings"):
-        striate.load(kept / "kept", "recipe.epochs=3").plan()
+        striate.load(folders / "kept", "recipe.epochs=3").plan()
 
 
 @pytest.mark.parametrize("engine", ["torch", "numpy"])
-def test_an_unfinished_run_is_resumed(kept, engine):
-    folder = kept / f"unfinished-{engine}"
+def test_an_unfinished_run_is_resumed(folders, engine):
+    folder = folders / f"unfinished-{engine}"
     before = (folder / "metrics.jsonl").read_text().splitlines()
     job = Job.model_validate(described(folder))
     assert job.fingerprint == read(folder).fingerprint
@@ -58,8 +58,8 @@ def test_an_unfinished_run_is_resumed(kept, engine):
     assert (folder / "metrics.jsonl").read_text().splitlines()[: len(before)] == before
 
 
-def test_a_failed_run_says_why(kept):
-    run = read(kept / "failed")
+def test_a_failed_run_says_why(folders):
+    run = read(folders / "failed")
     assert (run.state, run.is_result) == ("failed", False)
 
 

@@ -1,4 +1,4 @@
-"""Final weights of two studies on the digits, kept: a commit that alters them must say why.
+"""Final weights of two studies on the digits, kept: a commit that changes them must give the reason.
 
 Equal to the bit where processor and libraries are those that they were kept with; elsewhere sums are added in another
 order, and the mean and the deviation of each weight must agree. To write them again: remove the file and run this.
@@ -41,24 +41,24 @@ def machine(run: Path) -> list[str]:
     return [str(environment[key]) for key in ("device_name", "threads")] + [torch.__version__, np.__version__]
 
 
-def found(folder: Path) -> dict[str, dict[str, object]]:
+def measure(folder: Path) -> dict[str, dict[str, object]]:
     """By study, arm and seed: the fingerprint of the run, the digest of its final weights, and the moments of each."""
-    kept = {}
+    measured = {}
     for name, overrides in STUDIES.items():
         results = striate.load(name, *overrides, seeds=1, out=folder).run(scheduler=InlineScheduler())
         for row in results.rows:
             path = row.run.folder / "final.safetensors"
-            kept[f"{name}/{row.arm}/{row.seed}"] = {
+            measured[f"{name}/{row.arm}/{row.seed}"] = {
                 "fingerprint": row.run.fingerprint,
                 "machine": machine(row.run.folder),
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
                 "moments": {key: [float(w.mean()), float(w.std())] for key, w in sorted(load_file(path).items())},
             }
-    return kept
+    return measured
 
 
 def test_the_weights_of_two_studies_are_those_that_were_kept(tmp_path):
-    now = found(tmp_path)
+    now = measure(tmp_path)
     if not GOLDEN.exists():
         GOLDEN.write_text(json.dumps(now, indent=1) + "\n")
         pytest.fail(f"{GOLDEN.name} was not there and is now; look at it and commit it")

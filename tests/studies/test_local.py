@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import psutil
 import pytest
 
-from striate.core import processes
 from striate.data import DataConfig, load
 from striate.runs import read
 from striate.studies.execute import local
@@ -64,12 +65,12 @@ def test_closing_the_iterator_stops_the_processes(tmp_path, squares):
 
 @pytest.mark.parametrize("engine", ["numpy", pytest.param("torch", marks=pytest.mark.slow)])
 def test_the_number_of_runs_at_once_does_not_change_their_numbers(tmp_path, squares, engine):
-    kept = []
+    weights = []
     for at_once in (1, 3):
         tasks = make_tasks(tmp_path / str(at_once), *squares, engine=engine)
         assert [type(event) for event in LocalScheduler(at_once, 1, "cpu").run(tasks)].count(Finished) == 3
-        kept.append([(task.folder / "final.safetensors").read_bytes() for task in tasks])
-    assert kept[0] == kept[1]
+        weights.append([(task.folder / "final.safetensors").read_bytes() for task in tasks])
+    assert weights[0] == weights[1]
 
 
 def _children() -> list[int]:
@@ -97,10 +98,8 @@ def test_a_process_that_ends_in_the_middle_of_a_word_is_a_failed_run(tmp_path, s
 def test_a_worker_whose_parent_died_saves_and_ends(tmp_path, squares, last_words):
     """Also when the parent died in the middle of a line: no run may train on without its study."""
     (task,) = make_tasks(tmp_path, *squares, count=1, epochs=100_000)
-    with (
-        (tmp_path / "stderr").open("wb") as errors,
-        processes.start("striate.studies.execute.worker", errors=errors) as process,
-    ):
+    command = [sys.executable, "-m", "striate.studies.execute.worker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         process.stdin.write(json.dumps(encode(Train(task, "cpu", 1, 1))) + "\n")
         process.stdin.flush()
         assert '"Progress"' in process.stdout.readline()
@@ -171,15 +170,15 @@ def test_a_wish_to_stop_waits_for_no_worker_that_does_not_answer(tmp_path, monke
 def test_an_interrupt_saves_the_runs(tmp_path, squares):
     """As in a notebook, where it is an exception in the middle of the scheduler."""
     (task,) = make_tasks(tmp_path, *squares, count=1, epochs=100_000)
-    seen = []
+    events = []
 
     def interrupt():
-        if Progress in seen:
+        if Progress in events:
             raise KeyboardInterrupt
         return False
 
     with pytest.raises(KeyboardInterrupt):
-        seen.extend(type(event) for event in LocalScheduler(1, 1, "cpu").run([task], interrupt))
+        events.extend(type(event) for event in LocalScheduler(1, 1, "cpu").run([task], interrupt))
     assert is_saved(task)
     assert not _children()
 

@@ -69,8 +69,8 @@ def test_a_package_that_is_absent_is_told_before_anything_is_trained(tmp_path, m
 def test_each_run_of_a_study_is_logged_under_its_name(tmp_path, monkeypatch):
     monkeypatch.setitem(LOGGERS, "planted", Quiet)
     load(write_study(tmp_path, STUDY), "log=planted", out=tmp_path / "runs").run(scheduler=InlineScheduler())
-    found = {path.read_text().splitlines()[0] for path in (tmp_path / "runs").rglob("quiet.txt")}
-    assert found == {f"start {arm} seed {seed} after 0" for arm in ("plain", "normalized") for seed in (0, 1)}
+    first_lines = {path.read_text().splitlines()[0] for path in (tmp_path / "runs").rglob("quiet.txt")}
+    assert first_lines == {f"start {arm} seed {seed} after 0" for arm in ("plain", "normalized") for seed in (0, 1)}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_tensorboard_in_the_processes_that_train(tmp_path):
     study = load(write_study(tmp_path, STUDY), "log=tensorboard", "seeds=1", out=tmp_path / "runs")
     for row in study.run(scheduler=LocalScheduler(2, 1, "cpu")).rows:
         scalars = tensorboard_events(row.run.folder).Scalars("train_loss")
-        kept = [json.loads(line) for line in (row.run.folder / layout.METRICS).read_text().splitlines()]
+        rows = [json.loads(line) for line in (row.run.folder / layout.METRICS).read_text().splitlines()]
         assert [(event.step, event.value) for event in scalars] == [
-            (line["epoch"], pytest.approx(line["train_loss"])) for line in kept
+            (line["epoch"], pytest.approx(line["train_loss"])) for line in rows
         ]

@@ -113,7 +113,7 @@ def test_a_representation_of_many_arms_is_short_too(tmp_path):
 
 
 def test_adding_an_arm_and_a_seed_changes_no_other_run(tmp_path):
-    """Bit for bit: in the same folder, where they are kept, and in a folder of its own, where they are made anew."""
+    """Bit for bit: in the same folder, where the finished runs stay, and in a new folder, where they are trained again."""
     small = load(write_study(tmp_path, STUDY), out=tmp_path / "a")
     small.run(scheduler=InlineScheduler())
     before = folders(tmp_path / "a")
@@ -121,11 +121,11 @@ def test_adding_an_arm_and_a_seed_changes_no_other_run(tmp_path):
     path = write_study(tmp_path, grown_text)
     load(path, out=tmp_path / "a", seeds=3).run(scheduler=InlineScheduler())
     load(path, out=tmp_path / "b").run(scheduler=InlineScheduler())
-    kept, anew = folders(tmp_path / "a"), folders(tmp_path / "b")
-    assert len(kept) == 9
-    assert len(anew) == 6
-    assert {name: kept[name] for name in before} == before
-    assert {name: anew[name] for name in before} == before
+    grown, fresh = folders(tmp_path / "a"), folders(tmp_path / "b")
+    assert len(grown) == 9
+    assert len(fresh) == 6
+    assert {name: grown[name] for name in before} == before
+    assert {name: fresh[name] for name in before} == before
 
 
 def test_arms_of_one_seed_share_weights_batches_and_augmentation(tmp_path):
@@ -147,14 +147,14 @@ def test_a_stopped_study_goes_on_and_ends_as_if_never_stopped(tmp_path):
     """In a process of its own, stopped as Ctrl-C does."""
     path = write_study(tmp_path, STUDY.replace("epochs: 2", "epochs: 40").replace("seeds: 2", "seeds: 1"))
     load(path, out=tmp_path / "whole").run(scheduler=InlineScheduler())
-    stopping, seen = load(path, out=tmp_path / "stopped"), []
+    stopping, kinds = load(path, out=tmp_path / "stopped"), []
     partial = stopping.run(
         scheduler=LocalScheduler(1, 1, "cpu"),
-        on_event=lambda event: seen.append(type(event)),
-        should_stop=lambda: Progress in seen,
+        on_event=lambda event: kinds.append(type(event)),
+        should_stop=lambda: Progress in kinds,
     )
     assert not partial.is_complete
-    assert Stopped in seen
+    assert Stopped in kinds
     assert stopping.run(scheduler=InlineScheduler()).is_complete
     assert folders(tmp_path / "stopped") == folders(tmp_path / "whole")
 
@@ -191,9 +191,9 @@ def test_results_are_read_from_files_alone(tmp_path):
 def test_the_kept_study_file_says_what_was_run(tmp_path):
     study = load(write_study(tmp_path, STUDY), "recipe.epochs=1", out=tmp_path / "runs")
     study.run(scheduler=InlineScheduler())
-    kept = yaml.safe_load((study.folder / "study.yaml").read_text())
-    assert kept["recipe"]["epochs"] == 1
-    assert kept["name"] == "study"
+    written = yaml.safe_load((study.folder / "study.yaml").read_text())
+    assert written["recipe"]["epochs"] == 1
+    assert written["name"] == "study"
     assert load(study.folder).study.replace(data=study.study.data) == study.study
 
 
@@ -306,11 +306,11 @@ def test_a_plan_changed_after_the_results_is_kept_and_said(tmp_path):
 
 
 def test_a_plan_that_leaves_out_the_seen_seeds_hides_no_change(tmp_path):
-    path, seen = write_study(tmp_path, THREE), "matters changed from 0.5 to 0.1, after 6 finished runs"
+    path, change = write_study(tmp_path, THREE), "matters changed from 0.5 to 0.1, after 6 finished runs"
     load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
     other = load(path, "matters=0.1", "seeds=[9]", out=tmp_path / "runs")
-    assert other.run(scheduler=InlineScheduler()).study.replanned == (seen,)
-    assert load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == (seen,)
+    assert other.run(scheduler=InlineScheduler()).study.replanned == (change,)
+    assert load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == (change,)
 
 
 def test_a_new_arm_s_comparison_is_planned_before_its_runs(tmp_path):
@@ -342,7 +342,7 @@ def test_a_listener_that_fails_leaves_no_run_going(tmp_path):
 
 
 def test_seeds_added_after_a_file_of_weights_has_changed_are_refused(tmp_path):
-    """Else one arm would start from two sets of weights. Where the file lies is no matter."""
+    """Otherwise one arm would start from two sets of weights. The path of the file does not matter."""
     first, moved = tmp_path / "w.safetensors", tmp_path / "moved.safetensors"
     module = {"import": "tests.report.folders:small_module", "pretrained": first.name}
     data = {**yaml.safe_load(STUDY), "network": module, "arms": {"plain": {}}, "seeds": 1}

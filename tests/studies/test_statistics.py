@@ -13,9 +13,9 @@ from striate.studies.statistics import accuracy_margin, holm_levels, interval, p
 @pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
 def test_the_interval_is_scipy_s(n, confidence):
     values = np.random.default_rng(n).normal(1, 2, n)
-    found = interval(list(values), confidence)
+    estimate = interval(list(values), confidence)
     low, high = stats.t.interval(confidence, n - 1, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-12)
+    assert (estimate.low, estimate.high) == pytest.approx((low, high), rel=1e-12)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
@@ -57,8 +57,8 @@ def test_an_interval_at_holm_s_level_excludes_zero_exactly_when_holm_rejects():
     for _ in range(200):
         samples = [list(rng.normal(rng.choice([0, 1]), 1, 5)) for _ in range(4)]
         for values, level in zip(samples, holm_levels([p_value(values) for values in samples]), strict=True):
-            found = interval(values, 1 - level)
-            assert (found.low > 0 or found.high < 0) == (p_value(values) <= level)
+            estimate = interval(values, 1 - level)
+            assert (estimate.low > 0 or estimate.high < 0) == (p_value(values) <= level)
 
 
 def test_the_seeds_needed_are_the_smallest_that_do():
@@ -77,15 +77,15 @@ def test_the_margin_of_an_accuracy_is_scipy_s_wilson_interval(right, images):
 
 
 def test_an_interval_is_never_narrower_than_one_image():
-    found = interval([0.8, 0.8, 0.8], least=0.28)
-    assert (found.low, found.high) == pytest.approx((0.52, 1.08))
+    estimate = interval([0.8, 0.8, 0.8], least=0.28)
+    assert (estimate.low, estimate.high) == pytest.approx((0.52, 1.08))
 
 
 @pytest.mark.parametrize("effect", [0.0, 2.0])
 def test_the_interval_covers_the_truth_as_often_as_it_says(effect):
     rng = np.random.default_rng(2)
     covered = [
-        found.low <= effect <= found.high for found in (interval(list(rng.normal(effect, 1, 4))) for _ in range(4000))
+        estimate.low <= effect <= estimate.high for estimate in (interval(list(rng.normal(effect, 1, 4))) for _ in range(4000))
     ]
     assert 0.94 < np.mean(covered) < 0.96
 

@@ -1,4 +1,4 @@
-"""Verdicts: the rule table, the words, and how often a wrong one is given."""
+"""Verdicts: the rules, the sentences, and how often a verdict is wrong."""
 
 import re
 

@@ -310,7 +310,9 @@ def test_a_plan_that_leaves_out_the_seen_seeds_hides_no_change(tmp_path):
     load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
     other = load(path, "matters=0.1", "seeds=[9]", out=tmp_path / "runs")
     assert other.run(scheduler=InlineScheduler()).study.replanned == (change,)
-    assert load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == (change,)
+    assert load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == (
+        change,
+    )
 
 
 def test_a_new_arm_s_comparison_is_planned_before_its_runs(tmp_path):

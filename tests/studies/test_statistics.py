@@ -85,7 +85,8 @@ def test_an_interval_is_never_narrower_than_one_image():
 def test_the_interval_covers_the_truth_as_often_as_it_says(effect):
     rng = np.random.default_rng(2)
     covered = [
-        estimate.low <= effect <= estimate.high for estimate in (interval(list(rng.normal(effect, 1, 4))) for _ in range(4000))
+        estimate.low <= effect <= estimate.high
+        for estimate in (interval(list(rng.normal(effect, 1, 4))) for _ in range(4000))
     ]
     assert 0.94 < np.mean(covered) < 0.96
 

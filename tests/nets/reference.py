@@ -72,7 +72,7 @@ class Walk:
         if isinstance(layer, Pool):
             kind = MEAN if isinstance(layer, AveragePool) or self.network.linear else MAX
             if kind is MEAN:
-                # Padded by hand: AvgPool3d refuses maps smaller than its kernel, whatever the padding.
+                # Padded before: AvgPool3d refuses maps smaller than its kernel, whatever the padding.
                 pads = (layer.padding,) * dims if isinstance(layer.padding, int) else layer.padding
                 x = functional.pad(x, [pad for side in reversed(pads) for pad in (side, side)])
                 return self.note(MEAN[dims](layer.kernel, layer.stride)(x))

@@ -23,7 +23,7 @@ class Cursor:
         self.at = match.end()
         return match.group()
 
-    def sees(self, pattern: str) -> bool:
+    def is_at(self, pattern: str) -> bool:
         """Whether `pattern` matches here; does not move."""
         return re.compile(pattern).match(self.text, self.at) is not None
 
@@ -48,7 +48,7 @@ class Cursor:
         Raises:
             NetworkError: for parentheses that hold something else.
         """
-        if not self.sees(r"\("):
+        if not self.is_at(r"\("):
             return self.number()
         at = self.at
         text = self.take(rf"\(\s*\d{{1,{_MAX_DIGITS}}}(\s*,\s*\d{{1,{_MAX_DIGITS}}})*\s*\)")

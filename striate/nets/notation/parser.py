@@ -39,7 +39,7 @@ def parse(text: str) -> tuple[Layer, ...]:
     layers = _layers(cursor, depth=0)
     if not cursor.has_ended:
         mistake = (
-            "closes nothing" if cursor.sees(r"\)") else "separates a shortcut, and stands in res( ... | ... ) only"
+            "closes nothing" if cursor.is_at(r"\)") else "separates a shortcut, and stands in res( ... | ... ) only"
         )
         raise cursor.error(f"'{cursor.text[cursor.at]}' {mistake}")
     return layers
@@ -50,14 +50,14 @@ def _layers(cursor: Cursor, depth: int) -> tuple[Layer, ...]:
     layers: list[Layer] = []
     count = 0
     cursor.take(r"\s*")
-    while not cursor.has_ended and not cursor.sees(r"[)|]"):
+    while not cursor.has_ended and not cursor.is_at(r"[)|]"):
         start = cursor.at
         times, repeated = _item(cursor, depth)
         count += times * _count(repeated)
         if count > MAX_LAYERS:
             raise cursor.error(f"more than {MAX_LAYERS} layers", start)
         layers += times * repeated
-        if not cursor.take(r"\s+") and not cursor.has_ended and not cursor.sees(r"[)|]"):
+        if not cursor.take(r"\s+") and not cursor.has_ended and not cursor.is_at(r"[)|]"):
             raise cursor.error("layers are separated by spaces")
     return tuple(layers)
 
@@ -73,9 +73,9 @@ def _item(cursor: Cursor, depth: int) -> tuple[int, tuple[Layer, ...]]:
     """How often the next layers are repeated, and these layers."""
     start, prefix = cursor.at, cursor.take(r"\d+x(?=[\w(])")
     times = _times(cursor, prefix, start) if prefix else 1
-    if cursor.sees(r"res\b"):
+    if cursor.is_at(r"res\b"):
         return times, (_residual(cursor, depth + 1),)
-    if cursor.sees(r"\("):
+    if cursor.is_at(r"\("):
         if not prefix:
             raise cursor.error("a group is repeated, 3x(...), or a residual block, res(...)")
         return times, _group(cursor, start, depth + 1)
@@ -101,7 +101,7 @@ def _open(cursor: Cursor, depth: int) -> int:
 
 
 def _close(cursor: Cursor, opened: int) -> None:
-    if cursor.sees(r"\|"):
+    if cursor.is_at(r"\|"):
         raise cursor.error("'|' separates the shortcut of res( ... | ... ), once")
     if not cursor.take(r"\)"):
         raise cursor.error("this parenthesis is not closed", opened)
@@ -119,7 +119,7 @@ def _group(cursor: Cursor, start: int, depth: int) -> tuple[Layer, ...]:
 def _residual(cursor: Cursor, depth: int) -> Residual:
     start = cursor.at
     cursor.take("res")
-    if not cursor.sees(r"\("):
+    if not cursor.is_at(r"\("):
         raise cursor.error("res is followed by its layers in parentheses, as in res(conv64 conv64)")
     opened = _open(cursor, depth)
     body = _layers(cursor, depth)
@@ -168,9 +168,9 @@ class _WordReader:
         cursor = self.cursor
         self._read_number()
         self._read_options()
-        if cursor.sees(":"):
+        if cursor.is_at(":"):
             self.fields["overrides"] = self._read_overrides()
-        if not cursor.has_ended and not cursor.sees(r"[\s()|]"):
+        if not cursor.has_ended and not cursor.is_at(r"[\s()|]"):
             raise self._unexpected()
         self._require_padding_of_even_kernel()
         try:
@@ -203,7 +203,7 @@ class _WordReader:
         """Letters with their sizes, in any order."""
         cursor = self.cursor
         letters = {option[0]: option for option in self.kind.options}
-        while cursor.sees("[A-Za-z]"):
+        while cursor.is_at("[A-Za-z]"):
             at = cursor.at
             if cursor.text[at] not in letters:
                 raise self._unexpected()

@@ -89,7 +89,7 @@ COLUMNS = (
 STATUS = (
     ("exact", "no pixel outside the field changes the unit, and those of its first and last rows and columns can"),
     ("whole image", "exact, and every unit depends on all of the image"),
-    ("upper bound", "no pixel outside the field changes the unit; it may be larger than need be"),
+    ("upper bound", "no pixel outside the field changes the unit; it may be larger than necessary"),
     ("depends on the data", "the network branched on values; right for the image it was run on, not for every other"),
 )
 SIZES_MEANING = "in MiB for one image as float32; forward/backward is twice the MiB column: values and gradients"

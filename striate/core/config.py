@@ -139,6 +139,8 @@ def override(document: Document, model: type[Record], changes: Mapping[str, Any]
     data, locations = document.data, dict(document.locations)
     for dotted, value in changes.items():
         keys = tuple(dotted.split("."))
+        if len(keys) > MOST_LEVELS:
+            raise ConfigError(f"{location}: {_TOO_DEEP}")
         data = _with_value(data, keys, value, model, f"{location}: {dotted}")
         for inside in [path for path in locations if path[: len(keys)] == keys]:
             del locations[inside]
@@ -257,11 +259,11 @@ class _NodeReader:
 
     def read(self, node: yaml.Node, keys: Keys = ()) -> Any:
         self._values += 1  # an alias counts as what it repeats
-        # By the key at the top: the node itself may stand elsewhere, as what an alias repeats.
-        if self._values > MOST_VALUES:
-            raise ConfigError(f"{self.locations[keys[:1]]}: {keys[0]}: {_TOO_MANY}, with what aliases repeat")
-        if len(self._around) >= MOST_LEVELS:
-            raise ConfigError(f"{self.locations[keys[:1]]}: {keys[0]}: {_TOO_DEEP}, with what aliases repeat")
+        for count, most, rule in ((self._values, MOST_VALUES, _TOO_MANY), (len(keys), MOST_LEVELS - 1, _TOO_DEEP)):
+            if count > most:
+                # By the key at the top: the node itself may stand elsewhere, as what an alias repeats.
+                location = self.locations.get(keys[:1]) or self._locate(node.start_mark.line)
+                raise ConfigError(f"{location}: {keys[0]}: {rule}, with what aliases repeat")
         if node in self._around:
             raise self._error(node, (), "an alias stands inside what it repeats")
         if (tag := node.tag.removeprefix("tag:yaml.org,2002:")) not in _TAGS:

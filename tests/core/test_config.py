@@ -203,3 +203,18 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path):
 def test_a_wrong_value_on_the_command_line_is_placed_there(text, message):
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         config.assignment(text)
+
+
+BOMB_IN_A_LIST = "[" + "&a0 [x], " + ", ".join(f"&a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)) + "]"
+
+
+def test_a_bomb_without_a_key_is_refused_too():
+    with pytest.raises(ConfigError, match=r"^on the command line: a: 4: there are more than 10,000 values"):
+        config.assignment(f"a={BOMB_IN_A_LIST}")
+    with pytest.raises(ConfigError, match=r"^study\.yaml, line 1: 4: there are more than 10,000 values"):
+        build(BOMB_IN_A_LIST)
+
+
+def test_a_key_of_too_many_parts_is_refused():
+    with pytest.raises(ConfigError, match="^on the command line: values are nested more than 50 levels deep$"):
+        config.override(config.parse("data: d", "s.yaml"), Outer, {"a." * 2000 + "b": 5}, "on the command line")

@@ -216,5 +216,5 @@ def test_a_bomb_without_a_key_is_refused_too():
 
 
 def test_a_key_of_too_many_parts_is_refused():
-    with pytest.raises(ConfigError, match="^on the command line: values are nested more than 50 levels deep$"):
+    with pytest.raises(ConfigError, match=r"^on the command line: values are nested more than 50 levels deep$"):
         config.override(config.parse("data: d", "s.yaml"), Outer, {"a." * 2000 + "b": 5}, "on the command line")

@@ -29,6 +29,7 @@ R = TypeVar("R", bound=Record)
 MOST_BYTES = 1_000_000
 MOST_LEVELS = 50
 MOST_VALUES = 10_000
+MOST_CHOICES = 30  # that an error lists
 MOST_DIGITS = 18  # of a whole number, which fits in 64 bits then
 
 _TOO_DEEP = f"values are nested more than {MOST_LEVELS} levels deep"
@@ -203,11 +204,14 @@ def _whole_hint(keys: Keys, document: Document) -> str:
 
 
 def suggest(word: str, choices: typing.Iterable[str]) -> str:
-    """The choice nearest to `word` as a question, or the list of all."""
+    """The choice nearest to `word` as a question, or the list of choices, of many the first ones."""
     names = sorted(choices)
     by_lower = {name.lower(): name for name in names}  # a wrong case is no distance
     near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f"did you mean '{by_lower[near[0]]}'?" if near else f"known here: {', '.join(names)}"
+    if near:
+        return f"did you mean '{by_lower[near[0]]}'?"
+    rest = f", ... ({len(names):,} in all)" if len(names) > MOST_CHOICES else ""
+    return f"known here: {', '.join(names[:MOST_CHOICES])}{rest}"
 
 
 class _Loader(yaml.SafeLoader):

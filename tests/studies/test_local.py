@@ -14,7 +14,7 @@ from striate.runs import read
 from striate.studies.execute import local
 from striate.studies.execute.local import LocalScheduler, WorkerPool
 from striate.studies.execute.messages import Train, encode
-from striate.studies.execute.protocol import Failed, Finished, Progress, Started
+from striate.studies.execute.protocol import Failed, Finished, Progress, Started, Stopped, Task
 from striate.studies.loaded import load as load_study
 from tests.contracts.scheduler import InlineScheduler, SchedulerContract, is_saved, make_tasks
 from tests.studies.conftest import STUDY, write_study
@@ -31,6 +31,32 @@ class TestTwoAtOnce(SchedulerContract):
     @pytest.fixture
     def scheduler(self):
         return LocalScheduler(at_once=2, threads=1, device="cpu")
+
+
+class Silent(InlineScheduler):
+    """Ends no task when it is asked to stop."""
+
+    def run(self, tasks, should_stop=lambda: False):
+        for task in tasks:
+            yield Started(task)
+            yield Progress(task, None)
+            if should_stop():
+                return
+
+
+class Hasty(Silent):
+    """Ends every task when it is asked to stop, also those that were not started."""
+
+    def run(self, tasks, should_stop=lambda: False):
+        yield from super().run(tasks, should_stop)
+        yield from map(Stopped, tasks)
+
+
+@pytest.mark.parametrize("scheduler", [Silent(), Hasty()], ids=["silent", "hasty"])
+def test_a_scheduler_that_breaks_the_promise_on_endings_is_found(scheduler, tmp_path):
+    tasks = [Task(f"run {seed}", None, tmp_path / str(seed)) for seed in range(3)]
+    with pytest.raises(AssertionError):
+        SchedulerContract().test_a_stop_saves_what_runs_and_starts_no_more(scheduler, tasks)
 
 
 def test_a_killed_process_is_a_failed_run_and_the_rest_goes_on(tmp_path, squares):

@@ -86,6 +86,14 @@ def test_only_what_an_arm_changes_is_validated_again(tmp_path, monkeypatch):
     assert len(validated) == 1
 
 
+def test_an_unknown_arm_among_many_is_refused_in_a_short_sentence(tmp_path):
+    epochs = list(range(1, 101))
+    text = STUDY[: STUDY.index("arms:")] + f"grid:\n  recipe.epochs: {epochs}\nclaims: [{{says: x, zz: 1}}]\n"
+    with pytest.raises(ConfigError, match=r"claims: unknown arm 'zz'; known here: .* \(100 in all\); the other") as caught:
+        load(write_study(tmp_path, text))
+    assert len(str(caught.value)) < 600
+
+
 def test_a_grid_without_values_is_refused(tmp_path):
     text = STUDY[: STUDY.index("arms:")] + "grid:\n  network.norm: []\n"
     with pytest.raises(ConfigError, match=r"grid\.network\.norm: needs a value or more, got an empty list"):

@@ -89,7 +89,9 @@ def test_only_what_an_arm_changes_is_validated_again(tmp_path, monkeypatch):
 def test_an_unknown_arm_among_many_is_refused_in_a_short_sentence(tmp_path):
     epochs = list(range(1, 101))
     text = STUDY[: STUDY.index("arms:")] + f"grid:\n  recipe.epochs: {epochs}\nclaims: [{{says: x, zz: 1}}]\n"
-    with pytest.raises(ConfigError, match=r"claims: unknown arm 'zz'; known here: .* \(100 in all\); the other") as caught:
+    with pytest.raises(
+        ConfigError, match=r"claims: unknown arm 'zz'; known here: .* \(100 in all\); the other"
+    ) as caught:
         load(write_study(tmp_path, text))
     assert len(str(caught.value)) < 600
 

@@ -1,14 +1,14 @@
 """`striate summary` and `striate networks`: the layers of a network, and the list of named networks.
 
-For a network that Striate builds, nothing here imports torch, nor `cli.output`, which takes half a second to import.
+For a network that Striate builds, nothing here imports torch.
 """
 
-import json
 import shutil
 import sys
 import textwrap
 from typing import Any
 
+from striate.cli.output import plain_json
 from striate.core import config
 from striate.core.errors import ConfigError
 from striate.nets import NETWORKS, NetworkConfig
@@ -35,7 +35,7 @@ def summary(network: list[str], input_text: str | None, classes: int | None, as_
     shape, count = (NETWORKS[name].input_shape, NETWORKS[name].classes) if name in NETWORKS else IMAGES
     layers = summarize(record, read_shape(input_text) if input_text else shape, classes or count)
     if as_json:
-        _json({"network": record.model_dump(mode="json", exclude_defaults=True), **layers.json()})
+        plain_json({"network": record.model_dump(mode="json", exclude_defaults=True), **layers.json()})
         return
     width = shutil.get_terminal_size((160, 24)).columns
     if name in NETWORKS:
@@ -47,7 +47,7 @@ def networks(as_json: bool, explain: bool) -> None:
     """List the named networks; `explain`: with what each column means."""
     rows = [_named(name) for name in NETWORKS]
     if as_json:
-        _json(rows)
+        plain_json(rows)
         return
     width = max(map(len, NETWORKS))
     sys.stdout.write(f"{'network':<{width}}  {'parameters':>11}  {'multiply-adds':>14}  {'images':<10}  classes\n")
@@ -99,8 +99,3 @@ def _named(name: str) -> dict[str, Any]:
         "classes": named.classes,
         "source": named.source,
     }
-
-
-def _json(data: Any) -> None:
-    json.dump(data, sys.stdout, indent=1)
-    sys.stdout.write("\n")

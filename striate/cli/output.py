@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from striate.core.records import printable
-from striate.studies.results import Results
 
 _STDOUT = Console(highlight=False, soft_wrap=True)
 _STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -35,30 +34,6 @@ def plain_json(data: Any) -> None:
     """Print `data` as JSON."""
     json.dump(data, sys.stdout, indent=1)
     sys.stdout.write("\n")
-
-
-def results_json(results: Results) -> dict[str, Any]:
-    """A study's results as plain data."""
-    return {
-        "study": results.study.name,
-        "question": results.study.question,
-        "complete": results.is_complete,
-        "verdicts": [
-            {
-                "comparison": verdict.comparison,
-                "label": verdict.label,
-                "sentence": verdict.sentence,
-                "difference": verdict.interval.mean if verdict.interval else None,
-                "low": verdict.interval.low if verdict.interval else None,
-                "high": verdict.interval.high if verdict.interval else None,
-                "confidence": verdict.interval.confidence if verdict.interval else None,
-                "matters": verdict.matters,
-                "seeds": len(verdict.differences),
-            }
-            for verdict in results.verdicts
-        ],
-        "runs": results.table(),
-    }
 
 
 def count(number: int, noun: str) -> str:

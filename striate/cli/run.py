@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from striate import cli
-from striate.cli.output import count, out, plain_json, results_json
+from striate.cli.output import out, plain_json
 from striate.cli.progress import progress_display
+from striate.cli.results import print_results, results_json, write_report
 from striate.core.errors import StudyError
 from striate.core.processes import cpu_count
 from striate.studies.execute.protocol import Event, Failed
 from striate.studies.loaded import load
-from striate.studies.results import Results, RunRow
 
 # More runs at a time than this for each core would only wait for one another, and take memory.
 MOST_JOBS_OF_CORE = 4
@@ -46,7 +46,10 @@ def run(
     if as_json:
         plain_json({**results_json(results), "report": str(page)})
     else:
-        _print_results(results, page, reasons)
+        out("")
+        out(results.study.question, bold=True)
+        print_results(results, reasons)
+        out(f"\nReport: {page}")
     if stop.is_set() and not results.is_complete:
         options = {"--seeds": seeds, "--out": folder, "--device": device, "--jobs": jobs}
         given = [word for name, value in options.items() if value not in (None, "auto") for word in (name, str(value))]
@@ -54,13 +57,6 @@ def run(
         out(f"Stopped. Everything is saved. To resume: {command}", error=True)
         return cli.INTERRUPTED
     return cli.FAILED_RUNS if results.failures or reasons else 0
-
-
-def write_report(results: Results) -> Path:
-    """Write report.html into the study's folder."""
-    from striate.report import pages
-
-    return pages.write(results)
 
 
 def jobs_number(jobs: str) -> int | None:
@@ -99,46 +95,3 @@ def stop_on_signal() -> Iterator[threading.Event]:
         yield stop
     finally:
         restore()
-
-
-def _print_results(results: Results, page: Path, reasons: dict[str, str]) -> None:
-    """The question, the verdicts (or each arm's accuracy), what failed, and where the report is."""
-    out("")
-    out(results.study.question, bold=True)
-    for verdict in results.verdicts:
-        out(f"  {verdict.sentence}")
-    for note in results.notes:
-        out(f"  {note}")
-    if not results.verdicts:
-        for arm in results.arms:
-            out(f"  {arm_line(results, arm.name)}")
-    # A full disk can keep the reason out of the run's folder; then the one that the worker sent is printed.
-    lines = {label: f"failed: {reason}" for label, reason in reasons.items()}
-    lines |= {f"{row.arm} seed {row.seed}": failure(row) for row in results.failures}
-    for label, text in lines.items():
-        out(f"  {label} {text}")
-    out(f"\nReport: {page}")
-
-
-def failure(row: RunRow) -> str:
-    """How a run failed or diverged."""
-    return f"{row.state}: {row.reason}"
-
-
-def arm_line(results: Results, arm: str) -> str:
-    """An arm's mean test accuracy, its spread and its number of seeds."""
-    from striate.studies.statistics import deviation
-
-    rows = results.of(arm)
-    accuracies = [row.test_accuracy for row in rows if row.test_accuracy is not None]
-    if not accuracies:
-        return f"{arm}: no finished run"
-    n = len(accuracies)
-    parts = [count(n, "seed")]
-    if n > 1:
-        parts.append(f"standard deviation {deviation(accuracies):.1f}")
-    if diverged := sum(row.state == "diverged" for row in rows):
-        parts.append(f"{diverged} diverged and counted as chance")
-    if at_chance := sum(row.is_at_chance for row in rows):
-        parts.append(f"{at_chance} at chance")
-    return f"{arm}: {sum(accuracies) / n:.1f} % test accuracy ({', '.join(parts)})"

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from striate.cli.output import count, out, plain_json, results_json, table
-from striate.cli.run import arm_line, failure, write_report
+from striate.cli.output import count, out, plain_json, table
+from striate.cli.results import print_results, results_json, write_report
 from striate.core.errors import ConfigError, StriateError, StudyError
 from striate.studies.loaded import built_in
 from striate.studies.results import Results, studies_in
@@ -77,14 +77,7 @@ def _print_status(results: Results) -> None:
     for row in results.rows:
         if row.state == "unfinished":
             out(f"  {row.arm} seed {row.seed}: {row.epochs_done} of {count(epochs[row.arm], 'epoch')} done")
-    for verdict in results.verdicts:
-        out(f"  {verdict.sentence}")
-    for note in results.notes:
-        out(f"  {note}")
-    for arm in results.arms if not results.verdicts else ():
-        out(f"  {arm_line(results, arm.name)}")
-    for row in results.failures:
-        out(f"  {row.arm} seed {row.seed} {failure(row)}")
+    print_results(results)
 
 
 def report(folder: Path) -> None:

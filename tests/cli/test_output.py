@@ -69,3 +69,18 @@ def test_the_name_of_a_data_file_is_printed_so(striate, tmp_path):
     code, out, err = striate("check", path, f"data={images}", "--no-time", "--out", tmp_path / "runs")
     assert "\x1b" not in out + err
     assert r"squ\x1bares" in out + err, code
+
+
+def test_the_names_inside_a_module_of_one_s_own_are_printed_so(striate, tmp_path, monkeypatch):
+    (tmp_path / "evil_module.py").write_text(
+        "from torch import nn\n"
+        "def make(classes):\n"
+        "    module = nn.Sequential(nn.Flatten())\n"
+        "    module.add_module('a\\x1b[31m', nn.Linear(64, classes))\n"
+        "    return module\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, _ = striate("summary", "import=evil_module:make", "--input", "1x8x8")
+    assert code == 0
+    assert "\x1b" not in out
+    assert r"a\x1b[31m" in out

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from striate.core.records import printable
 from striate.nets.layers import shape_text
 from striate.nets.summary.columns import COLUMNS, Column, legend, total_row, totals_in_words
 from striate.nets.summary.table import LayerTable
@@ -71,8 +72,10 @@ def _rich_table(table: LayerTable, columns: Sequence[Column], wrap_at: int | Non
             max_width=wrap_at if is_wrapped else None,
         )
     made.add_row(*(Text(cell, style="dim") for cell in _input_row(table, columns)))
-    for row in table.rows:
-        made.add_row(*(Text(column.cell(row)) for column in columns), end_section=row is table.rows[-1])
+    for row in table.rows:  # a module of somebody else's may have any name
+        made.add_row(
+            *(Text(printable(column.cell(row), keep="")) for column in columns), end_section=row is table.rows[-1]
+        )
     totals = total_row(table, columns)
     if any(totals[1:]):
         made.add_row(*(Text(cell, style="bold") for cell in totals))

@@ -37,8 +37,8 @@ check: .venv/installed-test ## format, lint, types, import contract
 	$(BIN)/pyrefly check
 	$(BIN)/lint-imports --no-logo
 
-slow: .venv/installed-test ## the slow tests too
-	$(BIN)/python -m pytest -m 'not gpu'
+slow: .venv/installed-test ## the slow tests too, with new random examples
+	$(BIN)/python -m pytest -m 'not gpu' --hypothesis-profile explore
 
 bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; hours)
 	$(BENCH) benchmarks/training_speed.py $(DATA)

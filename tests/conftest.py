@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No deadline: how long an example takes says more about the machine than about the code.
-settings.register_profile(
-    "striate", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("striate")
+# No deadline: how long an example takes says more about the machine than about the code. `make slow` explores.
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True, database=None)
+settings.load_profile("repeat")
 
 
 @pytest.hookimpl(tryfirst=True)

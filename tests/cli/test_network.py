@@ -1,7 +1,6 @@
 """`striate summary` and `striate networks` as a user meets them."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,18 +118,15 @@ seeds: 3
 
 
 @pytest.mark.parametrize("words", [["summary", "import=mine:small"], ["check", "study.yaml"]])
-def test_a_factory_that_raises_is_reported_in_one_sentence_with_the_users_line(tmp_path, words):
+def test_a_factory_that_raises_is_reported_in_one_sentence_with_the_users_line(run, tmp_path, monkeypatch, words):
     (tmp_path / "mine.py").write_text(FACTORY)
     (tmp_path / "study.yaml").write_text(STUDY)
-    done = subprocess.run(
-        [sys.executable, "-m", "striate", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    first, *frames = done.stderr.splitlines()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    code, _, err = run(*words)
+    sys.modules.pop("mine", None)
+    assert code == 1
+    first, *frames = err.splitlines()
     assert first.startswith("striate: ")
     assert first.endswith("import: mine:small(classes=10) failed with ValueError: hidden must be even, got 3")
     assert [line.strip() for line in frames] == [

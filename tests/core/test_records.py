@@ -89,7 +89,7 @@ def test_a_name_that_a_terminal_would_obey_is_refused(name, message):
 
 
 def test_a_name_is_refused_with_the_error_of_its_room():
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="a class"):
         check_name("\n", "a class", DataError)
 
 

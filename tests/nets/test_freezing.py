@@ -40,7 +40,7 @@ def test_the_names_of_the_named_networks_are_torchs(name):
 
 
 def test_names_in_another_order_would_be_found():
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="At index 0 diff"):
         check_names(NetworkConfig(layers="res(conv4 conv8)"), names_of=lambda layers: sorted(parameter_names(layers)))
 
 

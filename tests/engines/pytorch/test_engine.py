@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_seed_decides_and_nothing_else_does(tmp_path, dataset):
 
 @pytest.mark.parametrize("network", [{"layers": "conv8 pool drop0.2 fc16"}, {"torchvision": "shufflenet_v2_x0_5"}])
 def test_the_caller_s_random_numbers_are_left_alone(tmp_path, network):
-    dataset = make_dataset(channels=3)
+    dataset = make_dataset(count=30, channels=3)
     job = make_job(dataset, network=NetworkConfig.model_validate(network), epochs=1)
     torch.manual_seed(7)
     expected = torch.rand(3)
@@ -268,19 +269,18 @@ def test_a_full_disk_is_said_in_words_and_the_run_goes_on_when_there_is_room(tmp
     """The file that does not fit is written to /dev/full, which refuses each write as a full disk does."""
     monkeypatch.setattr("striate.engines.driver.AFTER_EPOCH_SECONDS", -1.0)
     train(job, tmp_path / "whole", dataset=dataset, threads=1)
-    made = run_files._beside
 
-    def full(path):
-        beside = made(path)
-        if path.name == file:
-            beside.symlink_to("/dev/full")
-        return beside
+    def full():
+        temporary = tmp_path / "full" / f".{file}.01234567.unfinished"
+        if not temporary.is_symlink():
+            temporary.symlink_to("/dev/full")
+        return SimpleNamespace(hex="01234567")
 
-    monkeypatch.setattr(run_files, "_beside", full)
-    with pytest.raises(RunError, match="no space left on the disk"):
-        train(job, tmp_path / "full", dataset=dataset, threads=1)
+    with monkeypatch.context() as now:
+        now.setattr(run_files.uuid, "uuid4", full)
+        with pytest.raises(RunError, match="no space left on the disk"):
+            train(job, tmp_path / "full", dataset=dataset, threads=1)
     assert not read(tmp_path / "full").is_result
-    monkeypatch.setattr(run_files, "_beside", made)
     assert train(job, tmp_path / "full", dataset=dataset).state == "finished"
     assert files(tmp_path / "full") == files(tmp_path / "whole")
 

@@ -24,15 +24,15 @@ from striate.nets import NetworkConfig
 from striate.engines.select import train
 from pathlib import Path
 
-dataset = make_dataset(count=4096, size=32)
+dataset = make_dataset(count=1700, size=32)
 def job(batch_size):
-    return make_job(dataset, epochs=1, batch_size=batch_size, network=NetworkConfig(layers="conv64 conv64 gap"),
+    return make_job(dataset, epochs=1, batch_size=batch_size, network=NetworkConfig(layers="conv64k1 conv64k1 gap"),
                     precision="float32", augment="none")
 train(job(8), Path(sys.argv[1]) / "small", dataset=dataset, threads=1, should_stop=iter([False, True]).__next__)
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (held + 700 * 2**20, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_AS, (held + 300 * 2**20, resource.RLIM_INFINITY))
 try:
-    train(job(3000), Path(sys.argv[1]) / "large", dataset=dataset, threads=1)
+    train(job(1500), Path(sys.argv[1]) / "large", dataset=dataset, threads=1)
 except StriateError as error:
     print(json.dumps(str(error)))
 """
@@ -43,11 +43,11 @@ def test_the_batch_that_fits_is_named_and_does(tmp_path):
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, check=True)
     message = json.loads(done.stdout.splitlines()[-1])
     match = re.match(
-        r"recipe.batch_size: a step of 3000 images needs more memory than there is; recipe.batch_size=(\d+) fits \(",
+        r"recipe.batch_size: a step of 1500 images needs more memory than there is; recipe.batch_size=(\d+) fits \(",
         message,
     )
     assert match, message
-    assert 8 <= int(match[1]) <= 1500
+    assert 8 <= int(match[1]) <= 750
     run = read(tmp_path / "large")
     assert (run.state, run.summary.reason) == ("failed", message)
     assert "Traceback" in (tmp_path / "large" / "log.txt").read_text()

@@ -69,7 +69,7 @@ def _plan(plan: Plan, workers: Resources) -> None:
 
 
 def _data(plan: Plan, dataset: Dataset) -> None:
-    shares = {arm.data.validation for arm in plan.arms if plan.datasets[arm.name] is dataset}
+    shares = {arm.data.validation for arm in plan.arms if plan.datasets[arm.name].digest == dataset.digest}
     if dataset.validation is not None:
         parts = f"{len(dataset.train):,} training and {len(dataset.validation):,} validation images"
     else:

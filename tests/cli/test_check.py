@@ -52,6 +52,13 @@ def test_what_is_done_is_counted(striate, finished, tmp_path):
     assert "time:" not in out
 
 
+def test_data_that_arms_split_differently_is_shown_once_with_both_shares(striate, tmp_path):
+    path = write_study(tmp_path, STUDY.replace("{network.norm: batch}", "{data.validation: 0.25}"))
+    _, out, _ = striate("check", path, "--no-time", "--out", tmp_path / "runs")
+    assert out.count("data: squares") == 1
+    assert "(10 % or 25 % of them for validation)" in out
+
+
 def test_json_has_the_plan_and_the_estimate(striate, tmp_path):
     path = write_study(tmp_path, STUDY)
     found = json.loads(striate("check", path, "--json", "--out", tmp_path / "runs")[1])

@@ -55,7 +55,7 @@ class Claim(Record):
     @field_validator("says", "source")
     @classmethod
     def _check_texts(cls, text: str) -> str:
-        return check_text(text)
+        return _check_text(text)
 
     @model_validator(mode="after")
     def _check_percentages(self) -> Self:
@@ -129,7 +129,7 @@ class Study(Record):
     def _check_question(cls, text: str) -> str:
         if not text.strip():
             raise ValueError(f"must be a question in your words, got {text!r}")
-        return check_text(text)
+        return _check_text(text)
 
     @field_validator("name")
     @classmethod
@@ -348,7 +348,7 @@ def _short(value: Any) -> str:
     return printable(str(value), keep="")
 
 
-def check_text(text: str) -> str:
+def _check_text(text: str) -> str:
     """`text`, if it has no control characters but tabs and line breaks.
 
     Raises:

@@ -57,6 +57,14 @@ def test_every_built_in_study_is_in_the_readme():
     assert [name for name in built_in() if f"`{name}`" not in (ROOT / "README.md").read_text()] == []
 
 
+def test_the_readme_shows_the_first_study_as_it_is():
+    study = built_in()["quickstart"]
+    assert (
+        f"$ striate run quickstart\n{study.question}\n  With {len(study.seeds)} seeds each"
+        in (ROOT / "README.md").read_text()
+    )
+
+
 def test_links_and_pictures_in_the_manual_are_there():
     broken = []
     for page in [*DOCS.glob("*.md"), *ROOT.glob("*.md")]:

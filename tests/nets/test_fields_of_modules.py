@@ -26,15 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
 IMAGES = 6  # for each edge of a box
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small convolutions take longer to share out than to do."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def averaged(module):
     """`module` with the mean of each window in place of its maximum."""
     module = copy.deepcopy(module)

@@ -16,8 +16,6 @@ from tests.engines.pytorch.conftest import make_dataset, make_job
 
 SCRIPT = """
 import json, resource, sys
-import torch
-torch.set_num_threads(1)
 from tests.engines.pytorch.conftest import make_dataset, make_job
 from striate.core.errors import StriateError
 from striate.nets import NetworkConfig

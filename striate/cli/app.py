@@ -9,7 +9,6 @@ from striate import __version__
 from striate.core.errors import StudyError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-MOST_SEEDS = 1000
 
 app = typer.Typer(
     name="striate",
@@ -30,11 +29,13 @@ def _path(text: str | Path) -> Path:  # the default is a Path already
 
 def _device(text: str) -> str:
     if text not in DEVICES:
-        raise StudyError(f"--device: must be one of {', '.join(DEVICES)}, got '{text}'")
+        raise StudyError(f"--device: must be one of {', '.join(DEVICES)}, got '{text:.40}'")
     return text
 
 
 def _seeds(number: int | None) -> int | None:
+    from striate.studies.study import MOST_SEEDS
+
     if number is not None and not 1 <= number <= MOST_SEEDS:
         raise StudyError(f"--seeds: must be a number from 1 to {MOST_SEEDS}, got {number}")
     return number

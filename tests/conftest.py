@@ -18,9 +18,12 @@ settings.register_profile("explore", deadline=None, suppress_health_check=[Healt
 settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True, database=None)
 settings.load_profile("repeat")
 
+# So that a broken promise says what was expected.
+pytest.register_assert_rewrite("tests.contracts")
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """For `-n auto`: none (all in this process) unless the whole suite is asked for; then xdist's choice, one a core."""
+    """How many processes `-n logical` takes: none but this one for named files; for the whole suite one a core."""
     asked = {Path(argument).absolute() for argument in config.args}
     return None if Path(__file__).parent in asked else 0

@@ -37,9 +37,9 @@ REPORT_SECONDS = 0.2
 AFTER_EPOCH_SECONDS = 5.0
 WITHIN_EPOCH_SECONDS = 60.0
 
-# From the inputs and a number of threads (None: the engine chooses) to an engine before its first step. On exit the process
-# is as it was before.
-OpenEngine = Callable[[RunInputs, int | None], AbstractContextManager[Engine]]
+# From the inputs, a number of threads (None: the engine chooses) and the environment that the run began in, if it is resumed, to an
+# engine before its first step. On exit the process is as it was before.
+OpenEngine = Callable[[RunInputs, int | None, RunEnvironment | None], AbstractContextManager[Engine]]
 
 
 def drive(
@@ -72,7 +72,7 @@ def drive(
         try:
             inputs = RunInputs.of(job, dataset or load(job.data))
             earlier = previous.environment if previous else None
-            with open_engine(inputs, (earlier and earlier.threads) or threads) as engine:
+            with open_engine(inputs, (earlier and earlier.threads) or threads, earlier) as engine:
                 _write_network(writer, inputs)
                 environment = engine.environment()
                 if runs_at_once is not None:

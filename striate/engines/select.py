@@ -125,7 +125,7 @@ def images_per_second(
     inputs = RunInputs(job, dataset, Splits(dataset, rows, rows[:0]), *mean_std(dataset.train.images, rows))
     plan = epoch_plan(inputs, epoch=0)
     step_seconds: list[float] = []
-    with _opener(recipe, device)(inputs, threads) as engine:
+    with _opener(recipe, device)(inputs, threads, None) as engine:
         engine.begin_epoch(0)
         while not step_seconds or (sum(step_seconds) < seconds and len(step_seconds) < MAX_STEPS):
             started = time.perf_counter()

@@ -91,8 +91,9 @@ class Recipe(Record):
     """Before each evaluation, measure the statistics of batch norm again on so many training images."""
     test_time: Literal["none", "flip", "flip+shift"] = "none"
     """At the end, average the outputs over views of each image: mirrored, and also shifted by a pixel."""
-    precision: Literal["auto", "float32", "bf16"] = "auto"
-    """auto: bf16 activations where the hardware has units for them, float32 elsewhere; weights are always float32."""
+    precision: Literal["auto", "float32", "float32-direct", "bf16"] = "auto"
+    """auto: bf16 activations where the hardware has units for them, float32 elsewhere; weights are always float32.
+    On a CPU float32 computes 3x3 convolutions of many channels by Winograd's algorithm; float32-direct does not."""
 
     @model_validator(mode="before")
     @classmethod

@@ -27,8 +27,8 @@ Facts = tuple[tuple[str, str], ...]
 MOST_NETWORKS = 4  # layer tables on a page; a grid of networks would fill it with rows that nobody reads
 
 _ENVIRONMENT = (
-    "striate", "study_commit", "engine", "python", "torch", "numpy", "cupy", "platform", "device", "device_name", "precision", "threads",
-    "runs_at_once", "channels_last", "fused_optimizer",
+    "striate", "study_commit", "engine", "python", "torch", "numpy", "cupy", "platform", "device", "device_name", "precision",
+    "convolution", "threads", "runs_at_once", "channels_last", "fused_optimizer",
 )  # fmt: skip
 
 _AUGMENT = {

@@ -103,6 +103,7 @@ class RunEnvironment(_OpenRecord):
     device: str = ""  # cpu, cuda or mps
     device_name: str = ""
     precision: str = ""
+    convolution: str = ""  # of the PyTorch engine: winograd or direct; empty: direct
     threads: int | None = None
     runs_at_once: int | None = None
 

@@ -10,6 +10,7 @@ from torch import nn
 from striate.core.errors import TrainingError
 from striate.core.processes import cpu_count
 from striate.engines.environment import common_facts, cpu_name
+from striate.nets.pytorch.winograd import use_winograd
 from striate.recipes import Recipe
 from striate.runs.records import RunEnvironment
 
@@ -23,6 +24,7 @@ class Setup:
     device: torch.device
     dtype: torch.dtype  # of the activations; weights and their updates are float32
     threads: int
+    convolution: str  # winograd: by fewer multiplications where that is faster; direct: as PyTorch computes it
 
     @property
     def is_mixed(self) -> bool:
@@ -48,14 +50,17 @@ class Setup:
                 "device_name": name(self.device),
                 "precision": self.precision,
                 "threads": self.threads,
+                "convolution": self.convolution,
                 "channels_last": True,
                 "compiled": False,  # on a CPU slower than eager where it was measured: benchmarks/
             }
         )
 
 
-def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> Setup:
-    """The setup for `recipe` on this machine.
+def choose(
+    recipe: Recipe, device: str = "auto", threads: int | None = None, previous: RunEnvironment | None = None
+) -> Setup:
+    """The setup for `recipe` on this machine; a run that began in the environment `previous` keeps its convolutions.
 
     Raises:
         TrainingError: when PyTorch does not find the device.
@@ -65,7 +70,11 @@ def choose(recipe: Recipe, device: str = "auto", threads: int | None = None) -> 
     if precision == "auto":
         precision = "bf16" if _has_bf16_units(chosen) else "float32"
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return Setup(device=chosen, dtype=dtype, threads=threads or cpu_count())
+    is_winograd = chosen.type == "cpu" and precision == "float32"
+    convolution = "winograd" if is_winograd else "direct"
+    if previous is not None:
+        convolution = previous.convolution or "direct"  # earlier versions had no other and did not say so
+    return Setup(device=chosen, dtype=dtype, threads=threads or cpu_count(), convolution=convolution)
 
 
 @contextmanager
@@ -97,12 +106,14 @@ def _cudnn_flags(is_cuda: bool) -> Iterator[None]:
 
 
 def move(module: nn.Module, setup: Setup) -> nn.Module:
-    """`module` on the device, its 2D convolutions in channels-last."""
+    """`module` on the device, its 2D convolutions in channels-last and computed as `setup` says."""
     module.to(setup.device)
     for parameter in module.parameters():
         # Module.to(memory_format=...) refuses a module that has 3D convolutions too.
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    if setup.convolution == "winograd":
+        use_winograd(module)
     return module
 
 

@@ -33,13 +33,15 @@ NORM_EVERY = 20
 
 
 @contextmanager
-def open_engine(inputs: RunInputs, threads: int | None, *, device: str = "auto") -> Iterator["TorchEngine"]:
+def open_engine(
+    inputs: RunInputs, threads: int | None, previous: RunEnvironment | None = None, *, device: str = "auto"
+) -> Iterator["TorchEngine"]:
     """An engine before its first step. Inside, threads, flags and random generators of the process are its own.
 
     Raises:
         TrainingError: when the device is not there, or the images do not fit into its memory.
     """
-    setup = choose(inputs.job.recipe, device, threads)
+    setup = choose(inputs.job.recipe, device, threads, previous)
     with applied(setup):
         yield TorchEngine(inputs, setup)
 

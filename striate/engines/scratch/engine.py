@@ -48,12 +48,15 @@ def check(recipe: Recipe, network: NetworkConfig) -> None:
 
 
 @contextmanager
-def open_engine(inputs: RunInputs, threads: int | None) -> Iterator["ScratchEngine"]:
+def open_engine(
+    inputs: RunInputs, threads: int | None, previous: RunEnvironment | None = None
+) -> Iterator["ScratchEngine"]:
     """An engine before its first step, on the array library that `recipe.engine` names. Its threads end on exit.
 
     Raises:
         NetworkError, RecipeError, MissingExtra, TrainingError: as `check` does.
     """
+    del previous  # its convolutions are always the same
     check(inputs.job.recipe, inputs.job.network)
     engine = ScratchEngine(inputs, threads or cpu_count())
     try:

@@ -36,6 +36,8 @@ G = (
     (1 / 24, -1 / 12, 1 / 6),
     (0.0, 0.0, 1.0),
 )
+# Six values of each tile, or four: along the first axis of an array, or as views of one.
+_Slices = Tensor | Sequence[Tensor]
 
 
 def is_faster(channels: int, filters: int, images: int, output_height: int, output_width: int) -> bool:
@@ -225,7 +227,7 @@ def _strided(array: Tensor, axis: int, tiles: int) -> list[Tensor]:
     return [array.narrow(axis, i, TILE * (tiles - 1) + 1).unfold(axis, 1, TILE).squeeze(-1) for i in range(SIDE)]
 
 
-def _input_transform(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+def _input_transform(d: _Slices, out: _Slices) -> None:
     """B' along one axis:
 
     4  0 -5  0  1  0
@@ -248,7 +250,7 @@ def _input_transform(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     torch.add(odd, d[1], alpha=4, out=out[5])
 
 
-def _input_adjoint(v: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+def _input_adjoint(v: _Slices, out: _Slices) -> None:
     """B along one axis, added to `out`."""
     total, difference = v[1] + v[2], v[1] - v[2]
     total_2, difference_2 = v[3] + v[4], v[3] - v[4]
@@ -260,7 +262,7 @@ def _input_adjoint(v: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     out[5].add_(v[5])
 
 
-def _output_transform(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+def _output_transform(m: _Slices, out: _Slices) -> None:
     """A' along one axis:
 
     1  1  1  1  1  0
@@ -278,7 +280,7 @@ def _output_transform(m: Sequence[Tensor], out: Sequence[Tensor]) -> None:
     torch.add(difference, m[5], out=out[3])
 
 
-def _output_adjoint(d: Sequence[Tensor], out: Sequence[Tensor]) -> None:
+def _output_adjoint(d: _Slices, out: _Slices) -> None:
     """A along one axis."""
     even, odd = d[0] + d[2], d[1] + d[3]
     out[0].copy_(d[0])

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import sys
 
@@ -12,9 +13,11 @@ from striate.core.errors import TrainingError
 from striate.engines import select
 from striate.engines.pytorch import device
 from striate.nets import NetworkConfig
+from striate.nets.pytorch import winograd
 from striate.recipes import Recipe
 from striate.runs import read
-from tests.engines.pytorch.conftest import make_job
+from striate.runs.records import RunEnvironment
+from tests.engines.pytorch.conftest import make_dataset, make_job
 
 
 def test_what_is_asked_for_is_what_comes():
@@ -81,3 +84,39 @@ def test_flags_of_cudnn_and_threads_come_back_after_a_failure_too(monkeypatch):
         assert (cudnn.benchmark, cudnn.allow_tf32, torch.get_num_threads()) == (True, False, 3)
         raise ZeroDivisionError
     assert (cudnn.benchmark, cudnn.allow_tf32, torch.get_num_threads()) == before
+
+
+def test_float32_on_a_cpu_computes_convolutions_by_winograd_unless_told_not_to():
+    assert device.choose(Recipe(precision="float32"), "cpu").convolution == "winograd"
+    assert device.choose(Recipe(precision="float32-direct"), "cpu").convolution == "direct"
+    assert device.choose(Recipe(precision="float32-direct"), "cpu").precision == "float32"
+    assert device.choose(Recipe(precision="bf16"), "cpu").convolution == "direct"
+
+
+def test_a_resumed_run_keeps_the_convolutions_that_it_began_with():
+    """Runs of version 0.1.0 did not state them: they were PyTorch's."""
+    recipe = Recipe(precision="float32")
+    assert device.choose(recipe, "cpu", previous=RunEnvironment(precision="float32")).convolution == "direct"
+    assert device.choose(recipe, "cpu", previous=RunEnvironment(convolution="winograd")).convolution == "winograd"
+
+
+def test_a_run_uses_the_convolutions_that_its_environment_states(tmp_path):
+    """Two layers of 128 channels, so that the rule takes Winograd's way; a resumed run of an earlier version does not."""
+    dataset = make_dataset(size=16)
+    network = NetworkConfig(layers="conv128 conv128 pool8 fc8")
+    job = make_job(dataset, network=network, precision="float32", epochs=1)
+    calls = []
+    real = winograd.winograd_conv2d
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(winograd, "winograd_conv2d", lambda *args: calls.append(1) or real(*args))
+        select.train(job, tmp_path / "new", "cpu", dataset=dataset, threads=1)
+        assert calls
+        assert read(tmp_path / "new").environment.convolution == "winograd"
+        steps = iter([False, True])
+        select.train(job, tmp_path / "old", "cpu", dataset=dataset, threads=1, should_stop=lambda: next(steps))
+        path = tmp_path / "old" / "env.json"
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "convolution"}))
+        calls.clear()
+        select.train(job, tmp_path / "old", "cpu", dataset=dataset, threads=1)
+        assert not calls
+        assert read(tmp_path / "old").environment.convolution == "direct"

@@ -19,8 +19,8 @@ from torch.nn import functional
 TILE = 4  # output values of a tile, along each axis
 SIDE = TILE + 2  # input values of a tile
 POINTS = SIDE * SIDE
-# What the transforms of one value cost, in multiply-adds of the products, forward and backward: fits measured times of 12 shapes
-# (benchmarks/README.md, convolution_speed.py).
+# What the transforms of one value cost, in multiply-adds of the products, forward and backward: fitted to the measured times of
+# eleven shapes (benchmarks/convolution_speed.py).
 TRANSFORM_COST = 100
 # A saving below this is not worth another algorithm.
 LEAST_SAVING = 1.1

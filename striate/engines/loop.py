@@ -74,14 +74,14 @@ class TrainingLoop:
 
     def _check_finite(self) -> None:
         loss, _, norm = self.stats
-        broken = ""
+        non_finite = ""
         if not math.isfinite(loss):
-            broken = "loss"
+            non_finite = "loss"
         elif norm is not None and not math.isfinite(norm):
-            broken = "gradient"
-        if broken:
+            non_finite = "gradient"
+        if non_finite:
             place = f"epoch {self.state.epoch + 1}, step {self.state.step} of {len(self.batches)}"
-            raise DivergedError(f"the {broken} stopped being a finite number in {place}")
+            raise DivergedError(f"the {non_finite} stopped being a finite number in {place}")
 
 
 def epoch_plan(inputs: RunInputs, epoch: int) -> EpochPlan:

@@ -253,10 +253,10 @@ def _slide_axis(shape: Shape, side: int, kernel: int, stride: int, dilation: int
     if span > room:
         dilated = f" (dilated to {span})" if dilation > 1 else ""
         padded = f" (padded to {room})" if sum(pads) else ""
-        fitting = (room - 1) // dilation + 1
+        largest_fit = (room - 1) // dilation + 1
         raise NetworkError(
             f"a {kernel}-wide kernel{dilated} does not fit the {shape_text(shape)} map{padded} that reaches it; "
-            f"a kernel of {fitting} would, or {span - room} more {'pixel' if span - room == 1 else 'pixels'} "
+            f"a kernel of {largest_fit} would, or {span - room} more {'pixel' if span - room == 1 else 'pixels'} "
             "by padding, or fewer pools and strides before it"
         )
     return (room - span) // stride + 1
@@ -274,8 +274,8 @@ def _pool_pads(layer: Pool, axes: int) -> tuple[tuple[int, int], ...]:
 def _check_groups(layer: Conv, shape: Shape) -> None:
     for name, count in (("input channels", shape[0]), ("filters", layer.filters)):
         if count % layer.groups:
-            fitting = largest_divisor(math.gcd(shape[0], layer.filters), layer.groups)
-            raise NetworkError(f"{layer.groups} groups do not divide its {count} {name}; {fitting} would")
+            largest_fit = largest_divisor(math.gcd(shape[0], layer.filters), layer.groups)
+            raise NetworkError(f"{layer.groups} groups do not divide its {count} {name}; {largest_fit} would")
 
 
 def _require_map(shape: Shape) -> None:

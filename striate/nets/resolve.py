@@ -199,9 +199,9 @@ def _resolve_pool(resolved: ResolvedLayer, layer: Pool, network: NetworkConfig) 
 def _check_norm(resolved: ResolvedLayer, norm: Norm, groups: int) -> None:
     channels, pixels = resolved.output_shape[0], math.prod(resolved.output_shape[1:])
     if norm == "group" and channels % groups:
-        fitting = largest_divisor(channels, groups)
+        largest_fit = largest_divisor(channels, groups)
         raise NetworkError(
-            f"group norm: {groups} groups do not divide {channels} channels; {fitting} would (norm_groups)"
+            f"group norm: {groups} groups do not divide {channels} channels; {largest_fit} would (norm_groups)"
         )
     if norm == "instance" and pixels == 1:
         # Also of a flat layer, whose values are maps of one pixel.

@@ -16,7 +16,7 @@ from striate.recipes.schedule import MAX_EPOCHS, ScheduleConfig
 from striate.recipes.stop import StopConfig
 from striate.recipes.zoo import RECIPES
 
-MAX_BATCH = 1_000_000  # no memory holds more, so a larger number is a typing error
+MAX_BATCH_SIZE = 1_000_000  # no memory holds more, so a larger number is a typing error
 
 
 class OptimizerConfig(Record):
@@ -75,7 +75,7 @@ class Recipe(Record):
     """Passes over the training images, at most."""
     stop: StopConfig = StopConfig()
     """What ends the training earlier."""
-    batch_size: Whole = Field(128, ge=1, le=MAX_BATCH)
+    batch_size: Whole = Field(128, ge=1, le=MAX_BATCH_SIZE)
     """Images in a step."""
     shuffle: Flag = True
     """Draw a new order of the training images for each epoch; false: the same order in every epoch."""

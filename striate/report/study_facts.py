@@ -123,38 +123,38 @@ def layer_tables(results: Results) -> LayerTables:
 
 def network(study: Study) -> str:
     """The network as one sentence without its full stop."""
-    spec = study.network
-    if spec.is_foreign:
-        return f"{spec.title}, {'with' if spec.pretrained else 'without'} pretrained weights, frozen: {spec.freeze}"
-    norm = "no normalization" if spec.norm == "none" else f"{spec.norm} normalization"
-    activation = "no activation" if spec.activation == "none" else spec.activation
+    settings = study.network
+    if settings.is_foreign:
+        return f"{settings.title}, {'with' if settings.pretrained else 'without'} pretrained weights, frozen: {settings.freeze}"
+    norm = "no normalization" if settings.norm == "none" else f"{settings.norm} normalization"
+    activation = "no activation" if settings.activation == "none" else settings.activation
     heads = {"classifier": "and a classifier", "gap": "and global average pooling with a classifier"}
-    head = f"{heads[spec.head]} on top" if spec.head in heads else "and no classifier added"
+    head = f"{heads[settings.head]} on top" if settings.head in heads else "and no classifier added"
     # The numbers of a family are in the title. The rest is shown where it is not the default.
-    stated = {"layers", "family", *spec.family_numbers, "norm", "activation", "head"}
+    stated = {"layers", "family", *settings.family_numbers, "norm", "activation", "head"}
     others = [
-        f"{key} {value(item)}" for key, item in spec.model_dump(exclude_defaults=True).items() if key not in stated
+        f"{key} {value(item)}" for key, item in settings.model_dump(exclude_defaults=True).items() if key not in stated
     ]
-    return "; ".join([f"{spec.title}; {norm}, {activation} after each conv and fc layer, {head}", *others])
+    return "; ".join([f"{settings.title}; {norm}, {activation} after each conv and fc layer, {head}", *others])
 
 
-def recipe(spec: Recipe) -> str:
+def recipe(settings: Recipe) -> str:
     """The recipe as one sentence."""
-    optimizer = spec.optimizer
-    augmentation = _augmentation(spec.augment)
+    optimizer = settings.optimizer
+    augmentation = _augmentation(settings.augment)
     parts = [
         ", ".join([optimizer.name, *(f"{key} {value(item)}" for key, item in optimizer.arguments.items())]),
         *_if_set(optimizer.clip, "gradient norm clipped at {}"),
         *_if_set(None if optimizer.decays == "all" else optimizer.decays, "weight decay on {} only"),
-        f"batches of {spec.batch_size}",
-        count(spec.epochs, "epoch") + _stops(spec.stop),
-        *([] if spec.shuffle else ["the same order of images in every epoch"]),
-        f"{spec.schedule.name} learning rate{_arguments(spec.schedule)}",
+        f"batches of {settings.batch_size}",
+        count(settings.epochs, "epoch") + _stops(settings.stop),
+        *([] if settings.shuffle else ["the same order of images in every epoch"]),
+        f"{settings.schedule.name} learning rate{_arguments(settings.schedule)}",
         listed(augmentation) if augmentation else "no augmentation",
-        *_if_set(spec.label_smoothing or None, "label smoothing {}"),
-        *_if_set(spec.ema, "exponential moving average of the weights, decay {} per step"),
-        *_if_set(spec.precise_norm, "batch statistics computed again on {} images"),
-        *_if_set(None if spec.test_time == "none" else spec.test_time, "test-time augmentation: {}"),
+        *_if_set(settings.label_smoothing or None, "label smoothing {}"),
+        *_if_set(settings.ema, "exponential moving average of the weights, decay {} per step"),
+        *_if_set(settings.precise_norm, "batch statistics computed again on {} images"),
+        *_if_set(None if settings.test_time == "none" else settings.test_time, "test-time augmentation: {}"),
     ]
     return "; ".join(parts) + "."
 
@@ -221,11 +221,11 @@ def _as_text(table: LayerTable) -> Table:
     return Table(head=tuple(column.heading for column in COLUMNS), rows=rows, note=totals)
 
 
-def _augmentation(spec: AugmentConfig) -> list[str]:
+def _augmentation(settings: AugmentConfig) -> list[str]:
     """Each kind of augmentation that is on, in the order of the keys."""
     flips = {True: "horizontal flips", "alternate": "horizontal flips in every second epoch"}
-    others = (_AUGMENT[key].format(item) for key, item in spec if item and key != "flip")
-    return [*([flips[spec.flip]] if spec.flip else []), *others]
+    others = (_AUGMENT[key].format(item) for key, item in settings if item and key != "flip")
+    return [*([flips[settings.flip]] if settings.flip else []), *others]
 
 
 def _if_set(item: Any, text: str) -> list[str]:

@@ -12,7 +12,7 @@ from striate.core.errors import RecipeError
 from striate.recipes import OptimizerConfig
 
 # Their step needs what the training loop does not provide: a closure, sparse gradients.
-UNSUPPORTED = {"LBFGS", "SparseAdam"}
+UNSUPPORTED_OPTIMIZERS = {"LBFGS", "SparseAdam"}
 # Those with a fused kernel on every device. Others would fail in the first step.
 FUSED = {"Adam", "AdamW", "SGD"}
 
@@ -25,7 +25,7 @@ def supported() -> dict[str, type[torch.optim.Optimizer]]:
         if inspect.isclass(kind)
         and issubclass(kind, torch.optim.Optimizer)
         and kind is not torch.optim.Optimizer
-        and name not in UNSUPPORTED
+        and name not in UNSUPPORTED_OPTIMIZERS
     }
 
 

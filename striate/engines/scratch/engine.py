@@ -181,8 +181,8 @@ class ScratchEngine:
             **{f"weights/{name}": array for name, array in state["weights"].items()},
             **{
                 f"kept/{name}/{key}": array
-                for name, slots in state["optimizer_state"].items()
-                for key, array in slots.items()
+                for name, parameter_state in state["optimizer_state"].items()
+                for key, array in parameter_state.items()
             },
             **{f"best/{name}": array for name, array in best.items()},
             **{f"average/{name}": array for name, array in self._average.items()},

@@ -34,7 +34,7 @@ def test_an_optimizer_s_arguments_decide_the_run():
         ("label_smoothing: 1", "label_smoothing: must be less than 1, got 1"),
         ("optimizer: {lr: 0}", "optimizer.lr: must be greater than 0, got 0"),
         ("optimizer: {lr: fast}", "optimizer.lr: must be a number, got 'fast'"),
-        ("precision: half", "precision: must be one of 'auto', 'float32' or 'bf16', got 'half'"),
+        ("precision: half", "precision: must be one of 'auto', 'float32', 'float32-direct' or 'bf16', got 'half'"),
         (
             "schedule: cosin",
             "schedule.name: must be one of 'constant', 'cosine', 'linear', 'step', 'multistep', 'plateau' or 'one-cycle', got 'cosin'",

@@ -38,7 +38,16 @@ STUDIES = {
 def machine(run: Path) -> list[str]:
     """What the last bits depend on."""
     environment = json.loads((run / "env.json").read_text())
-    return [str(environment[key]) for key in ("device_name", "threads")] + [torch.__version__, np.__version__]
+    stated = [str(environment[key]) for key in ("device_name", "threads")]
+    return [*stated, processor_model(), torch.backends.cpu.get_cpu_capability(), torch.__version__, np.__version__]
+
+
+def processor_model() -> str:
+    """Generations of processors share names, and libraries choose other code for each."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    numbers = [line.partition(":")[2].strip() for line in lines if line.startswith(("cpu family", "model\t"))]
+    return " ".join(numbers[:2])
 
 
 def measure(folder: Path) -> dict[str, dict[str, object]]:

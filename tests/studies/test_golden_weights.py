@@ -77,6 +77,6 @@ def test_the_weights_of_two_studies_are_those_that_were_kept(tmp_path):
         then = kept[name]
         assert run["fingerprint"] == then["fingerprint"], name
         for key, moments in run["moments"].items():
-            assert moments == pytest.approx(then["moments"][key], rel=0.05, abs=0.01), f"{name}: {key}"
+            assert moments == pytest.approx(then["moments"][key], rel=0.2, abs=0.05), f"{name}: {key}"
         if run["machine"] == then["machine"]:
             assert run["sha256"] == then["sha256"], name

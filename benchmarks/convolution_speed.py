@@ -1,6 +1,6 @@
 """Milliseconds of 3x3 convolutions in float32, forward and backward, shape by shape and in whole networks: Winograd or direct.
 
-    python benchmarks/convolution_speed.py [--rounds 5] [--threads 1]
+    python benchmarks/convolution_speed.py [--rounds 3] [--threads 1]
 
 Both take turns in one process, on the same channels-last tensors. The ratio is of the medians; `rule` is what
 `striate.nets.pytorch.winograd.is_faster` chooses. Set ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 to see how a processor
@@ -102,7 +102,6 @@ def cells(times: dict[str, list[float]]) -> list[str]:
 
 def main() -> None:
     parser = common.argument_parser(__doc__, data=False)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     import torch

@@ -18,7 +18,7 @@ _MODULES = {
     "Results": "striate.studies.results",
     "Run": "striate.runs.reader",
     "StriateError": "striate.core.errors",
-    "Verdict": "striate.studies.verdict",
+    "Verdict": "striate.verdicts",
     "load": "striate.studies.loaded",
 }
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from striate.runs.reader import Run
     from striate.studies.loaded import LoadedStudy, load
     from striate.studies.results import Results
-    from striate.studies.verdict import Verdict
+    from striate.verdicts import Verdict
 else:  # hidden from type checkers, who would accept any name
 
     def __getattr__(name: str) -> Any:

@@ -28,7 +28,7 @@ def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
 
 def arm_line(results: Results, arm: str) -> str:
     """An arm's mean test accuracy, its spread and its number of seeds."""
-    from striate.studies.statistics import deviation
+    from striate.verdicts.intervals import deviation
 
     rows = results.of(arm)
     accuracies = [row.test_accuracy for row in rows if row.test_accuracy is not None]

@@ -10,7 +10,7 @@ from typing import Any
 
 from striate.report.wording import Table, abbreviated, count, listed, plain
 from striate.studies.results import Results, RunRow
-from striate.studies.statistics import interval
+from striate.verdicts.intervals import interval
 
 MOST_ROWS = 40  # of a folded table: every k-th epoch keeps the page under 6000 nodes with 8 arms
 

@@ -27,7 +27,7 @@ from striate.report.marks import (
 )
 from striate.report.svg import Chart
 from striate.report.wording import abbreviated, between, between_signed, pair, percent, signed
-from striate.studies.statistics import Interval
+from striate.verdicts.intervals import Interval
 
 WIDE, NARROW, PANEL = 720, 340, 290
 _ROW, _TEXT, _NUMBERS = 54, 12, 38  # height of a row, and where in it the text and the numbers are

@@ -21,8 +21,8 @@ from striate.report.wording import (
     signed,
 )
 from striate.studies.results import Results
-from striate.studies.statistics import Interval, deviation, interval
-from striate.studies.verdict import Verdict
+from striate.verdicts import Verdict
+from striate.verdicts.intervals import Interval, deviation, interval
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,19 +190,12 @@ def _differences_caption(verdicts: tuple[Verdict, ...], matters: float) -> str:
     sentences = [
         f"Difference of test accuracy in percentage points: first arm minus second arm. Each dot is one seed ({seeds}, paired)."
     ]
-    levels = sorted({v.interval.confidence for v in verdicts if v.interval})
-    if levels:
-        holm = ", Holm correction for multiple comparisons" if len(verdicts) > 1 else ""
+    if any(v.interval for v in verdicts):
+        together = f"95 % together for all {len(verdicts)} comparisons" if len(verdicts) > 1 else "95 %"
         sentences.append(
-            f"The vertical line is the mean. The bar is its {_confidence_levels(levels)} confidence interval (Student's t{holm})."
+            f"The vertical line is the mean. The bar is its confidence interval (Student's t; {together})."
         )
     return " ".join([*sentences, f"Gray area: differences under {matters:g} points, which do not matter."])
-
-
-def _confidence_levels(levels: list[float]) -> str:
-    """95 %, or 95 % to 99.3 % after Holm's correction."""
-    ends = [f"{level * 100:.3g} %" for level in (min(levels), max(levels))]
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def _differences_table(verdicts: tuple[Verdict, ...], seeds: tuple[int, ...]) -> Table:

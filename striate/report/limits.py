@@ -3,8 +3,8 @@
 from striate.report.figures import arm_accuracy
 from striate.report.wording import MINUS, count, listed, plain, whole
 from striate.studies.results import Results
-from striate.studies.statistics import accuracy_margin
-from striate.studies.verdict import FEWEST_SEEDS
+from striate.verdicts.intervals import accuracy_margin
+from striate.verdicts.records import FEWEST_SEEDS
 
 Terms = tuple[tuple[str, str], ...]
 
@@ -54,9 +54,9 @@ def _comparison_terms(matters: float) -> Terms:
          "images) cancels."),
         ("point", "Percentage point, the unit of a difference: 91 % is 1 point more than 90 %."),
         ("difference that matters", f"The smallest difference of interest: {m} points, set in the study file."),
-        ("Holm correction",
-         "Among many comparisons, some differ by chance. Holm's correction for multiple comparisons makes the confidence "
-         "intervals wider, so that at most 5 % of such studies have a false verdict."),
+        ("95 % together",
+         "Among many comparisons, some differ by chance. The confidence intervals are so wide that in 95 of 100 such studies "
+         "all of them contain the mean over all possible seeds (Bonferroni's correction), so at most 5 have a false verdict."),
         ("clearly better, clearly worse", f"The whole confidence interval is above +{m} points, or below {MINUS}{m} points."),
         ("better, worse", f"The confidence interval excludes 0, but includes differences under {m} points."),
         ("no difference that matters", f"The whole confidence interval is within \N{PLUS-MINUS SIGN}{m} points, even if it excludes 0."),

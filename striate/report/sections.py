@@ -26,7 +26,7 @@ from striate.report.wording import (
 )
 from striate.runs import Summary
 from striate.studies.results import Results, RunRow
-from striate.studies.verdict import Label, Verdict
+from striate.verdicts import Label, Verdict
 
 # Word and glyph: color never carries the verdict alone. Filled is clear, hollow is not.
 GLYPHS: dict[Label, tuple[str, str]] = {
@@ -108,7 +108,8 @@ def claims(results: Results) -> Table | None:
 
 def differences_table(results: Results) -> Table | None:
     """The planned comparisons; None without any."""
-    rows = tuple(_difference(verdict) for verdict in results.verdicts)
+    several = len(results.verdicts) > 1
+    rows = tuple(_difference(verdict, several) for verdict in results.verdicts)
     head = (
         "comparison", "mean of first", "mean of second", "difference", "confidence interval", "confidence level", "n", "verdict",
     )  # fmt: skip
@@ -181,7 +182,7 @@ def _mean(arm: ArmAccuracy) -> str:
     )
 
 
-def _difference(verdict: Verdict) -> tuple[str, ...]:
+def _difference(verdict: Verdict, several: bool) -> tuple[str, ...]:
     interval = verdict.interval
     differences = verdict.differences if verdict.label != "not comparable" else {}
     return (
@@ -190,7 +191,7 @@ def _difference(verdict: Verdict) -> tuple[str, ...]:
         percent(verdict.second_mean),
         signed(mean_difference(verdict)) if differences else NONE,
         between_signed(interval.low, interval.high) if interval else NONE,
-        f"{interval.confidence * 100:.3g} %" if interval else NONE,
+        ("95 % together" if several else "95 %") if interval else NONE,
         str(len(differences)) if differences else NONE,
         f"{GLYPHS[verdict.label][0]} {verdict.label}",
     )

@@ -1,20 +1,8 @@
-"""How studies and results are shown at a prompt and in a notebook: short lists, and HTML."""
+"""How studies and results are shown in a notebook: HTML."""
 
 import html
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-
-def short_list(words: Sequence[str], most: int = 10) -> str:
-    """The words with commas between them; of more than `most`, the first ones and the number of all."""
-    if len(words) <= most:
-        return ", ".join(words)
-    return f"{', '.join(words[:most])}, ... ({len(words):,} in all)"
-
-
-def seed_list(seeds: Sequence[int]) -> str:
-    """seed 0; seeds 0, 1."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {short_list([str(seed) for seed in seeds])}"
 
 
 def page(title: str, lines: Iterable[str], head: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:

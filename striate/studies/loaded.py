@@ -22,12 +22,13 @@ from striate.data import NAMED_SOURCES
 from striate.runs import layout
 from striate.runs.files import disk_errors, write_text
 from striate.runs.reader import read_summary
-from striate.studies.display import page, seed_list, short_list
+from striate.studies.display import page
 from striate.studies.execute.protocol import Event, Note, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
 from striate.tracking import check_installed
+from striate.verdicts.sentences import seed_list, short_list
 
 # The keys whose values are paths to images or to a file of weights.
 PATHS = {"data", "data.source", "network.pretrained"}

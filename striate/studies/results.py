@@ -11,9 +11,10 @@ from typing import Any
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
 from striate.runs import DataFacts, Run, Summary, layout, read
-from striate.studies.display import page, seed_list, short_list
+from striate.studies.display import page
 from striate.studies.study import Arm, Study, read_study
-from striate.studies.verdict import ArmResults, Verdict, compare
+from striate.verdicts import ArmResults, Verdict, compare
+from striate.verdicts.sentences import seed_list, short_list
 
 
 @dataclass(frozen=True, repr=False)

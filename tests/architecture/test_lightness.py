@@ -10,7 +10,7 @@ LIGHT = [
     "import striate.nets, striate.nets.notation, striate.nets.zoo, striate.nets.init",
     "import striate.recipes",
     "from striate.studies.loaded import load; load('quickstart')",
-    "import striate.studies.verdict, striate.studies.statistics",
+    "import striate.verdicts",
     "import striate.engines.scratch.learner",
 ]
 READERS = ["import striate.studies.results", "import striate.report.pages", "import striate.runs.reader"]

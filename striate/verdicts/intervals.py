@@ -1,4 +1,4 @@
-"""Arithmetic on accuracies: paired intervals, Holm's levels, the seeds a decision needs.
+"""Arithmetic on accuracies: paired intervals, the seeds a decision needs.
 
 Differences are paired by seed: two arms share the initial weights, batches and augmentation of a seed, and what they
 share cancels.
@@ -51,23 +51,6 @@ def p_value(differences: Sequence[float]) -> float:
         return 1.0 if mean == 0 else 0.0
     t = abs(mean) / (spread / math.sqrt(n))
     return float(2 * special.stdtr(n - 1, -t))
-
-
-def holm_levels(p_values: Sequence[float], alpha: float = ALPHA) -> list[float]:
-    """The alpha at which each comparison is tested (Holm 1979), in the order given.
-
-    The smallest p is tested at alpha/m, the next at alpha/(m-1) and so on; after the first that fails, all later ones have
-    its level. So `p <= level` exactly where Holm's step-down procedure rejects, and there an interval of confidence
-    1 - level excludes 0.
-    """
-    m = len(p_values)
-    levels = [alpha] * m
-    failed_at: float | None = None
-    for rank, index in enumerate(sorted(range(m), key=lambda i: p_values[i])):
-        levels[index] = failed_at or alpha / (m - rank)
-        if p_values[index] > levels[index]:
-            failed_at = levels[index]
-    return levels
 
 
 def seeds_needed(

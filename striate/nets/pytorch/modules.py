@@ -1,6 +1,8 @@
 """The torch modules of a network of the notation that torch does not have."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
@@ -11,18 +13,33 @@ from striate.nets.init import permutation
 # Monotonic activations: f(max(x)) == max(f(x)), so a 2x2 pool may come first, with a fourth of the work for f.
 # Gelu and silu are not monotonic.
 MONOTONIC = (nn.ReLU, nn.LeakyReLU, nn.ELU, nn.Softplus, nn.Sigmoid, nn.Tanh)
+_pools_first = ContextVar("pools_first", default=True)
+
+
+@contextmanager
+def written_order() -> Iterator[None]:
+    """Inside, layers run in the order in which they are written: who looks at an activation wants it before the pool."""
+    token = _pools_first.set(False)
+    try:
+        yield
+    finally:
+        _pools_first.reset(token)
 
 
 def run(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
-    """`x` through `modules` in order, except that a max pool runs before a monotonic activation in front of it."""
+    """`x` through `modules` in order, except that a max pool runs before a monotonic activation in front of it.
+
+    `written_order` makes no exception.
+    """
     waiting: nn.Module | None = None  # an activation that has not run yet
+    pools_first = _pools_first.get()
     for module in modules:
         if waiting is not None and isinstance(module, nn.MaxPool2d | nn.MaxPool3d):
             x = module(x)
             continue
         if waiting is not None:
             x, waiting = waiting(x), None
-        if isinstance(module, MONOTONIC):
+        if pools_first and isinstance(module, MONOTONIC):
             waiting = module
         else:
             x = module(x)

@@ -20,6 +20,15 @@ DATA_DEPENDENT = words(
     "argsort unique searchsorted embedding grid_sample bincount multinomial bernoulli"
 )
 
+# Functions of a tensor that return a plain value without reading the tensor's own values.
+METADATA = words(
+    "size dim ndimension nelement numel stride storage_offset element_size is_contiguous is_floating_point is_complex "
+    "is_signed is_inference is_pinned is_shared is_same_size is_conj is_neg is_sparse is_nonzero_static get_device data_ptr "
+    "untyped_storage len repr format hash dir type has_names register_hook requires_grad shape dtype device ndim layout "
+    "is_cuda is_cpu is_mps is_meta is_nested is_leaf is_quantized is_mkldnn names grad grad_fn itemsize nbytes result_type "
+    "is_tensor can_cast promote_types output_nr version retains_grad assert"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:

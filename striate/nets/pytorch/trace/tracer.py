@@ -8,13 +8,16 @@ depends on the data.
 
 The module is restored afterwards, also when it fails: the training mode of each part, buffers, the random generator,
 and no hook remains.
+
+`trace_calls` also says which call gives the value of which node, counted over the calls that return a tensor: so a later run of
+the same module can read any node's value, whoever computed it.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,17 +31,17 @@ from striate.core.errors import NetworkError
 from striate.nets.graph.graph import Certainty, Graph, Node, Op
 from striate.nets.layers import Shape, shape_text
 from striate.nets.pytorch.trace.axes import UNKNOWN, Layout, guess_layout, image_layout, shape_of
-from striate.nets.pytorch.trace.call import Call, Effect, unknown, words
+from striate.nets.pytorch.trace.call import METADATA, Call, Effect, unknown
 from striate.nets.pytorch.trace.ops import DROPOUTS, read
 
-# Functions of a tensor that return a plain value without reading the tensor's own values.
-_METADATA = words(
-    "size dim ndimension nelement numel stride storage_offset element_size is_contiguous is_floating_point is_complex "
-    "is_signed is_inference is_pinned is_shared is_same_size is_conj is_neg is_sparse is_nonzero_static get_device data_ptr "
-    "untyped_storage len repr format hash dir type has_names register_hook requires_grad shape dtype device ndim layout "
-    "is_cuda is_cpu is_mps is_meta is_nested is_leaf is_quantized is_mkldnn names grad grad_fn itemsize nbytes result_type "
-    "is_tensor can_cast promote_types output_nr version retains_grad assert"
-)
+
+class CallSite(NamedTuple):
+    """Where a node's value comes from: tensor number `result` of call number `call`, of a function of this name."""
+
+    call: int
+    result: int
+    function: str
+    layout: Layout
 
 
 def trace(module: nn.Module, image: Tensor | Shape) -> Graph:
@@ -48,12 +51,24 @@ def trace(module: nn.Module, image: Tensor | Shape) -> Graph:
         NetworkError: when the module cannot run on the image, or returns something else than one tensor that is
             computed from it.
     """
-    with _restored(module), torch.no_grad():
+    return trace_calls(module, image)[0]
+
+
+def trace_calls(module: nn.Module, image: Tensor | Shape) -> tuple[Graph, dict[str, CallSite]]:
+    """The same graph, and the call that gives each node; a node that no call returns (a compiled part) has none."""
+    with restored(module), torch.no_grad():
         pixels = _prepare_image(module, image)
         recorder = _Recorder(module, pixels)
         with recorder.module_stack(), _OperatorMode(recorder), recorder:
             result = _run(module, pixels, recorder)
-        return recorder.graph(result)
+        return recorder.graph(result), recorder.sites
+
+
+def tensors_of(result: Any) -> list[Tensor]:
+    """The tensors that a call returned, in order."""
+    if isinstance(result, Tensor):
+        return [result]
+    return [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
 
 
 def _run(module: nn.Module, pixels: Tensor, recorder: "_Recorder") -> Any:
@@ -79,7 +94,7 @@ def _prepare_image(module: nn.Module, image: Tensor | Shape) -> Tensor:
 
 
 @contextmanager
-def _restored(module: nn.Module) -> Iterator[None]:
+def restored(module: nn.Module) -> Iterator[None]:
     """In evaluation mode inside, and afterwards everything that a forward pass may change as before."""
     modes = {part: part.training for part in module.modules()}
     # Which buffers there are, and their values: a module may write into one or put another in its place.
@@ -131,6 +146,11 @@ class _Recorder(TorchFunctionMode):
     def __init__(self, module: nn.Module, pixels: Tensor) -> None:
         super().__init__()
         self.is_inside_call, self.products = False, 0
+        self.sites: dict[str, CallSite] = {}
+        self._calls, self._result_index = (
+            -1,
+            0,
+        )  # of the calls that returned a tensor: the current one, and which tensor of it
         self.own_error: Exception | None = None  # raised by the recorder, and so not the module's mistake
         self._module, self._axes = module, pixels.ndim - 2
         self._paths = {part: path for path, part in module.named_modules()}
@@ -170,7 +190,9 @@ class _Recorder(TorchFunctionMode):
             result = func(*args, **(kwargs or {}))
         finally:
             self.is_inside_call = False
-        self.record(_function_name(func), args, kwargs or {}, result)
+        if tensors_of(result):
+            self._calls += 1
+        self.record(function_name(func), args, kwargs or {}, result)
         return result
 
     def record(self, name: str, args: Any, kwargs: dict[str, Any], result: Any, is_function: bool = True) -> None:
@@ -184,18 +206,19 @@ class _Recorder(TorchFunctionMode):
     def _record(self, name: str, args: Any, kwargs: dict[str, Any], result: Any, is_function: bool) -> None:
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         values = [value for tensor in tensors if (value := self._value(tensor))]
-        results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        results = tensors_of(result)
         if name == "setitem":
             results = [args[0]]
         if not values:
             self._record_constants(tensors, results)
         elif not results:
-            self._has_read_values = self._has_read_values or name not in _METADATA
+            self._has_read_values = self._has_read_values or name not in METADATA
         else:
-            for tensor in results:
+            is_readable = is_function and name != "setitem"
+            for self._result_index, tensor in enumerate(results):
                 call = self._call(name, args, kwargs, values, tensor)
-                effect = read(call) if is_function and name != "setitem" else unknown(call)
-                self._add(call, effect, values, tensors)
+                effect = read(call) if is_readable else unknown(call)
+                self._add(call, effect, values, tensors, is_readable)
                 # The parameters and products of one call are counted with its first result.
                 tensors, self.products = [], 0
 
@@ -233,7 +256,9 @@ class _Recorder(TorchFunctionMode):
         own = frozenset({id(tensor)} & self._parameters.keys())
         return own | (self._constants[id(tensor)][1] if id(tensor) in self._constants else frozenset())
 
-    def _add(self, call: Call, effect: Effect, values: Sequence[_Value], tensors: Sequence[Tensor]) -> None:
+    def _add(
+        self, call: Call, effect: Effect, values: Sequence[_Value], tensors: Sequence[Tensor], is_readable: bool
+    ) -> None:
         """Add the node of a call."""
         result, operation = call.result, effect.operation
         if operation is None:
@@ -256,6 +281,8 @@ class _Recorder(TorchFunctionMode):
             certainty=self._certainty(operation.certainty),
         )
         self._nodes[name] = self._with_costs(node, call, tensors)
+        if is_readable:
+            self.sites[name] = CallSite(self._calls, self._result_index, call.name, effect.layout)
         is_in_place = any(result is value.tensor for value in values) and call.name not in DROPOUTS
         self._set_value(result, name, effect.layout)
         if is_in_place:
@@ -365,7 +392,7 @@ def _address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0
 
 
-def _function_name(func: Any) -> str:
+def function_name(func: Any) -> str:
     """The plain name of a function, a method, an operator or a property."""
     name = func.__name__ if hasattr(func, "__name__") else str(func)
     if name == "__get__":

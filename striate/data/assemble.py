@@ -4,8 +4,8 @@
 mapped from a file. A name that begins with `raw-` is needed only until `assemble` returns.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +13,24 @@ from numpy.typing import NDArray
 from striate.core.errors import DataError
 from striate.core.seeds import stream
 from striate.data.canonical_order import HashedPart, argsort_by_hash, hash_images
-from striate.data.contents import Contents, SourcePart, check_contents, check_every_class
+from striate.data.contents import (
+    Contents,
+    DecodedDataset,
+    SourcePart,
+    absent_classes,
+    check_contents,
+    check_every_class,
+)
 from striate.data.dataset import DataConfig, Images
 from striate.data.decode import Decoder
+from striate.data.picture import FULL_BITS
 from striate.data.sources import cifar10
 from striate.data.splits import class_quotas, draw_stratified
+from striate.data.unread import listed
 
 Store = Callable[[str, Iterator[Images]], Images]
 TEST_SHARE = 0.2  # of each class, if the source has no test part
 CHUNK = 512  # images copied at once
-MAX_NAMES = 5  # broken files named in a note
-
-
-@dataclass(frozen=True)
-class DecodedDataset:
-    """The parts of a dataset, before `limit` is applied."""
-
-    classes: tuple[str, ...]
-    parts: dict[str, HashedPart]
-    notes: tuple[str, ...]
-    is_cifar10: bool
 
 
 def store_in_memory(_name: str, chunks: Iterator[Images]) -> Images:
@@ -49,20 +47,20 @@ def assemble(contents: Contents, config: DataConfig, store: Store) -> DecodedDat
     check_contents(contents)
     contents, is_cifar10 = cifar10.recognize(contents)
     contents = _use_validation_as_test(contents)
-    with Decoder(config) as decoder:
-        raw = {name: _decode(decoder, contents, name, part, store) for name, part in contents.parts.items()}
+    raw, decoder = _decode_parts(contents, config, store)
     check_every_class(contents.location, contents.classes, {name: part.labels for name, part in raw.items()})
     rows = {name: argsort_by_hash(part.labels, part.hashes) for name, part in raw.items()}
-    notes = (*contents.notes, *_broken_note(decoder.broken))
+    notes = contents.notes
     if "test" not in raw:
         sorted_labels = raw["train"].labels[rows["train"]]
         test = _test_positions(contents, sorted_labels)
         train = np.setdiff1d(np.arange(len(sorted_labels)), test)
         raw["test"], rows["test"], rows["train"] = raw["train"], rows["train"][test], rows["train"][train]
         note = f"the source has no test part: a fixed {TEST_SHARE * 100:.0f} % of it is held out as the test part"
-        notes = (*contents.notes, note, *_broken_note(decoder.broken))
+        notes = (*notes, note)
+    notes = (*notes, *_absent_notes(contents.classes, raw), *decoder.notes())
     parts = {name: _reorder(name, part, rows[name], store) for name, part in raw.items()}
-    return DecodedDataset(contents.classes, parts, notes, is_cifar10)
+    return DecodedDataset(contents.classes, parts, notes, is_cifar10, decoder.bits if decoder.deep_images else None)
 
 
 def _use_validation_as_test(contents: Contents) -> Contents:
@@ -74,20 +72,55 @@ def _use_validation_as_test(contents: Contents) -> Contents:
     return replace(contents, parts=parts, notes=(*contents.notes, note))
 
 
-def _decode(decoder: Decoder, contents: Contents, name: str, part: SourcePart, store: Store) -> HashedPart:
+def _decode_parts(contents: Contents, config: DataConfig, store: Store) -> tuple[dict[str, HashedPart], Decoder]:
+    """Every part in the order of the source. Images of 16 bits a channel are decoded again if they use few of them."""
+    decoder = Decoder(config)
+    raw = _decode_with(decoder, contents, store, "raw")
+    if decoder.bits_needed < FULL_BITS:
+        decoder = Decoder(config, decoder.bits_needed)
+        raw = _decode_with(decoder, contents, store, "raw-again")
+    return raw, decoder
+
+
+def _decode_with(decoder: Decoder, contents: Contents, store: Store, prefix: str) -> dict[str, HashedPart]:
+    with decoder:
+        raw = {name: _decode(decoder, part, store, f"{prefix}-{name}") for name, part in contents.parts.items()}
+    decoder.check_broken()
+    for name, part in raw.items():
+        if part is None:
+            rule = f"{contents.location}, {name} part: no image could be read"
+            raise DataError(f"{rule}; the first broken is {decoder.broken[0].name}")
+    return {name: part for name, part in raw.items() if part is not None}
+
+
+def _decode(decoder: Decoder, part: SourcePart, store: Store, stored_as: str) -> HashedPart | None:
+    """None if no image could be read."""
     labels: list[NDArray[np.int64]] = []
     hashes: list[NDArray[np.uint8]] = []
+    chunks = decoder.chunks(part)
+    first = next(chunks, None)
+    if first is None:
+        return None
 
     def images() -> Iterator[Images]:
-        for chunk, chunk_labels in decoder.chunks(part):
+        chunk, chunk_labels = first
+        while True:
             labels.append(chunk_labels)
             hashes.append(hash_images(chunk))
             yield chunk
-        if not labels:
-            rule = f"{contents.location}, {name} part: no image could be read"
-            raise DataError(f"{rule}; the first broken is {decoder.broken[0]}")
+            following = next(chunks, None)
+            if following is None:
+                return
+            chunk, chunk_labels = following
 
-    return HashedPart(store(f"raw-{name}", images()), np.concatenate(labels), np.concatenate(hashes))
+    return HashedPart(store(stored_as, images()), np.concatenate(labels), np.concatenate(hashes))
+
+
+def _absent_notes(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) -> Iterator[str]:
+    for name, part in parts.items():
+        if absent := absent_classes(classes, part.labels):
+            names = listed([f"'{label}'" for label in absent])
+            yield f"the {name} part has no images of {names}: no score there for {'it' if len(absent) == 1 else 'them'}"
 
 
 def _test_positions(contents: Contents, labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -104,10 +137,3 @@ def _test_positions(contents: Contents, labels: NDArray[np.int64]) -> NDArray[np
 def _reorder(name: str, part: HashedPart, rows: NDArray[np.int64], store: Store) -> HashedPart:
     images = store(name, (part.images[rows[i : i + CHUNK]] for i in range(0, len(rows), CHUNK)))
     return HashedPart(images, part.labels[rows], part.hashes[rows])
-
-
-def _broken_note(broken: list[str]) -> tuple[str, ...]:
-    if not broken:
-        return ()
-    names = ", ".join(broken[:MAX_NAMES]) + (", ..." if len(broken) > MAX_NAMES else "")
-    return (f"{len(broken)} broken file{'s' if len(broken) > 1 else ''} skipped: {names}",)

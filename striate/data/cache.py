@@ -5,6 +5,7 @@ folder. It is written under another name and renamed, so a reader sees all of it
 no harm. What cannot be read is decoded again; where nothing can be written, the images stay in memory.
 """
 
+import contextlib
 import hashlib
 import io
 import itertools
@@ -12,21 +13,23 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import platformdirs
 from numpy.lib.format import open_memmap, write_array_header_1_0
 
 from striate.core.errors import DataError
-from striate.data.assemble import DecodedDataset, assemble, store_in_memory
+from striate.data.assemble import assemble, store_in_memory
 from striate.data.canonical_order import HashedPart
-from striate.data.contents import Source
+from striate.data.contents import DecodedDataset, Source
 from striate.data.dataset import DataConfig, Images
 
 VERSION = 1
+READER = 2  # raised when a source may be read otherwise than before; `Source.is_outdated` tells which
 META = "meta.json"
 
 
@@ -59,7 +62,7 @@ def load_cached(source: Source, config: DataConfig) -> DecodedDataset:
     home = cache_folder() / "decoded"
     try:
         folder = home / _folder_name(source, config)
-        return _read_folder(folder) or _decode_into(folder, source, config)
+        return _read_current(folder, source) or _decode_into(folder, source, config)
     except OSError as error:
         # Also a full disk: pixels are written with write(), because a full disk under a memory map kills the process.
         dataset = assemble(source.read(), config, store_in_memory)
@@ -70,6 +73,7 @@ def load_cached(source: Source, config: DataConfig) -> DecodedDataset:
 def _folder_name(source: Source, config: DataConfig) -> str:
     """The source and how it is decoded, then the state of its files."""
     identity = [VERSION, str(Path(source.location).absolute()), config.channels, config.size, config.broken]
+    identity += [source.reading] if source.reading else []
     state = [(str(path), stat.st_size, stat.st_mtime_ns) for path in source.files for stat in [path.stat()]]
     return f"{source.name[:40]}-{_short_hash(identity)}-{_short_hash(state)}"
 
@@ -78,14 +82,32 @@ def _short_hash(data: object) -> str:
     return hashlib.sha256(json.dumps(data).encode()).hexdigest()[:16]
 
 
+def _read_current(folder: Path, source: Source) -> DecodedDataset | None:
+    """The dataset in a folder of the cache; None if it cannot be read, or an older version may have read it wrongly."""
+    dataset = _read_folder(folder)
+    if dataset is None or _read_meta(folder).get("reader", 1) == READER:
+        return dataset
+    if source.is_outdated(dataset):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    with contextlib.suppress(OSError):  # a cache that is only read is asked again next time
+        _write_meta(folder, dataset)
+    return dataset
+
+
 def _read_folder(folder: Path) -> DecodedDataset | None:
     """The dataset in a folder of the cache; None if it cannot be read."""
     try:
-        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        meta = _read_meta(folder)
         parts = {name: _read_part(folder, name) for name in meta["parts"]}
-        return DecodedDataset(tuple(meta["classes"]), parts, tuple(meta["notes"]), meta["is_cifar10"])
+        notes = tuple(meta["notes"])
+        return DecodedDataset(tuple(meta["classes"]), parts, notes, meta["is_cifar10"], meta.get("bits"))
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
+
+
+def _read_meta(folder: Path) -> Mapping[str, Any]:
+    return json.loads((folder / META).read_text(encoding="utf-8"))
 
 
 def _read_part(folder: Path, name: str) -> HashedPart:
@@ -121,13 +143,22 @@ def _write_folder(folder: Path, dataset: DecodedDataset) -> None:
         np.save(folder / f"{name}-hashes.npy", part.hashes)
     for raw in folder.glob("raw-*"):
         raw.unlink()
+    _write_meta(folder, dataset)
+
+
+def _write_meta(folder: Path, dataset: DecodedDataset) -> None:
+    """Written beside and renamed: another process may be reading."""
     meta = {
+        "reader": READER,
         "classes": dataset.classes,
         "notes": dataset.notes,
         "is_cifar10": dataset.is_cifar10,
+        "bits": dataset.bits,
         "parts": list(dataset.parts),
     }
-    (folder / META).write_text(json.dumps(meta), encoding="utf-8")
+    unfinished = folder / f"{META}.{secrets.token_hex(8)}"
+    unfinished.write_text(json.dumps(meta), encoding="utf-8")
+    os.replace(unfinished, folder / META)
 
 
 def _move_into_place(unfinished: Path, folder: Path) -> None:

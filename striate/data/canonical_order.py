@@ -61,3 +61,25 @@ def count_shared_images(part: HashedPart, other: HashedPart) -> int:
     """How many images of `other` are also in `part`, pixel by pixel."""
     hashes = {row.tobytes() for row in part.hashes}
     return sum(row.tobytes() in hashes for row in other.hashes)
+
+
+def first_copies(hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For each row of a part in canonical order, the first row with the same pixels: the row itself without a copy."""
+    rows = np.arange(len(hashes))
+    if len(hashes) < 2:
+        return rows
+    is_copy = np.append(False, (hashes[1:] == hashes[:-1]).all(1))
+    return np.maximum.accumulate(np.where(is_copy, 0, rows))
+
+
+def two_labels(parts: Mapping[str, HashedPart]) -> list[tuple[int, int]]:
+    """The first two labels of each image that has more than one, all parts together."""
+    labels = np.concatenate([part.labels for part in parts.values()])
+    hashes = np.concatenate([part.hashes for part in parts.values()])
+    order = argsort_by_hash(labels, hashes)
+    labels, first = labels[order], first_copies(hashes[order])
+    differs = np.flatnonzero((first[1:] == first[:-1]) & (labels[1:] != labels[:-1]))
+    found: dict[int, tuple[int, int]] = {}
+    for row in differs:
+        found.setdefault(int(first[row]), (int(labels[row]), int(labels[row + 1])))
+    return list(found.values())

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from striate.core.errors import DataError
 from striate.core.records import check_name
+from striate.data.canonical_order import HashedPart
 from striate.data.dataset import Images, Labels
 
+CHUNK = 1024  # images looked at together
 LONGEST_CLASS_NAME = 200  # ImageNet's dragonfly, with all its names, has 118
 
 
@@ -56,6 +58,21 @@ class Contents:
 
 
 @dataclass(frozen=True)
+class DecodedDataset:
+    """The parts of a dataset, before `limit` is applied."""
+
+    classes: tuple[str, ...]
+    parts: dict[str, HashedPart]
+    notes: tuple[str, ...]
+    is_cifar10: bool
+    bits: int | None = None  # used of the 16 bits of a channel; None where the images have 8
+
+
+def _is_current(_decoded: DecodedDataset) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
 class Source:
     """A source that exists. Its contents change only when one of `files` changes; without files, never."""
 
@@ -64,6 +81,17 @@ class Source:
     files: tuple[Path, ...]
     read: Callable[[], Contents]
     must_be_cifar10: bool = False
+    notes: tuple[str, ...] = ()  # what was found beside the files
+    reading: str = ""  # a layout that an older version read otherwise
+    is_outdated: Callable[[DecodedDataset], bool] = _is_current
+    """Whether what an older version decoded from the same files may differ from what this one decodes."""
+
+
+def looks_too_dark(decoded: DecodedDataset) -> bool:
+    """Whether older versions may have decoded 16 bits of which few are used: no pixel of the dataset is bright."""
+    darkest = 64  # 14 of 16 bits
+    chunks = (part.images[i : i + CHUNK] for part in decoded.parts.values() for i in range(0, len(part.labels), CHUNK))
+    return not any(chunk.max(initial=0) >= darkest for chunk in chunks)
 
 
 def check_contents(contents: Contents) -> None:
@@ -83,6 +111,8 @@ def check_contents(contents: Contents) -> None:
         raise DataError(f"{location}: two classes are named '{twice[0]}'; give each its own name")
     labels = {name: part.labels for name, part in contents.parts.items()}
     for name, values in labels.items():
+        if not len(values) and name != "train":
+            raise DataError(f"{location}: the {name} part is empty; add images or remove it")
         wrong = values[(values < 0) | (values >= len(classes))]
         if len(wrong):
             rule = f"{location}, {name} part: labels must be 0 to {len(classes) - 1} for {len(classes)} classes"
@@ -105,19 +135,19 @@ def check_class_name(location: str, name: str) -> None:
 
 
 def check_every_class(location: str, classes: tuple[str, ...], labels: Mapping[str, Labels]) -> None:
-    """Check that every part has images of every class; also after broken images were skipped.
+    """Check that the train part has images of every class; also after broken images were skipped.
 
     Raises:
         DataError: for the first class without images.
     """
-    for name, values in labels.items():
-        empty = [classes[label] for label in np.flatnonzero(np.bincount(values, minlength=len(classes)) == 0)]
-        if empty and name == "train":
-            rule = f"{location}: class '{empty[0]}' has no images in the train part"
-            raise DataError(f"{rule}; add some or remove the class")
-        if empty:
-            rule = f"{location}: the {name} part must have the classes of the train part, got none of '{empty[0]}'"
-            raise DataError(f"{rule}; add images or remove the class")
+    if empty := absent_classes(classes, labels["train"]):
+        rule = f"{location}: class '{empty[0]}' has no images in the train part"
+        raise DataError(f"{rule}; add some or remove the class")
+
+
+def absent_classes(classes: tuple[str, ...], labels: Labels) -> list[str]:
+    """The classes without images."""
+    return [classes[label] for label in np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)]
 
 
 def to_labels(values: NDArray[Any]) -> Labels:

@@ -73,6 +73,10 @@ class Dataset:
     """SHA-256 of shape, pixels, labels and class names of all parts."""
     notes: tuple[str, ...] = ()
     """Facts that a report should repeat."""
+    copy_of: Labels | None = None
+    """For each row of `train`, the first row with the same pixels; None: not known."""
+    bits: int | None = None
+    """How many of 16 bits a channel are used; None where the images have 8."""
     _test: Part = field(init=False, repr=False)
 
     def __post_init__(self, test: Part) -> None:

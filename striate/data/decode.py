@@ -20,9 +20,14 @@ from striate.core.processes import cpu_count
 from striate.data import picture
 from striate.data.contents import ArrayPart, EncodedImage, EncodedPart, SourcePart
 from striate.data.dataset import DataConfig, Images, Labels
+from striate.data.file_kinds import HEAD_BYTES, format_of, image_format, why_unreadable
+from striate.data.picture import FULL_BITS, Picture, depth_of
+from striate.data.unread import listed
 
 CHUNK = 256  # images in memory at once; a chunk of 224 x 224 RGB is 39 MB
 MAX_THREADS = 8
+MAX_NAMES = 5  # broken files named in a note
+MOST_NAMED = 50  # broken files named in an error: the user has to find each
 # Bytes of an image below which threads wait for each other longer than they decode: CIFAR-10's PNG files of 2 KB took
 # 2.1 times as long with two threads as with one, photographs of 25 KB took 0.7 times as long.
 SMALL_BYTES = 10_000
@@ -30,18 +35,32 @@ T = TypeVar("T")
 
 
 class Decoded(NamedTuple):
-    """An image, or why it could not be read."""
+    """An image with what its file says beside the pixels, or why it could not be read."""
 
     name: str
-    result: Images | Exception
+    result: Picture | Exception
+    hint: str = ""  # what the user can do about an image that could not be read
+
+
+class Broken(NamedTuple):
+    """An image that could not be read, and why."""
+
+    name: str
+    reason: str
 
 
 class Decoder:
-    """Decodes the parts of one source to images of one shape; a context manager that ends its threads."""
+    """Decodes the parts of one source to images of one shape; a context manager that ends its threads.
 
-    def __init__(self, config: DataConfig) -> None:
-        self.config = config
-        self.broken: list[str] = []  # names of the images that were skipped
+    `bits`: how many bits of a channel are used in images of 16.
+    """
+
+    def __init__(self, config: DataConfig, bits: int = FULL_BITS) -> None:
+        self.config, self.bits = config, bits
+        self.broken: list[Broken] = []
+        self.deep_images = 0  # of 16 bits a channel
+        self._largest = 0  # value in them
+        self._with_more: list[str] = []  # names of files with further pictures
         self._first: tuple[str, Images] | None = None
         self._resources = ExitStack()
 
@@ -54,11 +73,37 @@ class Decoder:
     def __exit__(self, *error: object) -> None:
         self._resources.close()
 
-    def chunks(self, part: SourcePart) -> Iterator[tuple[Images, Labels]]:
-        """Images with their labels. A broken image is an error, or is skipped with its label if the config says so.
+    @property
+    def bits_needed(self) -> int:
+        """The bits that the images of 16 bits a channel use, all parts together."""
+        return depth_of(self._largest) if self.deep_images else FULL_BITS
+
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of how the images were decoded."""
+        return (*self._depth_note(), *self._more_note(), *self._broken_note())
+
+    def check_broken(self) -> None:
+        """Check, once all parts are decoded, that no image was broken, unless broken ones are to be skipped.
 
         Raises:
-            DataError: for a broken image, and for one of another size than the first.
+            DataError: with the names of all of them, as far as a message can hold them.
+        """
+        if not self.broken or self.config.broken == "skip":
+            return
+        first, *others = self.broken[:MOST_NAMED]
+        rule = f"{first.name}: cannot be read as an image ({first.reason})"
+        if others:
+            rule += f", nor can {', '.join(f'{name} ({reason})' for name, reason in others)}"
+        if more := len(self.broken) - MOST_NAMED:
+            rule += f" and {more:,} more" if more > 0 else ""
+        it = "it" if len(self.broken) == 1 else "them"
+        raise DataError(f"{rule}; replace or delete {it}, or set data.broken: skip")
+
+    def chunks(self, part: SourcePart) -> Iterator[tuple[Images, Labels]]:
+        """Images with their labels. A broken image is left out with its label: `check_broken` decides at the end.
+
+        Raises:
+            DataError: for an image of another size than the first.
         """
         if isinstance(part, ArrayPart) and self._is_unchanged(part.images):
             if len(part.images):
@@ -84,30 +129,34 @@ class Decoder:
             for encoded in _chunked(part.images()):
                 run = map if _byte_count(encoded[0].data) < SMALL_BYTES else self._pool.map
                 yield list(run(self._read, encoded))
-        else:
+        elif len(part.images):
             run = map if part.images[0].nbytes < SMALL_BYTES else self._pool.map
             for numbered in _chunked(enumerate(part.images)):
                 yield list(run(self._convert, numbered))
 
     def _read(self, image: EncodedImage) -> Decoded:
         channels = self.config.channels or 3
-        return Decoded(image.name, _caught(lambda: picture.read(image.data, channels, self.config.size)))
+        result = _caught(lambda: picture.decode(image.data, channels, self.config.size, self.bits))
+        return Decoded(image.name, result, _hint(image.data) if isinstance(result, Exception) else "")
 
     def _convert(self, numbered: tuple[int, Images]) -> Decoded:
         index, pixels = numbered
         channels = self.config.channels or pixels.shape[2]
-        return Decoded(f"image {index}", _caught(lambda: picture.convert(pixels, channels, self.config.size)))
+        result = _caught(lambda: Picture(picture.convert(pixels, channels, self.config.size), None, False))
+        return Decoded(f"image {index}", result)
 
     def _accept(self, decoded: Decoded) -> Images | None:
-        name, result = decoded
+        name, result, hint = decoded
         if isinstance(result, Exception):
-            if self.config.broken == "error":
-                rule = f"{name}: cannot be read as an image ({_reason(result)})"
-                raise DataError(f"{rule}; replace or delete it, or set data.broken: skip") from result
-            self.broken.append(name)
+            self.broken.append(Broken(name, hint or _reason(result)))
             return None
-        self._check_size(name, result)
-        return result
+        if result.largest is not None:
+            self.deep_images += 1
+            self._largest = max(self._largest, result.largest)
+        if result.has_more:
+            self._with_more.append(name)
+        self._check_size(name, result.pixels)
+        return result.pixels
 
     def _check_size(self, name: str, image: Images) -> None:
         if self._first is None:
@@ -117,8 +166,25 @@ class Decoder:
             rule = f"{name} is {_size(image)} and {first_name} is {_size(first)}: images must have one size"
             raise DataError(f"{rule}; set data.size, e.g. size: 64, to resize and crop them")
 
+    def _depth_note(self) -> Iterator[str]:
+        if self.deep_images:
+            images = "1 image has" if self.deep_images == 1 else f"{self.deep_images:,} images have"
+            chosen = f"their largest value is {self._largest:,}, so {self.bits} bits are taken as the range"
+            divided = f"; values are divided by {2 ** (self.bits - 8)}" if self.bits > 8 else ""
+            yield f"{images} 16 bits a channel: {chosen}{divided}"
 
-def _caught(read: Callable[[], Images]) -> Images | Exception:
+    def _more_note(self) -> Iterator[str]:
+        if self._with_more:
+            files = "1 file has" if len(self._with_more) == 1 else f"{len(self._with_more):,} files have"
+            yield f"{files} several pictures, of which the first is read: {listed(self._with_more)}"
+
+    def _broken_note(self) -> Iterator[str]:
+        if self.broken:
+            names = ", ".join(name for name, _ in self.broken[:MAX_NAMES]) + (", ..." * (len(self.broken) > MAX_NAMES))
+            yield f"{len(self.broken)} broken file{'s' if len(self.broken) > 1 else ''} skipped: {names}"
+
+
+def _caught(read: Callable[[], Picture]) -> Picture | Exception:
     try:
         return read()
     except MemoryError:
@@ -126,6 +192,13 @@ def _caught(read: Callable[[], Images]) -> Images | Exception:
     # Decoders of broken files raise anything: OSError, SyntaxError, struct.error, zlib.error, EOFError, ...
     except Exception as error:
         return error
+
+
+def _hint(data: Path | bytes) -> str:
+    """What an image that cannot be read is, if this installation has no decoder for it."""
+    format_name = image_format(data[:HEAD_BYTES]) if isinstance(data, bytes) else format_of(data)
+    cure = why_unreadable(format_name)
+    return f"it is {format_name}: {cure}" if cure else ""
 
 
 @contextmanager

@@ -18,9 +18,10 @@ from striate.core.errors import DataError
 from striate.core.records import printable
 from striate.core.seeds import stream
 from striate.data.cache import cache_folder, expand_user, load_cached
-from striate.data.canonical_order import HashedPart, count_shared_images, dataset_digest
+from striate.data.canonical_order import HashedPart, dataset_digest, first_copies
 from striate.data.contents import ArrayPart, Contents, Source
 from striate.data.dataset import DataConfig, Dataset, Part
+from striate.data.part_notes import part_notes
 from striate.data.sources import cifar10, folders, npz, parquet
 from striate.data.splits import class_quotas, draw_stratified
 
@@ -42,7 +43,6 @@ def load(config: DataConfig) -> Dataset:
     parts = dict(decoded.parts)
     if config.limit is not None:
         parts["train"] = _limit(parts["train"], config.limit, decoded.classes)
-    shared = {name: count_shared_images(parts["train"], part) for name, part in parts.items() if name != "train"}
     plain = {name: Part(part.images, part.labels) for name, part in parts.items()}
     return Dataset(
         name="cifar10" if decoded.is_cifar10 else printable(source.name, keep=""),
@@ -51,7 +51,9 @@ def load(config: DataConfig) -> Dataset:
         validation=plain.get("validation"),
         test=plain["test"],
         digest=dataset_digest(decoded.classes, parts),
-        notes=(*decoded.notes, *(_shared_note(name, count) for name, count in shared.items() if count)),
+        notes=(*source.notes, *decoded.notes, *part_notes(decoded.classes, parts)),
+        copy_of=first_copies(parts["train"].hashes),
+        bits=decoded.bits,
     )
 
 
@@ -65,11 +67,6 @@ def _limit(train: HashedPart, limit: int, classes: tuple[str, ...]) -> HashedPar
     counts = np.bincount(train.labels, minlength=len(classes))
     quotas = class_quotas(counts, limit, np.minimum(counts, MIN_OF_CLASS), counts)
     return train.select(draw_stratified(train.labels, quotas, stream(0, "limit")))
-
-
-def _shared_note(name: str, count: int) -> str:
-    images = "1 image is" if count == 1 else f"{count} images are"
-    return f"{images} in the {name} part and, pixel by pixel, also in the train part"
 
 
 def find_source(text: str) -> Source:

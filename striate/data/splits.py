@@ -41,6 +41,12 @@ class Splits:
             return len(self.dataset.validation)
         return len(self.train if which == "train" else self.validation)
 
+    @property
+    def validation_copies(self) -> int:
+        """How many images of the drawn validation split are, pixel by pixel, also in the training split."""
+        first = self.dataset.copy_of
+        return 0 if first is None else int(np.isin(first[self.validation], first[self.train]).sum())
+
 
 def split(dataset: Dataset, validation: float, seed: int) -> Splits:
     """Set the share `validation` of every class aside, at least one image of each.

@@ -182,7 +182,7 @@ def test_the_real_cifar10(monkeypatch):
     monkeypatch.setenv("STRIATE_DATA", str(path.parent))
     dataset = load(CIFAR10)
     with monkeypatch.context() as once:
-        once.setattr("striate.data.picture.read", lambda *_: pytest.fail("decoded again"))
+        once.setattr("striate.data.picture.decode", lambda *_: pytest.fail("decoded again"))
         assert load(CIFAR10).digest == dataset.digest
     assert isinstance(dataset.train.images, np.memmap)
     assert (len(dataset.train), dataset.test_size, dataset.classes[3]) == (50_000, 10_000, "cat")

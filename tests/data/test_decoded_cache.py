@@ -1,5 +1,6 @@
 """Images are decoded once and mapped afterwards, decoded again when anything changed, and in memory without a cache."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from striate.core.errors import DataError
 from striate.data import DataConfig, load, picture
 from striate.data import cache as cache_module
 from striate.data.cache import cache_folder
+from tests.data.odd_folders import ODD
 
 
 @pytest.fixture
@@ -22,8 +24,8 @@ def config(folder, parts):
 @pytest.fixture
 def reads(monkeypatch):
     """Counts the images that are decoded."""
-    calls, read = [], picture.read
-    monkeypatch.setattr(picture, "read", lambda *args: calls.append(args) or read(*args))
+    calls, decode = [], picture.decode
+    monkeypatch.setattr(picture, "decode", lambda *args: calls.append(args) or decode(*args))
     return calls
 
 
@@ -90,6 +92,33 @@ def test_another_version_is_another_folder(config, reads, monkeypatch):
     monkeypatch.setattr(cache_module, "VERSION", cache_module.VERSION + 1)
     load(config)
     assert len(reads) == 78
+
+
+def _as_an_older_version_wrote_it(home):
+    """The folder of the cache with a meta.json that does not say which version read the source."""
+    (folder,) = cached_folders(home)
+    meta = json.loads((folder / "meta.json").read_text())
+    del meta["reader"], meta["bits"]
+    (folder / "meta.json").write_text(json.dumps(meta))
+    return folder
+
+
+def test_what_an_older_version_decoded_is_used(config, reads, cache):
+    before = load(config)
+    folder = _as_an_older_version_wrote_it(cache)
+    assert load(config).digest == before.digest
+    assert len(reads) == 39
+    assert json.loads((folder / "meta.json").read_text())["reader"] == cache_module.READER
+
+
+@pytest.mark.parametrize("name", ["twelve bits in sixteen", "x val", "classes in another order"])
+def test_what_an_older_version_read_wrongly_is_decoded_again(cache, tmp_path, name):
+    config = DataConfig(source=str(ODD[name].make(tmp_path / "odd") or tmp_path / "odd"))
+    right = load(config)
+    folder = _as_an_older_version_wrote_it(cache)
+    for array in folder.glob("t*n.npy"):  # as it was: black
+        np.save(array, np.load(array) // 16)
+    assert load(config).digest == right.digest
 
 
 def test_without_a_cache_images_are_in_memory(config, monkeypatch, tmp_path):

@@ -95,10 +95,11 @@ def _decode(part: SourcePart) -> HashedPart:
     """
     with Decoder(DataConfig(source="cifar10")) as decoder:
         # One chunk before all of them: another source of as many images may not fit in memory.
-        first, _ = next(iter(decoder.chunks(part)))
-        if first.shape[1:] != SHAPE:
-            raise DataError(f"CIFAR-10 has images of 32 x 32 in color, got {first.shape[1:]}")
+        first = next(iter(decoder.chunks(part)), None)
+        if first is None or first[0].shape[1:] != SHAPE or decoder.broken:
+            raise DataError("CIFAR-10 has images of 32 x 32 in color")
         images, labels = zip(*decoder.chunks(part), strict=True)
+        decoder.check_broken()
     hashes = [hash_images(chunk) for chunk in images]
     whole = HashedPart(np.concatenate(images), np.concatenate(labels), np.concatenate(hashes))
     return whole.select(argsort_by_hash(whole.labels, whole.hashes))

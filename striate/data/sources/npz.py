@@ -1,6 +1,7 @@
 """Arrays in one .npz file: images as whole numbers 0 to 255, labels as whole numbers from 0.
 
-Pickles are refused. So are floating-point images: it cannot be told from them whether 1.0 is white or nearly black.
+The words of a key say part and kind: `x_train`, `val_images`, `TestLabels`, `images`. Pickles are refused. So are
+floating-point images: it cannot be told from them whether 1.0 is white or nearly black.
 """
 
 import zipfile
@@ -14,36 +15,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.core.errors import DataError
+from striate.core.records import printable
 from striate.data.contents import ArrayPart, Contents, Source, numbered_classes, to_labels
 from striate.data.dataset import Images, Labels
+from striate.data.part_names import WORDS, words
+from striate.data.unread import listed
 
-# Keras' names, MedMNIST's, and a plain pair: part -> keys of images and labels.
+# Keras' names, MedMNIST's, and a plain pair; shown where a file has none of them.
 LAYOUTS = (
-    {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")},
-    {
-        "train": ("train_images", "train_labels"),
-        "validation": ("val_images", "val_labels"),
-        "test": ("test_images", "test_labels"),
-    },
-    {"train": ("images", "labels")},
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"),
+    ("images", "labels"),
 )
+PARTNERS = {"x": "y", "images": "labels", "image": "label", "imgs": "labels", "img": "label", "data": "labels"}
+LABEL_WORDS = {"y": "x", "labels": "images", "label": "image", "targets": "images", "target": "image"}
+CLASS_NAMES = "class_names"
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def find(path: Path) -> Source:
     """The source in an .npz file, which is not opened yet."""
-    return Source(path.resolve().stem, str(path), (path,), partial(_read, path))
+    # Reading arrays again is cheap, and older versions passed over keys that this one reads.
+    return Source(path.resolve().stem, str(path), (path,), partial(_read, path), is_outdated=lambda _: True)
 
 
 def _read(path: Path) -> Contents:
     arrays = _read_arrays(path)
-    parts = {part: _part(path, arrays, *keys) for part, keys in _part_keys(path, arrays).items()}
-    if "class_names" not in arrays:
-        return Contents(str(path), numbered_classes(str(path), parts["train"].labels), parts)
-    names = arrays["class_names"]
-    if np.ndim(names) != 1 or len(set(map(str, names))) < len(names):
-        raise DataError(f"{path}: class_names must be a list of different names, got {names!r}; save such a list")
-    return Contents(str(path), tuple(str(name) for name in names), parts)
+    keys = _part_keys(path, arrays)
+    parts = {part: _part(path, arrays, *keys[part]) for part in keys}
+    used = {CLASS_NAMES, *(key for pair in keys.values() for key in pair)}
+    unread = [printable(key, keep="") for key in arrays if key not in used]
+    notes = (f"arrays not read: {listed(unread)}",) if unread else ()
+    names = arrays.get(CLASS_NAMES)
+    classes = numbered_classes(str(path), parts["train"].labels) if names is None else _class_names(path, names)
+    return Contents(str(path), classes, parts, notes)
 
 
 def _read_arrays(path: Path) -> Arrays:
@@ -61,16 +66,81 @@ def _read_arrays(path: Path) -> Arrays:
         ) from error
 
 
+def _class_names(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
+    rule = f"{path}: class_names must be a list of different names"
+    if np.ndim(names) != 1:
+        raise DataError(f"{rule}, got {names!r}; save such a list")
+    try:
+        texts = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in names)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{rule}, got bytes that are not UTF-8 ({error.object!r}); save them as text") from error
+    if len(set(texts)) < len(texts):
+        raise DataError(f"{rule}, got {names!r}; save such a list")
+    return texts
+
+
 def _part_keys(path: Path, arrays: Arrays) -> dict[str, tuple[str, str]]:
-    """The parts that the file has, with their keys."""
-    for layout in LAYOUTS:
-        present = {part: keys for part, keys in layout.items() if any(key in arrays for key in keys)}
-        if "train" in present:
-            if missing := [key for keys in present.values() for key in keys if key not in arrays]:
-                raise DataError(f"{path}: the key {missing[0]} is missing, got {', '.join(arrays)}; add it")
-            return present
-    layouts = "; or ".join(", ".join(key for keys in layout.values() for key in keys) for layout in LAYOUTS)
-    raise DataError(f"{path}: needs the keys {layouts}; got {', '.join(arrays) or 'none'}")
+    """The parts that the file has, with their keys of images and labels.
+
+    Raises:
+        DataError: for a part without images, labels or training images, for two of a kind, and for images of no part.
+    """
+    images, labels = _keys_by_part(path, arrays, PARTNERS), _keys_by_part(path, arrays, LABEL_WORDS)
+    parts = {part: (key, labels.get(part, "")) for part, key in images.items()}
+    parts |= {part: ("", key) for part, key in labels.items() if part and part not in images}
+    if "" in parts:
+        if "train" in parts:
+            rule = f"{path}: '{images['']}' belongs to no part"
+            raise DataError(f"{rule}; name it after train, validation or test, or take it out")
+        parts = {"train" if part == "" else part: keys for part, keys in parts.items()}
+    if "train" not in parts:
+        layouts = "; or ".join(", ".join(layout) for layout in LAYOUTS)
+        raise DataError(f"{path}: needs the keys {layouts}; got {', '.join(arrays) or 'none'}")
+    _check_complete(path, arrays, parts)
+    _refuse_others(path, arrays, {key for keys in parts.values() for key in keys})
+    return {part: parts[part] for part in ("train", "validation", "test") if part in parts}
+
+
+def _keys_by_part(path: Path, arrays: Arrays, kinds: Mapping[str, str]) -> dict[str, str]:
+    """Keys whose words are one of `kinds` and at most one part; the part is "" where none is said."""
+    found: dict[str, str] = {}
+    for key in arrays:
+        others = [word for word in words(key) if word not in kinds]
+        if key == CLASS_NAMES or len(words(key)) - len(others) != 1 or any(word not in WORDS for word in others):
+            continue
+        if len(others) > 1:
+            continue
+        part = WORDS[others[0]] if others else ""
+        if part in found:
+            rule = f"{path}: '{found[part]}' and '{key}' are both of its {part or 'only'} part"
+            raise DataError(f"{rule}; keep one of them")
+        found[part] = key
+    return found
+
+
+def _check_complete(path: Path, arrays: Arrays, parts: Mapping[str, tuple[str, str]]) -> None:
+    for images_key, labels_key in parts.values():
+        if not images_key or not labels_key:
+            present = images_key or labels_key
+            missing = _partner(present)
+            raise DataError(f"{path}: the key {missing} is missing, got {', '.join(arrays)}; add it")
+
+
+def _partner(key: str) -> str:
+    """The key of the labels that belong to images, or the other way round."""
+    pairs = {**PARTNERS, **LABEL_WORDS}
+    word = next(word for word in words(key) if word in pairs)
+    start = key.lower().index(word)
+    return key[:start] + pairs[word] + key[start + len(word) :]
+
+
+def _refuse_others(path: Path, arrays: Arrays, used: set[str]) -> None:
+    """Refuse images under a key that names no part known here."""
+    for key, array in arrays.items():
+        is_images = array.ndim >= 3 and array.dtype.kind in "iu" and any(word in PARTNERS for word in words(key))
+        if key not in used and is_images:
+            rule = f"{path}: '{printable(key, keep='')}' belongs to no part"
+            raise DataError(f"{rule}; name it after train, validation or test, or take it out")
 
 
 def _part(path: Path, arrays: Arrays, images_key: str, labels_key: str) -> ArrayPart:

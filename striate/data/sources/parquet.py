@@ -1,7 +1,8 @@
 """Parquet files with encoded images and labels, as on the Hugging Face hub.
 
 A column `img` or `image` holds the bytes of an image file (or a struct with them), a column `label` or `labels` whole
-numbers or words. The class names come from the hub's metadata in the schema, if it is there.
+numbers or words. The names of files or of their folders say the part. The class names come from the hub's metadata in
+each file's schema, if it is there; files that number the classes differently are brought together by these names.
 """
 
 import json
@@ -19,18 +20,23 @@ from striate.core.errors import DataError
 from striate.core.records import printable
 from striate.data.contents import (
     Contents,
+    DecodedDataset,
     EncodedImage,
     EncodedPart,
     Source,
     check_class_name,
+    looks_too_dark,
     numbered_classes,
     to_labels,
 )
+from striate.data.part_names import part_in, words
+from striate.data.unread import Unread, is_left_behind, listed
 
-FOLDERS = (".", "plain_text", "data")
-PART_PREFIXES = {"train": "train", "valid": "validation", "val": "validation", "test": "test"}
+FIRST_FOLDERS = (".", "plain_text", "data")
+DEEPEST = 2  # folders between the given one and the files: CONFIG/SPLIT, as the hub converts datasets
 IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels")
 BATCH_ROWS = 256
+PartFiles = dict[str, list[Path]]
 
 
 @dataclass(frozen=True)
@@ -41,52 +47,147 @@ class Table:
     file: Any  # pyarrow.parquet.ParquetFile, which has no types
     image_column: str
     label_column: str
+    class_names: tuple[str, ...]  # of the hub's metadata; empty if there are none
 
 
 def list_files(path: Path) -> tuple[Path, ...]:
-    """The parquet files that `path` is or holds; none if there are none."""
+    """The parquet files that `path` is or holds; none if there are none.
+
+    Raises:
+        DataError: if there are those of several datasets.
+    """
     if path.is_file():
         return (path,) if path.suffix.lower() == ".parquet" else ()
-    for name in FOLDERS:
-        files = tuple(sorted(file for file in (path / name).glob("*.parquet") if not file.name.startswith(".")))
-        if files:
+    if not path.is_dir():
+        return ()
+    for name in FIRST_FOLDERS:
+        if files := _parquet_in(path / name):
             return files
-    return ()
+    by_config: dict[Path, list[Path]] = {}
+    for folder in _folders_below(path, DEEPEST):
+        # A folder that is named after a part belongs to the one above it.
+        config = folder.parent if part_in(folder.name) and folder != path else folder
+        by_config.setdefault(config, []).extend(_parquet_in(folder))
+    found = {config: files for config, files in by_config.items() if files}
+    if len(found) > 1:
+        names = ", ".join(f"'{config.relative_to(path)}'" for config in found)
+        raise DataError(f"{path}: holds the parquet files of {len(found)} datasets ({names}); give the folder of one")
+    return tuple(file for files in found.values() for file in files)
+
+
+def _parquet_in(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(file for file in folder.glob("*.parquet") if not file.name.startswith(".")))
+
+
+def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not is_left_behind(path.name)):
+        yield path
+        if depth > 1:
+            yield from _folders_below(path, depth - 1)
 
 
 def find(path: Path) -> Source:
-    """The source at a path for which `list_files` lists some."""
+    """The source at a path for which `list_files` lists some.
+
+    Raises:
+        DataError: if files belong to no part, or none to the train part.
+    """
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    return Source(name, str(path), list_files(path), partial(_read, path))
+    parts = _part_files(path)
+    return Source(
+        name,
+        str(path),
+        list_files(path),
+        partial(_read, path, parts),
+        notes=_other_files(path) if path.is_dir() else (),
+        is_outdated=partial(_is_outdated, parts),
+    )
 
 
-def _read(path: Path) -> Contents:
-    tables = {part: [_open(file) for file in files] for part, files in _part_files(path).items()}
-    values = {
-        part: np.concatenate([_label_values(table) for table in part_tables]) for part, part_tables in tables.items()
-    }
-    if any(labels.dtype.kind == "U" for labels in values.values()):
-        classes = tuple(sorted({str(word) for word in values["train"]}))
-        labels = {part: _numbers_of_words(path, words, classes) for part, words in values.items()}
-    else:
-        classes = _hub_class_names(tables["train"][0]) or numbered_classes(str(path), values["train"])
-        labels = values
-    parts = {part: EncodedPart(labels[part], partial(_images, part_tables)) for part, part_tables in tables.items()}
-    return Contents(str(path), classes, parts)
+def _other_files(path: Path) -> tuple[str, ...]:
+    """Notes of what lies in the folder beside the files that are read."""
+    unread, read = Unread(path), set(list_files(path))
+    folders_read = {parent for file in read for parent in file.parents}
+    for folder in sorted({path, *(folder for folder in folders_read if path in folder.parents)}):
+        for item in sorted(folder.iterdir()):
+            if is_left_behind(item.name):
+                unread.left_behind.append(unread.name(item))
+            elif item not in read and item not in folders_read:
+                unread.beside.append(unread.name(item) + ("/" if item.is_dir() else ""))
+    return unread.notes()
 
 
-def _part_files(path: Path) -> dict[str, list[Path]]:
-    """The files of each part, by the beginning of their names; if none begins with `train`, all are one part."""
-    parts: dict[str, list[Path]] = {}
-    for file in list_files(path):
-        part = next((part for prefix, part in PART_PREFIXES.items() if file.name.lower().startswith(prefix)), "")
+def _is_outdated(parts: PartFiles, decoded: DecodedDataset) -> bool:
+    """Older versions gave every file the class names of the first one."""
+    names = {_open(file).class_names for files in parts.values() for file in files}
+    return len(names) > 1 or looks_too_dark(decoded)
+
+
+def _part_files(path: Path) -> PartFiles:
+    """The files of each part, by a word in their names or in that of their folder; if none has one, all are one part.
+
+    Raises:
+        DataError: if files belong to no part, or none to the train part.
+    """
+    files = list(list_files(path))
+    if path.is_file():
+        return {"train": files}
+    parts: PartFiles = {}
+    for file in files:
+        part = part_in(file.stem) or (part_in(file.parent.name) if file.parent != path else "")
         parts.setdefault(part, []).append(file)
-    if "train" not in parts:
-        return {"train": list(list_files(path))}
+    if set(parts) == {""}:
+        return {"train": files}
     if "" in parts:
         rule = f"{path}: '{parts[''][0].name}' belongs to no part"
         raise DataError(f"{rule}; begin its name with train, validation or test, or move it away")
+    if "train" not in parts:
+        rule = f"{path}: has parquet files of the {' and '.join(sorted(parts))} part and none of the train part"
+        raise DataError(f"{rule}; add them, or give the file of one part")
     return parts
+
+
+def _read(path: Path, part_files: PartFiles) -> Contents:
+    tables = {part: [_open(file) for file in files] for part, files in part_files.items()}
+    values = {part: [_label_values(table) for table in part_tables] for part, part_tables in tables.items()}
+    notes = list(_partial_notes(part_files))
+    if any(column.dtype.kind == "U" for columns in values.values() for column in columns):
+        classes = tuple(sorted({str(word) for column in values["train"] for word in column}))
+        labels = {part: _numbers_of_words(path, np.concatenate(columns), classes) for part, columns in values.items()}
+    else:
+        classes = next((table.class_names for table in tables["train"] if table.class_names), ())
+        labels = {
+            part: np.concatenate([_numbers(*pair, part, classes) for pair in zip(tables[part], columns, strict=True)])
+            for part, columns in values.items()
+        }
+        unnamed = [table.path.name for of_part in tables.values() for table in of_part if not table.class_names]
+        if classes and unnamed:
+            notes.append(f"no class names in {listed(unnamed)}: numbers there are taken as those of the train part")
+        classes = classes or numbered_classes(str(path), labels["train"])
+    parts = {part: EncodedPart(labels[part], partial(_images, part_tables)) for part, part_tables in tables.items()}
+    return Contents(str(path), classes, parts, tuple(notes))
+
+
+def _partial_notes(part_files: PartFiles) -> Iterator[str]:
+    """The hub calls a part `partial-train` that it converted in part."""
+    for part, files in part_files.items():
+        if names := sorted({file.parent.name for file in files if "partial" in words(file.parent.name)}):
+            yield f"the {part} part is incomplete: its folder is called {listed(names)}"
+
+
+def _numbers(table: Table, numbers: NDArray[Any], part: str, classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """The labels of a file as positions in `classes`, by the file's own names."""
+    own = table.class_names
+    if not own or not classes or own == classes:
+        return numbers
+    if len(wrong := numbers[(numbers < 0) | (numbers >= len(own))]):
+        rule = f"{table.path}: labels must be 0 to {len(own) - 1} for its {len(own)} class names, got {wrong[0]}"
+        raise DataError(f"{rule}; number them from 0")
+    if unknown := sorted({own[number] for number in np.unique(numbers)} - set(classes)):
+        rule = f"{table.path}: the {part} part must have the classes of the train part, got '{unknown[0]}' too"
+        raise DataError(f"{rule}; remove its rows")
+    positions = {name: position for position, name in enumerate(classes)}
+    return np.array([positions.get(name, -1) for name in own], np.int64)[numbers]
 
 
 def _open(path: Path) -> Table:
@@ -95,7 +196,8 @@ def _open(path: Path) -> Table:
     with _read_errors(path):
         file = pyarrow.parquet.ParquetFile(path)
     columns = file.schema_arrow.names
-    return Table(path, file, _choose(path, IMAGE_COLUMNS, columns), _choose(path, LABEL_COLUMNS, columns))
+    image_column, label_column = _choose(path, IMAGE_COLUMNS, columns), _choose(path, LABEL_COLUMNS, columns)
+    return Table(path, file, image_column, label_column, _hub_class_names(file, label_column))
 
 
 @contextmanager
@@ -146,12 +248,12 @@ def _numbers_of_words(path: Path, words: NDArray[Any], classes: tuple[str, ...])
     return np.searchsorted(np.array(classes, np.str_), words).astype(np.int64)
 
 
-def _hub_class_names(table: Table) -> tuple[str, ...]:
+def _hub_class_names(file: Any, label_column: str) -> tuple[str, ...]:
     """The class names in the hub's metadata. They are optional, so metadata of another shape is no error."""
-    metadata: Mapping[bytes, bytes] = table.file.schema_arrow.metadata or {}
+    metadata: Mapping[bytes, bytes] = file.schema_arrow.metadata or {}
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return tuple(str(name) for name in features[table.label_column]["names"])
+        return tuple(str(name) for name in features[label_column]["names"])
     except (KeyError, ValueError, TypeError):
         return ()
 
@@ -162,6 +264,20 @@ def _images(tables: list[Table]) -> Iterator[EncodedImage]:
         with _read_errors(table.path):
             for batch in table.file.iter_batches(BATCH_ROWS, columns=[table.image_column]):
                 for value in batch.column(0).to_pylist():
-                    data = value.get("bytes") if isinstance(value, dict) else value
-                    yield EncodedImage(f"{name} row {row}", data if isinstance(data, bytes) else b"")
+                    yield EncodedImage(f"{name} row {row}", _bytes_of(value, f"{table.path}, row {row}"))
                     row += 1
+
+
+def _bytes_of(value: Any, place: str) -> bytes:
+    """The bytes of an image; none if the row has none, which makes it a broken one.
+
+    Raises:
+        DataError: for a row that says where an image is in place of the image.
+    """
+    data, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+    if isinstance(data, str):
+        data, path = None, data
+    if not data and path:
+        rule = f"{place}: has no image, only a path to one ('{printable(str(path), keep='')}')"
+        raise DataError(f"{rule}; write the images into the file, or give the folder of images")
+    return data if isinstance(data, bytes) else b""

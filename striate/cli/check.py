@@ -53,6 +53,8 @@ def _plan(plan: Plan, workers: Resources) -> None:
     out(plan.study.question, bold=True)
     for dataset in {dataset.digest: dataset for dataset in plan.datasets.values()}.values():
         _data(plan, dataset)
+    for warning in plan.warnings:
+        out(f"note: {warning}")
     out("")
     _arms(plan)
     out("")
@@ -129,6 +131,7 @@ def _json(study: LoadedStudy, plan: Plan, workers: Resources, time: TimeEstimate
             {"arm": run.arm, "seed": run.seed, "state": run.state, "fingerprint": run.job.fingerprint}
             for run in plan.runs
         ],
+        "notes": list(plan.notes),
         "resources": asdict(workers),
         "time": None if time is None else asdict(time),
     }

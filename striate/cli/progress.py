@@ -66,6 +66,8 @@ class _Lines:
         missing = len(plan.missing)
         runs = count(len(plan.runs), "run")
         self._print(f"{plan.study.name}: {runs}, {len(plan.runs) - missing} done, {missing} to train")
+        for note in plan.notes:
+            self._print(f"note: {note}")
 
     def on_event(self, event: Event) -> None:
         label = event.task.label
@@ -118,6 +120,8 @@ class _Bars:
         self._progress.stop()
 
     def on_plan(self, plan: Plan) -> None:
+        for note in plan.notes:
+            self._print(f"note: {note}")
         self._total = len(plan.missing)
         if self._total:
             self._study = self._progress.add_task(printable(plan.study.name, keep=""), total=self._total, facts="")

@@ -99,6 +99,11 @@ class Dataset:
         return len(self._test)
 
     @property
+    def class_sizes(self) -> Labels:
+        """How many training images each class has."""
+        return np.bincount(self.train.labels, minlength=len(self.classes))
+
+    @property
     def height(self) -> int:
         return int(self.train.images.shape[1])
 

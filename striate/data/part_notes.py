@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from striate.data.canonical_order import HashedPart, count_shared_images, first_copies, two_labels
 
@@ -42,9 +43,14 @@ def _two_labels(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) -> It
         yield f"{images} two labels{':' if len(found) == 1 else ', one of them'} '{first}' and '{second}'"
 
 
+def is_unequal(counts: NDArray[np.int64]) -> bool:
+    """Whether the classes have so different numbers of images that accuracy says little about the small ones."""
+    return bool(counts.max() >= UNEQUAL * counts.min())
+
+
 def _unequal(classes: tuple[str, ...], train: HashedPart) -> Iterator[str]:
     counts = np.bincount(train.labels, minlength=len(classes))
     small, large = int(counts.argmin()), int(counts.argmax())
-    if counts[large] >= UNEQUAL * counts[small]:
+    if is_unequal(counts):
         sizes = f"'{classes[small]}' has {counts[small]:,} of {len(train.labels):,} training images"
         yield f"classes of unequal size: {sizes}, '{classes[large]}' {counts[large]:,}"

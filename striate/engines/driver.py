@@ -21,7 +21,7 @@ from striate.core.errors import RunError, StriateError, TrainingError
 from striate.data import Dataset, Part, load
 from striate.engines.inputs import Progress, RunInputs
 from striate.engines.loop import TrainingLoop
-from striate.engines.metrics import is_at_chance, majority_share, scores
+from striate.engines.metrics import is_at_chance, is_balanced_at_chance, majority_share, scores
 from striate.engines.protocol import DivergedError, Engine, Evaluation, TrainState
 from striate.nets.summary.summarize import summarize
 from striate.recipes import plateau_factor, stop_reason
@@ -97,6 +97,7 @@ class Driver:
         self.loop = TrainingLoop(engine, inputs)
         validation = inputs.splits.part("validation")
         self.chance = majority_share(validation.labels)
+        self.is_balanced = self.recipe.class_weights == "balanced"
         engine.add_split("validation", validation)
         self.splits = {"validation": "validation"}  # of the engine, by the name in the metrics
         if self.job.watch_train:
@@ -159,7 +160,7 @@ class Driver:
                 raise DivergedError(f"the outputs stopped being finite numbers {where}")
             row = self._row(evaluations)
             state.epoch += 1
-            if state.update_best(validation.accuracy, validation.loss):
+            if state.update_best(validation.score(self.is_balanced), validation.loss):
                 self.best = engine.weights()
         state.seconds += state.epoch_seconds + time.perf_counter() - started
         self._append(row.replace(seconds=round(state.seconds, 3)))
@@ -178,6 +179,7 @@ class Driver:
             epoch=state.epoch + 1,
             train_loss=_finite(stats.loss),
             train_accuracy=stats.accuracy if validation else None,
+            validation_balanced_accuracy=validation.balanced_accuracy if validation else None,
             learning_rate=self.loop.lr(state.step - 1, self._lr_scale()),
             gradient_norm=_finite(stats.gradient_norm),
             dead_units=validation.dead_units if validation else None,
@@ -204,7 +206,9 @@ class Driver:
         validation = engine.evaluate("validation", self.recipe.test_time)
         test = engine.evaluate("test", self.recipe.test_time)
         self.writer.save(layout.PREDICTIONS, lambda path: _write_predictions(path, validation, test))
-        at_chance = is_at_chance(validation.accuracy, len(validation.labels), self.chance)
+        at_chance = is_at_chance(validation.accuracy, validation.labels)
+        if self.is_balanced:  # which costs accuracy on the large classes
+            at_chance &= is_balanced_at_chance(validation.balanced_accuracy, validation.labels)
         cause = self._diagnose(should_stop) if at_chance else ""
         if at_chance and should_stop():
             return None  # the diagnosis may be incomplete; the run resumes from its last save

@@ -11,6 +11,7 @@ from striate.core.errors import TrainingError
 from striate.data import Dataset, Splits, mean_std, split
 from striate.nets.layers import Shape
 from striate.nets.whitening import whitening_weights
+from striate.recipes import balanced_weights
 from striate.runs.records import DataFacts, Job
 
 
@@ -63,7 +64,7 @@ class RunInputs:
 
     def data_facts(self, *, chance: float, **of_test: str) -> DataFacts:
         """What the summary says of the images. `chance` is the accuracy of always predicting the most common class."""
-        dataset = self.dataset
+        dataset, copies = self.dataset, self.splits.validation_copies
         return DataFacts(
             name=dataset.name,
             classes=tuple(dataset.classes),
@@ -76,8 +77,19 @@ class RunInputs:
             notes=tuple(dataset.notes),
             digest=dataset.digest,
             chance=chance,
+            **({"bits": dataset.bits} if dataset.bits else {}),
+            **({"validation_copies": copies} if copies else {}),
             **of_test,
         )
+
+    @cached_property
+    def class_weights(self) -> np.ndarray | None:
+        """The weight of each class in the training loss, float32; None where all images weigh the same."""
+        if self.job.recipe.class_weights == "none":
+            return None
+        labels = self.dataset.train.labels[self.splits.train]
+        counts = np.bincount(labels, minlength=self.class_count)
+        return np.array(balanced_weights(counts.tolist()), np.float32)
 
     @cached_property
     def whitened(self) -> dict[str, np.ndarray]:

@@ -15,14 +15,15 @@ MOST_CLASSES = 200  # a larger confusion matrix would be most of the summary's f
 def scores(logits: np.ndarray, labels: np.ndarray) -> SplitScores:
     """Accuracy per class, confusion, top-5 and calibration of logits (N, K) against labels (N,).
 
-    Shares are 0 to 1. `per_class` has None for a class without images. `confusion[i][j]` counts images of class i that
-    were predicted as j; it is left out above 200 classes. `calibration_error` is None where a logit is not finite.
-    `top5` is left out up to five classes, where it would always be 1.
+    Shares are 0 to 1. `per_class` has None for a class without images; `balanced_accuracy` is the mean of the others.
+    `confusion[i][j]` counts images of class i that were predicted as j; it is left out above 200 classes.
+    `calibration_error` is None where a logit is not finite. `top5` is left out up to five classes, where it would always be 1.
     """
     classes = logits.shape[1]
     predicted = logits.argmax(1)
     scored = {
-        "per_class": _per_class(predicted, labels, classes),
+        "per_class": per_class(predicted, labels, classes),
+        "balanced_accuracy": balanced_accuracy(predicted, labels, classes),
         "calibration_error": calibration_error(logits, labels) if np.isfinite(logits).all() else None,
     }
     if classes > TOP:
@@ -37,9 +38,24 @@ def majority_share(labels: np.ndarray) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def is_at_chance(accuracy: float, images: int, chance: float) -> bool:
-    """Whether an accuracy on so many images is no higher than chance, within three standard deviations."""
-    return accuracy <= chance + 3 * (chance * (1 - chance) / images) ** 0.5
+def balanced_accuracy(predicted: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    """The mean of the accuracies of the classes that have images: each class counts alike, however large it is."""
+    return float(np.mean([share for share in per_class(predicted, labels, classes) if share is not None]))
+
+
+def is_at_chance(accuracy: float, labels: np.ndarray) -> bool:
+    """Whether an accuracy is no higher than that of the most common class, within three standard deviations."""
+    chance = majority_share(labels)
+    return bool(accuracy <= chance + 3 * (chance * (1 - chance) / len(labels)) ** 0.5)
+
+
+def is_balanced_at_chance(accuracy: float, labels: np.ndarray) -> bool:
+    """Whether a balanced accuracy is no higher than one over the number of classes, within three standard deviations."""
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    chance = 1 / len(counts)
+    # The variance of a mean over K classes is the sum of their variances over K squared.
+    return bool(accuracy <= chance + 3 * (chance * (1 - chance) * (1 / counts).sum()) ** 0.5 / len(counts))
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
@@ -70,7 +86,8 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(1, keepdims=True)
 
 
-def _per_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[float | None]:
+def per_class(predicted: np.ndarray, labels: np.ndarray, classes: int) -> list[float | None]:
+    """The accuracy of each class; None for one without images."""
     counts = np.bincount(labels, minlength=classes)
     correct = np.bincount(labels[predicted == labels], minlength=classes)
     return [float(hits / count) if count else None for hits, count in zip(correct, counts, strict=True)]

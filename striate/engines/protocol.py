@@ -15,6 +15,7 @@ import numpy as np
 from striate.core.errors import StriateError
 from striate.data import Part
 from striate.data.augment import Draws
+from striate.engines.metrics import balanced_accuracy
 from striate.runs.records import RunEnvironment
 
 # Images are evaluated in batches of so many pixels, as 250 images of 32x32: enough for the matrix units, little memory.
@@ -85,6 +86,16 @@ class Evaluation:
         """The share of correct images. An image with a logit that is not finite is wrong."""
         is_correct = (self.logits.argmax(1) == self.labels) & np.isfinite(self.logits).all(1)
         return float(is_correct.mean())
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean accuracy of the classes that have images. An image with a logit that is not finite is wrong."""
+        is_finite = np.isfinite(self.logits).all(1)
+        return balanced_accuracy(np.where(is_finite, self.logits.argmax(1), -1), self.labels, self.logits.shape[1])
+
+    def score(self, is_balanced: bool) -> float:
+        """What the best epoch has most of."""
+        return self.balanced_accuracy if is_balanced else self.accuracy
 
     @property
     def loss(self) -> float:

@@ -1,9 +1,11 @@
 """How to train, as data: one record with the optimizer and everything beside it.
 
-Two of its settings are arithmetic that every engine shares: the decay of the averaged weights and the views of test time.
+Three of its settings are arithmetic that every engine shares: the weights of classes, the decay of the averaged weights
+and the views of test time.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -83,6 +85,9 @@ class Recipe(Record):
     """How the learning rate changes."""
     label_smoothing: Number = Field(0.0, ge=0, lt=1)
     """The share of the target that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: each class has the same share of the training loss, however many images it has, and the best epoch is the
+    one with the highest balanced accuracy on validation."""
     augment: AugmentConfig = AugmentConfig()
     """What is done to training images, drawn again in each epoch; `none` for nothing."""
     ema: Number | None = Field(None, gt=0, lt=1)
@@ -131,6 +136,14 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
+
+
+def balanced_weights(counts: Sequence[int]) -> list[float]:
+    """The weight of each class for `class_weights: balanced`: images / (classes x images of the class).
+
+    So the mean weight of an image is 1. A class without images has weight 0.
+    """
+    return [sum(counts) / (len(counts) * count) if count else 0.0 for count in counts]
 
 
 def ema_decay(decay: float, steps: int) -> float:

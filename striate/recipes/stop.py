@@ -23,6 +23,9 @@ class EpochMetrics(Protocol):
     def validation_accuracy(self) -> float | None: ...
 
     @property
+    def validation_balanced_accuracy(self) -> float | None: ...
+
+    @property
     def seconds(self) -> float: ...
 
 
@@ -31,7 +34,7 @@ class StopConfig(Record):
 
     patience: Whole | None = Field(None, ge=1, le=MAX_EPOCHS)
     """Epochs in a row without an improvement on validation."""
-    watch: Literal["validation_loss", "validation_accuracy"] = "validation_loss"
+    watch: Literal["validation_loss", "validation_accuracy", "validation_balanced_accuracy"] = "validation_loss"
     """The number that `patience` is about."""
     train_loss: Number | None = Field(None, gt=0)
     """End when the mean training loss of an epoch is below this."""
@@ -58,5 +61,6 @@ def best_epoch(rows: Sequence[EpochMetrics], watch: str) -> int:
     if watch == "validation_loss":
         values = [-math.inf if row.validation_loss is None else -row.validation_loss for row in rows]
     else:
-        values = [-math.inf if row.validation_accuracy is None else row.validation_accuracy for row in rows]
+        measured = [getattr(row, watch) for row in rows]
+        values = [-math.inf if value is None else value for value in measured]
     return values.index(max(values)) + 1

@@ -94,12 +94,22 @@ def design_facts(results: Results) -> Facts:
         ("Recipe", recipe(study.recipe)),
         ("Seeds", f"{listed(map(str, study.seeds))}. {paired}"),
         ("Metric", "Accuracy on the test images, in percent. Differences are in percentage points."),
-        ("Checkpoint", "The weights of the epoch with the best validation accuracy."),
+        ("Checkpoint", f"The weights of the epoch with the best {_best_by(results)}."),
         ("Test set", _test_set(results)),
         ("Smallest difference that matters", f"{study.matters:g} percentage points.{fixed}"),
         ("Planned comparisons", f"{planned}."),
         *((("Plan changed after the first result", f"{'; '.join(study.replanned)}."),) if study.replanned else ()),
     )  # fmt: skip
+
+
+def _best_by(results: Results) -> str:
+    """What the best epoch has most of, by arm where they differ."""
+    balanced = [arm.name for arm in results.arms if arm.recipe.class_weights == "balanced"]
+    if not balanced:
+        return "validation accuracy"
+    if len(balanced) == len(results.arms):
+        return "balanced validation accuracy"
+    return f"validation accuracy ({listed(balanced)}: balanced validation accuracy)"
 
 
 def layer_tables(results: Results) -> LayerTables:
@@ -152,6 +162,7 @@ def recipe(settings: Recipe) -> str:
         f"{settings.schedule.name} learning rate{_arguments(settings.schedule)}",
         listed(augmentation) if augmentation else "no augmentation",
         *_if_set(settings.label_smoothing or None, "label smoothing {}"),
+        *([] if settings.class_weights == "none" else ["classes weighted by the inverse of their size"]),
         *_if_set(settings.ema, "exponential moving average of the weights, decay {} per step"),
         *_if_set(settings.precise_norm, "batch statistics computed again on {} images"),
         *_if_set(None if settings.test_time == "none" else settings.test_time, "test-time augmentation: {}"),

@@ -57,6 +57,7 @@ class EpochRow(Record):
     train_accuracy: Number | None = None
     validation_loss: Number | None = None
     validation_accuracy: Number | None = None
+    validation_balanced_accuracy: Number | None = None  # the mean of the accuracies of the classes
     # At the end of the epoch, of the plain training images and of the test images: where the study watches them.
     train_eval_loss: Number | None = None
     test_loss: Number | None = None
@@ -69,8 +70,10 @@ class EpochRow(Record):
     seconds: Number = 0.0  # training and evaluation, since the start of the run
 
     def to_json(self) -> dict[str, Any]:
-        """The line as JSON data; a split that is not watched has no columns."""
+        """The line as JSON data; a split that is not watched has no columns, nor has a line of an older version newer ones."""
         row = self.model_dump(mode="json")
+        if "validation_balanced_accuracy" not in self.model_fields_set:
+            del row["validation_balanced_accuracy"]
         if self.train_eval_accuracy is None:
             del row["train_eval_loss"], row["train_eval_accuracy"]
         if self.test_accuracy is None:
@@ -122,6 +125,8 @@ class DataFacts(_OpenRecord):
     notes: tuple[str, ...] = ()  # what the user should know of how they were read
     digest: str = ""  # of all images and labels
     chance: float | None = None  # the share of the commonest class in validation
+    bits: int | None = None  # used of the 16 bits of a channel, where images have so many
+    validation_copies: int = 0  # drawn validation images that are, pixel by pixel, training images too
     test_digest: str = ""  # of the test images and labels; "" while the test part is closed
 
 
@@ -129,6 +134,7 @@ class SplitScores(_OpenRecord):
     """Scores of a network on a split, as shares."""
 
     per_class: tuple[float | None, ...] = ()  # accuracy of each class; None for a class without images
+    balanced_accuracy: float | None = None  # the mean of per_class; None in summaries of older versions
     calibration_error: float | None = None  # None where a logit is not finite
     top5: float | None = None  # None up to five classes, where it would always be 1
     confusion: tuple[tuple[int, ...], ...] | None = None  # [i][j]: images of class i called j; None above 200 classes

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from striate.core import config
 from striate.core.errors import ConfigError, RecipeError, StudyError, error_context
 from striate.core.records import fingerprint
-from striate.data import Dataset, augment, load, split
+from striate.data import Dataset, augment, is_unequal, load, split
 from striate.nets.summary.summarize import count_parameters
 from striate.recipes import Recipe
 from striate.runs import Job, Run, layout, read
 from striate.studies.study import Arm, Study, read_study
+from striate.verdicts.sentences import short_list
+
+MOST_SPLITS = 10  # of a study's seeds, looked at for copies
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,6 +72,27 @@ class Plan:
         """The runs to train."""
         return tuple(run for run in self.runs if run.state != "done")
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before the runs start: of the images as they were read, then of the plan."""
+        by_digest = {dataset.digest: dataset for dataset in self.datasets.values()}
+        return (*(f"{data.name}: {note}" for data in by_digest.values() for note in data.notes), *self.warnings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is unwise in the plan, given the images."""
+        arms_of: dict[str, list[Arm]] = {}
+        for arm in self.arms:
+            arms_of.setdefault(self.datasets[arm.name].digest, []).append(arm)
+        return tuple(
+            warning
+            for arms in arms_of.values()
+            for warning in (
+                *_imbalance(self.datasets[arms[0].name], arms),
+                *_copies(self.datasets[arms[0].name], arms, self.study.seeds),
+            )
+        )
+
     def replanned(self) -> tuple[str, ...]:
         """What was changed in the plan after runs had finished, now and before."""
         if self.previous is None:
@@ -74,6 +100,31 @@ class Plan:
         done = [run.arm for run in (*self.runs, *self.unplanned) if run.state == "done"]
         changes = _changes(self.previous, self.study, done) if done else ()
         return (*self.previous.replanned, *(f"{change}, after {len(done)} finished runs" for change in changes))
+
+
+def _imbalance(dataset: Dataset, arms: Sequence[Arm]) -> Iterator[str]:
+    """Advice where a class is so small that accuracy says little of it, and arms do nothing about that."""
+    sizes = dataset.class_sizes
+    unweighted = [arm.name for arm in arms if arm.recipe.class_weights == "none"]
+    if is_unequal(sizes) and unweighted:
+        small, large = (dataset.classes[int(row)] for row in (sizes.argmin(), sizes.argmax()))
+        share = 100 * sizes.max() / sizes.sum()
+        rule = f"accuracy says little of '{small}', as always answering '{large}' is right in {share:.0f} %"
+        cure = "look at the balanced accuracy and at each class, and try recipe.class_weights: balanced"
+        yield f"{dataset.name}: {rule}; {cure} ({short_list(unweighted)})"
+
+
+def _copies(dataset: Dataset, arms: Sequence[Arm], seeds: Sequence[int]) -> Iterator[str]:
+    """Validation images that are training images too, where the seed draws the validation part."""
+    first = dataset.copy_of
+    if dataset.validation is not None or first is None or (first == np.arange(len(first))).all():
+        return
+    shares = sorted({arm.data.validation for arm in arms})
+    counts = [split(dataset, share, seed).validation_copies for share in shares for seed in seeds[:MOST_SPLITS]]
+    fewest, most = min(counts), max(counts)
+    if most:
+        number = f"{most:,}" if fewest == most else f"{fewest:,} to {most:,} (by seed)"
+        yield f"{dataset.name}: of the validation images {number} are, pixel by pixel, also trained on"
 
 
 def _changes(before: Study, now: Study, done: Sequence[str]) -> Iterator[str]:

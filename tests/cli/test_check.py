@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
 from striate.engines import select
@@ -57,6 +58,31 @@ def test_data_that_arms_split_differently_is_shown_once_with_both_shares(striate
     _, out, _ = striate("check", path, "--no-time", "--out", tmp_path / "runs")
     assert out.count("data: squares") == 1
     assert "(10 % or 25 % of them for validation)" in out
+
+
+def test_notes_on_the_images_and_warnings_are_printed_by_check_and_by_run(striate, tmp_path):
+    path = write_study(tmp_path, STUDY)
+    with np.load(tmp_path / "squares.npz") as file:
+        arrays = dict(file)
+    kept = np.sort(
+        np.concatenate([np.flatnonzero(arrays["train_labels"] != 2), np.flatnonzero(arrays["train_labels"] == 2)[:6]])
+    )
+    for key in ("train_images", "train_labels"):
+        arrays[key] = np.concatenate([arrays[key][kept], arrays[key][kept[-40:]]])
+    np.savez(tmp_path / "squares.npz", **arrays, ids=np.arange(3))
+    _, out, _ = striate("check", path, "--no-time", "--out", tmp_path / "runs")
+    said = ["arrays not read: ids", "40 images of the train part are copies of others in it, pixel by pixel",
+            "classes of unequal size: '2' has "]  # fmt: skip
+    warned = ["accuracy says little of '2', as always answering ", "squares: of the validation images "]
+    assert all(f"\n  {text}" in out for text in said)
+    assert all(text in out for text in warned)
+    assert "try recipe.class_weights: balanced (plain, normalized)" in out
+    _, out, err = striate("run", path, "recipe.epochs=1", "--seeds", 1, "--out", tmp_path / "runs")
+    assert all(text in err for text in (*said, *warned))
+    assert "arrays not read: ids" in next((tmp_path / "runs").glob("*/report.html")).read_text()
+    _, out, _ = striate("check", path, "recipe.class_weights=balanced", "--no-time", "--out", tmp_path / "other")
+    assert warned[0] not in out
+    assert said[0] in json.loads(striate("check", path, "--no-time", "--json")[1])["notes"][0]
 
 
 def test_json_has_the_plan_and_the_estimate(striate, tmp_path):

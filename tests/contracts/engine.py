@@ -14,7 +14,7 @@ from striate.engines.select import train
 from striate.nets import NetworkConfig
 from striate.nets.whitening import whitening_weights
 from striate.runs import read
-from tests.engines.pytorch.conftest import files, make_dataset, make_job
+from tests.engines.pytorch.conftest import files, make_dataset, make_job, unequal
 
 FILES = {
     "run.yaml",
@@ -33,6 +33,7 @@ MUCH = {
     "schedule": {"name": "plateau", "patience": 0, "warmup": 0.2},
     "ema": 0.9,
     "label_smoothing": 0.1,
+    "class_weights": "balanced",
     "test_time": "flip+shift",
     "network": NetworkConfig(
         layers="conv8k2p0:whiten pool drop0.2 fc16", norm="batch", freeze="up-to conv1", logit_scale=0.5
@@ -165,6 +166,24 @@ class EngineContract:
         (tmp_path / self.checkpoint).rmdir()
         (tmp_path / "aside").rename(tmp_path / self.checkpoint)
         assert train(job, tmp_path, dataset=dataset, threads=1).state == "finished"
+
+    def test_weighted_classes_save_the_small_one(self, train, tmp_path):
+        """Six images of one class among 206: without weights the network never answers it."""
+        few = unequal(make_dataset(300), 6)
+        settings = {"epochs": 4, "augment": {}, "schedule": "constant", "optimizer": {"name": "Adam", "lr": 0.001}}
+        settings["network"] = NetworkConfig(layers="conv4 pool fc8")
+        found = {}
+        for name in ("none", "balanced"):
+            job = self.job(few, class_weights=name, **settings)
+            found[name] = train(job, tmp_path / name, dataset=few, threads=1)
+            rows = read(tmp_path / name).metrics
+            chosen = [
+                row.validation_balanced_accuracy if name == "balanced" else row.validation_accuracy for row in rows
+            ]
+            assert chosen[found[name].best_epoch - 1] == max(chosen)
+        assert found["none"].test.per_class[2] < 0.1
+        assert found["balanced"].test.balanced_accuracy > found["none"].test.balanced_accuracy + 0.2
+        assert not found["balanced"].at_chance
 
     def test_seed_decides_and_nothing_else_does(self, train, tmp_path, dataset):
         for name, seed in (("a", 0), ("b", 0), ("c", 1)):

@@ -5,9 +5,18 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import confusion_matrix, top_k_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, top_k_accuracy_score
 
-from striate.engines.metrics import BINS, calibration_error, confusion, scores, top_k
+from striate.engines.metrics import (
+    BINS,
+    balanced_accuracy,
+    calibration_error,
+    confusion,
+    is_at_chance,
+    is_balanced_at_chance,
+    scores,
+    top_k,
+)
 from striate.engines.protocol import Evaluation, TrainState
 
 
@@ -27,6 +36,32 @@ def test_confusion_and_per_class_are_scikit_learn_s(predictions):
     scored = scores(logits, labels)
     assert np.array_equal(scored.confusion, theirs)
     assert scored.per_class == pytest.approx((theirs.diagonal() / theirs.sum(1)).tolist())
+
+
+def test_the_balanced_accuracy_is_scikit_learn_s(predictions):
+    logits, labels = predictions
+    theirs = balanced_accuracy_score(labels, logits.argmax(1))
+    assert scores(logits, labels).balanced_accuracy == pytest.approx(theirs)
+    assert Evaluation(logits, labels).balanced_accuracy == pytest.approx(theirs)
+    only = labels != 3  # a class without images has no say
+    assert scores(logits[only], labels[only]).balanced_accuracy == pytest.approx(
+        np.mean([theirs_of for theirs_of in scores(logits[only], labels[only]).per_class if theirs_of is not None])
+    )
+    broken = np.where(labels[:, None] == 2, np.nan, logits)
+    assert Evaluation(broken, labels).balanced_accuracy < theirs
+
+
+def test_guessing_is_at_chance_and_knowing_is_not():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [990, 10])
+    assert is_at_chance(0.99, labels)
+    assert not is_at_chance(0.9999, labels)
+    assert is_balanced_at_chance(0.5, labels)
+    assert not is_balanced_at_chance(0.9, labels)
+    # Guessing each class at random: three standard deviations are rarely passed.
+    guesses = [balanced_accuracy(rng.integers(0, 2, 1000), labels, 2) for _ in range(400)]
+    assert np.mean([not is_balanced_at_chance(guess, labels) for guess in guesses]) < 0.01
+    assert np.std(guesses) == pytest.approx((0.25 * (1 / 990 + 1 / 10) / 4) ** 0.5, rel=0.15)
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])

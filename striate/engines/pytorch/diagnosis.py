@@ -105,7 +105,10 @@ class Diagnosis:
     def _loss(self, lr: float, slices: list[slice], steps: int) -> float:
         """The mean loss over the last quarter of `steps` steps at `lr`; infinite if it broke, or was asked to stop."""
         learner, losses = self.new_learner(), list[float]()
-        learner.label_smoothing = 0.0  # so that the loss can be compared with that of guessing
+        learner.label_smoothing, learner.class_weights = (
+            0.0,
+            None,
+        )  # so that the loss can be compared with that of guessing
         learner.module.train()
         order = epoch_order(self.seed, 0, len(self.data))
         for part in islice(cycle(slices), steps):

@@ -150,7 +150,9 @@ class TorchEngine:
         module = move(module, self._setup).train()
         optimizer = optimizers.build(recipe.optimizer, learning(module))
         average = None if recipe.ema is None else Average(module, recipe.ema)
-        return Learner(module, optimizer, self._setup, recipe.label_smoothing, recipe.optimizer.clip, average)
+        weights = None if inputs.class_weights is None else torch.from_numpy(inputs.class_weights)
+        weights = None if weights is None else weights.to(self._setup.device)
+        return Learner(module, optimizer, self._setup, recipe.label_smoothing, recipe.optimizer.clip, average, weights)
 
     def _try_batch_size(self, size: int) -> None:
         """A step of `size` images, as far as memory goes."""

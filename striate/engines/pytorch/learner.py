@@ -29,6 +29,7 @@ class Learner:
     label_smoothing: float = 0.0
     clip: float | None = None  # the largest norm of the gradient
     average: Average | None = None
+    class_weights: Tensor | None = None  # in the loss; None: all images weigh the same
     sums: Tensor = field(init=False)  # the fields of RunningSums, on the device
 
     def __post_init__(self) -> None:
@@ -43,7 +44,7 @@ class Learner:
         with self.setup.autocast():
             logits = self.module(batch.images)
         logits = logits.float()
-        loss = batch_loss(logits, batch, self.label_smoothing)
+        loss = batch_loss(logits, batch, self.label_smoothing, self.class_weights)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad()
@@ -108,12 +109,22 @@ class Learner:
         return torch if device.type == "cpu" else torch.get_device_module(device)
 
 
-def batch_loss(logits: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-    """The mean cross-entropy of a batch; for mixed images the sum of both labels' losses, weighted by `label_lambda`."""
+def batch_loss(
+    logits: Tensor, batch: Batch, label_smoothing: float = 0.0, class_weights: Tensor | None = None
+) -> Tensor:
+    """The mean cross-entropy of a batch; for mixed images the sum of both labels' losses, weighted by `label_lambda`.
+
+    With `class_weights` each image has the weight of its class, and the mean is over these weights.
+    """
     if batch.partners is None or batch.label_lambda is None:
-        return functional.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
+        return functional.cross_entropy(logits, batch.labels, class_weights, label_smoothing=label_smoothing)
     own, partner = (
-        functional.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
+        functional.cross_entropy(logits, labels, class_weights, label_smoothing=label_smoothing, reduction="none")
         for labels in (batch.labels, batch.partners)
     )
-    return (batch.label_lambda * own + (1 - batch.label_lambda) * partner).mean()
+    losses = batch.label_lambda * own + (1 - batch.label_lambda) * partner
+    if class_weights is None:
+        return losses.mean()
+    weights = batch.label_lambda * class_weights[batch.labels]
+    weights = weights + (1 - batch.label_lambda) * class_weights[batch.partners]
+    return losses.sum() / weights.sum()

@@ -86,6 +86,7 @@ class ScratchEngine:
             engine=job.recipe.engine,
             threads=threads,
             label_smoothing=job.recipe.label_smoothing,
+            class_weights=inputs.class_weights,
         )
         if inputs.whitened:
             self._learner.load({**self._learner.weights(), **inputs.whitened})

@@ -51,7 +51,7 @@ class Learner:
     def __init__(
         self, network: NetworkConfig, input_shape: Shape, classes: int, seed: int, optimizer: OptimizerConfig, *,
         engine: str = "numpy", dtype: str = "float32", threads: int = 1, label_smoothing: float = 0.0,
-        uses_optimized_layers: bool = True,
+        class_weights: np.ndarray | None = None, uses_optimized_layers: bool = True,
     ) -> None:  # fmt: skip
         """`input_shape` is (channels, height, width), as everywhere; the images themselves are N x H x W x C.
 
@@ -63,6 +63,7 @@ class Learner:
         replacements = OPTIMIZED if engine == "numpy" and uses_optimized_layers else None
         self.network = build(network, input_shape, classes, seed, self.xp, dtype, replacements)
         self.seed, self.classes, self.label_smoothing = seed, classes, label_smoothing
+        self.class_weights = None if class_weights is None else self.xp.asarray(class_weights, dtype=self.dtype)
         # Another library has threads of its own, or a GPU.
         self.team = ThreadTeam(threads if engine == "numpy" else 1)
         self._single_threaded_blas = SingleThreadedBlas()
@@ -172,17 +173,34 @@ class Learner:
         images, labels = xp.asarray(images_NHWC, dtype=self.dtype), xp.asarray(labels)
         target_options = (self.classes, self.label_smoothing, self.dtype)
         if mixed is None:
-            return _Batch(images, loss.targets(labels, *target_options), labels)
+            return _Batch(images, self._weighted(loss.targets(labels, *target_options), labels), labels)
         partners, label_lambda = xp.asarray(mixed.labels), xp.asarray(mixed.label_lambda)
-        return _Batch(images, loss.mixed_targets(labels, partners, label_lambda, *target_options), labels)
+        targets = loss.mixed_targets(labels, partners, label_lambda, *target_options)
+        return _Batch(images, self._weighted(targets, labels, partners, label_lambda), labels)
+
+    def _weighted(
+        self, targets: Array, labels: Array, partners: Array | None = None, label_lambda: Array | None = None
+    ) -> Array:
+        """The targets of a batch with the weights of the classes in them."""
+        weights = self.class_weights
+        if weights is None:
+            return targets
+        label_weights = self.xp.take(weights, labels, axis=0)
+        if partners is not None and label_lambda is not None:
+            share = self.xp.astype(label_lambda, self.dtype)
+            label_weights = share * label_weights + (1 - share) * self.xp.take(weights, partners, axis=0)
+        return loss.weighted_targets(targets, weights, label_weights)
 
     def _forward_backward(self, context: ForwardContext, batch: _Batch) -> tuple[float, int]:
         """Forward and backward of one worker's images; the loss is the mean over the whole batch."""
         xp = self.xp
         logits = self.network.forward(batch.images, context)
-        losses = loss.cross_entropy(logits, batch.targets)
+        weighted = self.class_weights is not None
+        forward = loss.weighted_cross_entropy if weighted else loss.cross_entropy
+        backward = loss.weighted_cross_entropy_backward if weighted else loss.cross_entropy_backward
+        losses = forward(logits, batch.targets)
         is_correct = xp.argmax(logits, axis=1) == batch.labels
-        self.network.backward(loss.cross_entropy_backward(logits, batch.targets) / context.batch_size, context)
+        self.network.backward(backward(logits, batch.targets) / context.batch_size, context)
         return float(xp.sum(losses, dtype=xp.float64)), int(xp.sum(xp.astype(is_correct, xp.int64)))
 
     def _update(self, contexts: list[ForwardContext], worker: int, lr: float) -> None:

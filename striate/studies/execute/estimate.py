@@ -107,7 +107,16 @@ def _time_steps(plan: Plan, arms: list[Arm], device: str, threads: int, timing_s
 def _step_key(arm: Arm, dataset: Dataset) -> str:
     """Equal for arms whose steps cost the same: epochs, schedule and the optimizer's numbers do not matter."""
     recipe = arm.recipe.identity()
-    for name in ("epochs", "schedule", "stop", "test_time", "precise_norm", "label_smoothing", "shuffle"):
+    for name in (
+        "epochs",
+        "schedule",
+        "stop",
+        "test_time",
+        "precise_norm",
+        "label_smoothing",
+        "class_weights",
+        "shuffle",
+    ):
         recipe.pop(name, None)
     recipe["optimizer"] = [arm.recipe.optimizer.name, sorted(arm.recipe.optimizer.arguments)]
     return fingerprint(arm.network, recipe, dataset.digest)

@@ -25,6 +25,15 @@ def make_dataset(count: int = 120, size: int = 8, channels: int = 1, classes: in
     return Dataset("squares", tuple("abc"[:classes]), parts[0], None, parts[1], "d" * 64)
 
 
+def unequal(dataset: Dataset, few: int) -> Dataset:
+    """The dataset with so few training images of its last class."""
+    train = dataset.train
+    last = np.flatnonzero(train.labels == len(dataset.classes) - 1)
+    rows = np.setdiff1d(np.arange(len(train)), last[few:])
+    part = Part(train.images[rows], train.labels[rows])
+    return Dataset(dataset.name, dataset.classes, part, None, dataset.open_test("to make another"), "f" * 64)
+
+
 @pytest.fixture(scope="session")
 def dataset():
     return make_dataset()

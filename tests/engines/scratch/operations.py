@@ -4,6 +4,7 @@ A case is drawn from hypothesis' or NumPy's numbers; arrays are NHWC here and tr
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -239,31 +240,43 @@ def dropout(rng):
     )
 
 
-def cross_entropy(rng):
+def cross_entropy(rng, is_weighted=False):
     N, K, smoothing = whole(rng, 1, 5), whole(rng, 2, 6), float(rng.choice([0.0, 0.1]))
     labels, others, share = rng.integers(0, K, N), rng.integers(0, K, N), rng.random(N)
-    is_mixed = rng.random() < 0.5
+    is_mixed, weights = rng.random() < 0.5, rng.random(K) + 0.5 if is_weighted else None
+    own_share = share if is_mixed else np.ones(N)
 
     def target(z):
         from striate.engines.scratch.library import namespace
 
         xp = namespace(z)
-        if not is_mixed:
-            return loss.targets(xp.asarray(labels), K, smoothing, z.dtype)
-        return loss.mixed_targets(*map(xp.asarray, (labels, others, share)), K, smoothing, z.dtype)
+        if is_mixed:
+            plain = loss.mixed_targets(*map(xp.asarray, (labels, others, share)), K, smoothing, z.dtype)
+        else:
+            plain = loss.targets(xp.asarray(labels), K, smoothing, z.dtype)
+        if weights is None:
+            return plain
+        of_labels = own_share * weights[labels] + (1 - own_share) * weights[others]
+        return loss.weighted_targets(plain, *(xp.asarray(array, dtype=z.dtype) for array in (weights, of_labels)))
 
     def theirs(z):
+        of_classes = None if weights is None else torch.from_numpy(weights).to(z.dtype)
         own, partner = (
-            functional.cross_entropy(z, torch.from_numpy(one_label), reduction="none", label_smoothing=smoothing)
-            for one_label in (labels, others)
+            functional.cross_entropy(z, torch.from_numpy(one), of_classes, reduction="none", label_smoothing=smoothing)
+            for one in (labels, others)
         )
-        part = torch.from_numpy(share).to(z.dtype)
-        return part * own + (1 - part) * partner if is_mixed else own
+        part = torch.from_numpy(own_share).to(z.dtype)
+        losses = part * own + (1 - part) * partner
+        if of_classes is None:
+            return losses
+        return losses / (part * of_classes[labels] + (1 - part) * of_classes[others]).mean()
 
+    forward = loss.cross_entropy if weights is None else loss.weighted_cross_entropy
+    backward = loss.cross_entropy_backward if weights is None else loss.weighted_cross_entropy_backward
     return Case(
         [3 * normal(rng, N, K)],
-        lambda z: loss.cross_entropy(z, target(z)),
-        lambda g, z: [g[:, None] * loss.cross_entropy_backward(z, target(z))],
+        lambda z: forward(z, target(z)),
+        lambda g, z: [g[:, None] * backward(z, target(z))],
         theirs,
     )
 
@@ -282,4 +295,5 @@ OPERATIONS = {
     "flatten": flatten,
     "dropout": dropout,
     "cross_entropy": cross_entropy,
+    "weighted_cross_entropy": partial(cross_entropy, is_weighted=True),
 }

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,18 @@ Rule = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 _Take = Callable[[str, Tensor], Tensor]
 OTHER_PATH = "the network took another path through its layers on these images than on the one that it was traced with"
 COMPILED = "is compiled, and what happens inside a compiled part cannot be seen"
+
+
+class RecordedCall(NamedTuple):
+    """A call of a function of torch."""
+
+    function: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def argument(self, name: str, position: int, default: Any = None) -> Any:
+        """The argument called `name`, or the one at `position`."""
+        return self.kwargs.get(name, self.args[position] if position < len(self.args) else default)
 
 
 class TracedNetwork:
@@ -55,7 +67,7 @@ class TracedNetwork:
         return self.graph.input_shape
 
     def node(self, name: str) -> Node:
-        """The node called `name`, or the last one of the layer called so.
+        """The node called `name`; if there is none, the last one of the layer called so.
 
         Raises:
             NetworkError: when there is neither, with the nearest name.
@@ -63,6 +75,10 @@ class TracedNetwork:
         if name in self.graph:
             return self.graph[name]
         return self._nodes_of(name)[-1]
+
+    def output_node(self, name: str) -> Node:
+        """The last node of the layer called `name`, after its norm and activation; the node itself, if no layer is called so."""
+        return self._nodes_of(name)[-1] if name in self.graph.layers else self.node(name)
 
     def unit_node(self, name: str) -> Node:
         """The values of a layer before its activation, which tell more than a rectifier leaves of them.
@@ -82,13 +98,13 @@ class TracedNetwork:
             raise NetworkError(f"layer '{layer:.60}': the network has no such layer; {suggest(layer, known)}")
         return nodes
 
-    def place(self, images: Tensor) -> Tensor:
+    def place(self, images: Tensor, *, any_size: bool = False) -> Tensor:
         """`images` on the module's device, in its precision.
 
         Raises:
             NetworkError: for images of another shape than the network was traced with.
         """
-        if images.ndim != 1 + len(self.input_shape) or tuple(images.shape[1:]) != self.input_shape:
+        if not any_size and (images.ndim != 1 + len(self.input_shape) or tuple(images.shape[1:]) != self.input_shape):
             raise NetworkError(
                 f"images: must be (N, {', '.join(map(str, self.input_shape))}) for this network, got {tuple(images.shape)}"
             )
@@ -104,17 +120,20 @@ class TracedNetwork:
         return values
 
     @torch.no_grad()
-    def visit(self, images: Tensor, names: Sequence[str], see: Callable[[str, Tensor], None]) -> None:
+    def visit(
+        self, images: Tensor, names: Sequence[str], see: Callable[[str, Tensor], None], *, any_size: bool = False
+    ) -> None:
         """Call `see` with the name and the value of each node when it is computed, and stop after the last.
 
-        The value may be changed in place afterwards: whoever keeps it copies it. To be called inside `running`.
+        The value may be changed in place afterwards: whoever keeps it copies it. With `any_size`, images may have another size than
+        that of the trace, as far as the layers before the nodes take it. To be called inside `running`.
         """
 
         def take(name: str, value: Tensor) -> Tensor:
             see(name, self.channels_first(name, value))
             return value
 
-        self._run(self.place(images), names, take)
+        self._run(self.place(images, any_size=any_size), names, take)
 
     def differentiable(self, pixels: Tensor, names: Sequence[str], rule: Rule | None = None) -> dict[str, Tensor]:
         """The values of nodes, from which gradients lead to `pixels` and to each other; `rule` computes the calls instead of torch.
@@ -132,6 +151,21 @@ class TracedNetwork:
         if "input" in names:
             values["input"] = pixels
         return values
+
+    @torch.no_grad()
+    def call(self, images: Tensor, name: str) -> "RecordedCall":
+        """The call of torch that gives a node on `images`: its function, and its arguments as they were before the call."""
+        last: list[RecordedCall] = []
+
+        def record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            # The pass stops at the wanted call, so that is the last one.
+            kept = tuple(part.clone() if isinstance(part, Tensor) else part for part in args)
+            last[:] = [RecordedCall(function_name(func), kept, kwargs)]
+            return func(*args, **kwargs)
+
+        with self.running():
+            self._run(self.place(images), [name], lambda _, value: value, record)
+        return last[0]
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -222,7 +256,7 @@ class _Watch(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         call, kwargs = self._rule or _call, kwargs or {}
-        wanted = self._wanted.get(self._calls + 1)
+        wanted, copy = self._wanted.get(self._calls + 1), None
         if not wanted or not args or not isinstance(args[0], Tensor):
             result = call(func, args, kwargs)
         else:
@@ -238,7 +272,7 @@ class _Watch(TorchFunctionMode):
                 raise NetworkError(f"layer '{name}': {OTHER_PATH}")
             value = tensors[site.result]
             after = self._take(name, value)
-            result = args[0].copy_(value) if wanted and value is copy else _replaced(result, value, after)
+            result = args[0].copy_(value) if value is copy else _replaced(result, value, after)
         if self._calls == self._last:
             raise _EnoughError
         return result

@@ -124,7 +124,9 @@ class _Grid(NamedTuple):
     def of(cls, x: Tensor, filters: int, padding: tuple[int, int]) -> "_Grid":
         _, channels, height, width = x.shape
         rows, columns = (-(-(side + 2 * pad - 2) // TILE) for side, pad in zip((height, width), padding, strict=True))
-        values = max(BLOCK_VALUES, POINTS * channels * filters)  # no less than the transformed filters, which every block reads
+        values = max(
+            BLOCK_VALUES, POINTS * channels * filters
+        )  # no less than the transformed filters, which every block reads
         images = max(1, values // (POINTS * rows * columns * (channels + filters)))
         return cls(height, width, padding, rows, columns, images)
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from striate.core.config import suggest
 from striate.core.errors import RecipeError
+from striate.engines.pytorch.muon import Muon
 from striate.recipes import OptimizerConfig
 
 # Their step needs what the training loop does not provide: a closure, sparse gradients.
@@ -93,60 +94,3 @@ def _refusal(config: OptimizerConfig, error: Exception) -> RecipeError:
     has_message = isinstance(error, TypeError | ValueError | RuntimeError) and str(error)
     reason = error if has_message else repr(error)
     return RecipeError(f"recipe.optimizer: torch's {config.name} refuses {config.arguments}: {reason}")
-
-
-class Muon(torch.optim.Optimizer):
-    """Muon for a whole network. Torch's own takes matrices only.
-
-    A weight (K, C, R, S) of a convolution counts as a matrix of K rows, as in the description of the optimizer
-    (https://kellerjordan.github.io/posts/muon). Parameters with one axis, biases and the scales of norms, are updated by
-    AdamW with the same learning rate, as torch intends with `adjust_lr_fn: match_rms_adamw`, the default here.
-    """
-
-    def __init__(self, parameters: list[nn.Parameter], arguments: dict[str, Any], decays: str) -> None:
-        super().__init__(parameters, {})
-        self._weights = [parameter for parameter in parameters if parameter.dim() > 1]
-        self._matrices = [nn.Parameter(_matrix(weight.detach())) for weight in self._weights]
-        vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
-        arguments = {"adjust_lr_fn": "match_rms_adamw", **arguments}
-        decay = 0.0 if decays == "weights" else arguments.get("weight_decay", 0.1)
-        self._optimizers: list[torch.optim.Optimizer] = [torch.optim.Muon(self._matrices, **arguments)]
-        if vectors:
-            self._optimizers.append(torch.optim.AdamW(vectors, lr=arguments["lr"], weight_decay=decay, fused=True))
-        self._share_groups()
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        super().zero_grad(set_to_none)
-        for weight in self._weights:
-            weight.grad = None
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        for weight, matrix in zip(self._weights, self._matrices, strict=True):
-            # Set again in each step, because averages and loaded weights may have replaced the weight's memory.
-            matrix.data = _matrix(weight.detach())
-            matrix.grad = None if weight.grad is None else _matrix(weight.grad)
-        for optimizer in self._optimizers:
-            optimizer.step(closure)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"both": [optimizer.state_dict() for optimizer in self._optimizers]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for optimizer, state in zip(self._optimizers, state_dict["both"], strict=True):
-            optimizer.load_state_dict(state)
-        self._share_groups()
-
-    def _share_groups(self) -> None:
-        """The groups of both optimizers in one list, so that setting a learning rate reaches both."""
-        self.param_groups = [group for optimizer in self._optimizers for group in optimizer.param_groups]
-
-
-def _matrix(weight: Tensor) -> Tensor:
-    """(K, rest): a view of the same memory, contiguous or channels-last.
-
-    The order of columns differs between the two, and Muon's step does not depend on it.
-    """
-    if weight.is_contiguous():
-        return weight.view(len(weight), -1)
-    return weight.permute(0, *range(2, weight.dim()), 1).reshape(len(weight), -1)

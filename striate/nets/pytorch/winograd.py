@@ -209,7 +209,7 @@ def _filter_gradient(gu_PCK: Tensor) -> Tensor:
 
 def _transformed_input(x_NHWC: Tensor, grid: _Grid, buffers: _Buffers, *, is_kept: bool) -> Tensor:
     """B' d B of every tile, (36, tiles, C), in new memory if it is kept for the backward pass."""
-    N, _, _, C = x_NHWC.shape
+    C = x_NHWC.shape[3]
     (top, left), height, width = grid.padding, TILE * grid.rows + 2, TILE * grid.columns + 2
     padded = functional.pad(x_NHWC, (0, 0, left, width - left - grid.width, top, height - top - grid.height))
     windows = padded.unfold(1, SIDE, TILE).unfold(2, SIDE, TILE).permute(4, 5, 0, 1, 2, 3)

@@ -36,6 +36,14 @@ def needs_shared(name: str) -> Path:
     return SHARED / name
 
 
+def needs_packaged(name: str) -> Path:
+    """The path of a dataset that the system's package manager installs."""
+    path = Path("/usr/share/datasets") / name
+    if not path.exists():
+        _do_without([name], f"needs the dataset {name} in {path.parent}: apt-get install dataset-{name}")
+    return path
+
+
 def _do_without(names: Iterable[str], reason: str) -> NoReturn:
     promised = os.environ.get("STRIATE_TEST_ALL", "").split()
     if promised == ["1"] or set(promised) & set(names):

@@ -5,18 +5,18 @@ wherever they are stored.
 """
 
 from striate.data.dataset import DataConfig, Dataset, Part
-from striate.data.loading import NAMED_SOURCES, load
+from striate.data.loading import is_named, load
 from striate.data.part_notes import is_unequal
 from striate.data.splits import Splits, batch_slices, epoch_order, mean_std, split
 
 __all__ = [
-    "NAMED_SOURCES",
     "DataConfig",
     "Dataset",
     "Part",
     "Splits",
     "batch_slices",
     "epoch_order",
+    "is_named",
     "is_unequal",
     "load",
     "mean_std",

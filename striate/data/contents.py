@@ -55,6 +55,8 @@ class Contents:
     classes: tuple[str, ...]
     parts: Mapping[str, SourcePart]
     notes: tuple[str, ...] = ()
+    is_checked: bool = False  # by the checksums of a dataset that goes by a name
+    keeps_order: bool = False  # that of the author's files
 
 
 @dataclass(frozen=True)

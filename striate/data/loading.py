@@ -8,6 +8,7 @@ The digits are scikit-learn's: E. Alpaydin and C. Kaynak, Optical Recognition of
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,13 @@ from striate.data.canonical_order import HashedPart, dataset_digest, first_copie
 from striate.data.contents import ArrayPart, Contents, Source
 from striate.data.dataset import DataConfig, Dataset, Part
 from striate.data.part_notes import part_notes
-from striate.data.sources import cifar10, folders, npz, parquet
+from striate.data.sources import cifar10, folders, idx, npz, parquet, svhn
+from striate.data.sources.known import KNOWN, Known, as_known
+from striate.data.sources.torchvision_files import download
 from striate.data.splits import class_quotas, draw_stratified
 
 DIGITS_SIDE = 32
+PACKAGED = Path("/usr/share/datasets")  # of Debian: dataset-fashion-mnist
 MIN_OF_CLASS = 2  # images of a class that `limit` leaves: one to train on and one to validate with
 
 
@@ -75,7 +79,15 @@ def find_source(text: str) -> Source:
     Raises:
         DataError: if there is none, with the nearest known name.
     """
-    return NAMED_SOURCES[text]() if text in NAMED_SOURCES else _source_at(_existing_path(text))
+    return NAMED_SOURCES[text]() if is_named(text, Path()) else _source_at(_existing_path(text))
+
+
+def is_named(text: str, folder: Path) -> bool:
+    """Whether a source in a study file of `folder` is a known name.
+
+    A file or folder called `mnist` there comes before the name, as it did when that was no name yet.
+    """
+    return text in FIRST_NAMES or (text in NAMED_SOURCES and not _exists(folder / text))
 
 
 def data_folder() -> Path | None:
@@ -105,12 +117,64 @@ def _cifar10() -> Source:
     """CIFAR-10 from the first of: STRIATE_DATA, the cache, a download."""
     home, downloaded = data_folder(), cache_folder() / "data" / "cifar10"
     for folder in [*([home / "cifar10", home] if home else []), downloaded]:
-        if cifar10.list_files(folder) or parquet.list_files(folder):
+        if cifar10.list_files(folder) or parquet.list_files(folder, is_deep=folder != home):
             return replace(_source_at(folder), name="cifar10", must_be_cifar10=True)
-    return replace(cifar10.download(downloaded), must_be_cifar10=True)
+    download("CIFAR10", "cifar10", downloaded)
+    return replace(cifar10.find(downloaded), must_be_cifar10=True)
 
 
-NAMED_SOURCES: Mapping[str, Callable[[], Source]] = {"digits": _digits, "cifar10": _cifar10}
+def _known(known: Known) -> Source:
+    """A dataset that goes by a name, from the first of: STRIATE_DATA, Debian's packages, the cache, a download."""
+    home, downloaded = data_folder(), cache_folder() / "data" / known.name
+    names = dict.fromkeys([known.name, known.torchvision, known.name.replace("-", "_"), known.name.upper()])
+    for folder in [home / name for name in names] if home else []:
+        if source := _source_of(known, folder):
+            return source
+    if home and _exists(home / known.name):
+        return _source_at(home / known.name)  # of a form that the name does not cover, such as a folder of images
+    for folder in (PACKAGED / known.name, downloaded):
+        if source := _source_of(known, folder):
+            return source
+    if home and (source := _source_of(known, home, is_deep=False)):
+        return source
+    download(known.torchvision, known.name, downloaded)
+    source = _source_of(known, downloaded)
+    assert source, "what was downloaded is found"
+    return source
+
+
+def _source_of(known: Known, folder: Path, is_deep: bool = True) -> Source | None:
+    """The named dataset in a folder, whose content is checked when it is read; None if there are no such files."""
+    if not _exists(folder):
+        return None
+    try:
+        if (
+            known.torchvision.endswith("MNIST")
+            and (is_deep or not any(folder.glob("*/raw")))
+            and idx.list_files(folder)
+        ):
+            found = idx.find(folder)
+        elif known.name == "svhn" and svhn.list_files(folder):
+            found = svhn.find(folder)
+        elif known.name == "cifar100" and cifar10.list_files(folder, cifar10.CIFAR100):
+            found = cifar10.find(folder, cifar10.CIFAR100)
+        elif is_deep and parquet.list_files(folder):
+            found = parquet.find(folder, leave_out="extra")  # of SVHN
+        elif (folder / f"{known.name}.npz").is_file():
+            found = npz.find(folder / f"{known.name}.npz")
+        else:
+            return None
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
+    return replace(found, name=known.name, reading=known.name, read=partial(as_known, known, found.read))
+
+
+FIRST_NAMES = ("digits", "cifar10")  # these come before paths
+NAMED_SOURCES: Mapping[str, Callable[[], Source]] = {
+    "digits": _digits,
+    "cifar10": _cifar10,
+    **{name: partial(_known, known) for name, known in KNOWN.items()},
+}
 
 
 def _existing_path(source: str) -> Path:
@@ -139,8 +203,14 @@ def _source_at(path: Path) -> Source:
     try:
         if cifar10.list_files(path):
             return cifar10.find(path)
+        if cifar10.list_files(path, cifar10.CIFAR100):
+            return cifar10.find(path, cifar10.CIFAR100)
         if parquet.list_files(path):
             return parquet.find(path)
+        if idx.list_files(path):
+            return idx.find(path)
+        if svhn.list_files(path):
+            return svhn.find(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be listed ({error.strerror}); check its permissions") from error
     if path.is_dir():

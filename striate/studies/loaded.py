@@ -18,7 +18,7 @@ import filelock
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, RunError, StudyError
-from striate.data import NAMED_SOURCES
+from striate.data import is_named
 from striate.runs import layout
 from striate.runs.files import disk_errors, write_text
 from striate.runs.reader import read_summary
@@ -232,7 +232,7 @@ def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
 
 
 def _absolute(source: str, folder: Path) -> str:
-    if source in NAMED_SOURCES:
+    if is_named(source, folder):
         return source
     path = folder / source
     # Not Path.exists, which raises for a name that is too long, or a folder that may not be read.

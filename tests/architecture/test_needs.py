@@ -10,6 +10,7 @@ from tests import needs
 ABSENT = {
     needs.needs_program: "needs the program no_such_thing",
     needs.needs_package: r"needs the package no_such_thing: pip install 'striate\[no_such_thing\]'",
+    needs.needs_packaged: "needs the dataset no_such_thing in /usr/share/datasets: apt-get install dataset-no_such_thing",
     needs.needs_shared: "needs the dataset no_such_thing in .*data",
 }
 

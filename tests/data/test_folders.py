@@ -185,9 +185,12 @@ def test_a_limit_too_small_for_the_classes(folder, parts):
     [
         ("digit", "'digit' is neither a known name nor a path that exists; did you mean 'digits'?"),
         ("CIFAR10", "did you mean 'cifar10'?"),
-        ("imagenet", "known here: cifar10, digits"),
+        ("imagenet", "known here: cifar10, cifar100, digits, fashion-mnist, kmnist, mnist, svhn"),
         ("", "neither a known name"),
-        ("no/such/folder", "there is no 'no/such/folder' here; give a path that exists, or one of digits, cifar10"),
+        (
+            "no/such/folder",
+            "there is no 'no/such/folder' here; give a path that exists, or one of digits, cifar10, mnist, ",
+        ),
     ],
 )
 def test_a_name_nobody_knows(name, message):

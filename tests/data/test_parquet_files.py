@@ -66,7 +66,7 @@ def test_a_broken_row_is_named(tmp_path, parquet, parts):
 def test_columns_that_are_missing(parquet, parts):
     with pytest.raises(DataError, match="needs a column img or image, got picture, label; rename"):
         load_at(parquet(parts, columns=("picture", "label")))
-    with pytest.raises(DataError, match="needs a column label or labels, got img, y; rename"):
+    with pytest.raises(DataError, match="needs a column label, labels or fine_label, got img, y; rename"):
         load_at(parquet(parts, columns=("img", "y")))
 
 

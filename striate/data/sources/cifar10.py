@@ -1,27 +1,22 @@
-"""CIFAR-10: its author's archive, downloaded and read by torchvision, and its recognition by pixels in any format.
+"""CIFAR-10 and CIFAR-100: their author's archives, and the recognition of CIFAR-10 by its pixels in any format.
 
-Alex Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. This is the only file of the data package
-that imports torchvision, and so torch, and only where the archive is read. The archive holds pickles: torchvision
-compares their MD5 with the known ones before it opens one.
+Alex Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 """
 
-import os
 import tempfile
-import urllib.error
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from striate.core.errors import DataError
 from striate.data.canonical_order import HashedPart, argsort_by_hash, dataset_digest, hash_images
 from striate.data.contents import ArrayPart, Contents, Source, SourcePart
 from striate.data.dataset import DataConfig
 from striate.data.decode import Decoder
+from striate.data.sources.torchvision_files import read_batches, unpack
 
-FOLDER, ARCHIVE = "cifar-10-batches-py", "cifar-10-python.tar.gz"
 # The digest, without class names, of the 50,000 and 10,000 images, taken from parquet files that Pillow decoded.
 DIGEST = "c03ca73034cbde0639916d40739481b95ec3e37422ad2a70ff869fcd5b4f0dbf"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -29,45 +24,34 @@ SIZES = {"train": 50_000, "test": 10_000}
 SHAPE = (32, 32, 3)
 
 
-def list_files(path: Path) -> tuple[Path, ...]:
+@dataclass(frozen=True)
+class Archive:
+    """The names of an archive and of the folder in it, and the class of torchvision.datasets that reads it."""
+
+    name: str
+    folder: str
+    archive: str
+    torchvision: str
+
+
+CIFAR10 = Archive("cifar10", "cifar-10-batches-py", "cifar-10-python.tar.gz", "CIFAR10")
+CIFAR100 = Archive("cifar100", "cifar-100-python", "cifar-100-python.tar.gz", "CIFAR100")
+
+
+def list_files(path: Path, kind: Archive = CIFAR10) -> tuple[Path, ...]:
     """The batches, or else the archive, that `path` is or holds; none if there are none."""
-    for folder in (path, path / FOLDER):
-        if folder.name == FOLDER and folder.is_dir():
+    for folder in (path, path / kind.folder):
+        if folder.name == kind.folder and folder.is_dir():
             return tuple(sorted(file for file in folder.iterdir() if file.is_file()))
-    for archive in (path, path / ARCHIVE):
-        if archive.name == ARCHIVE and archive.is_file():
+    for archive in (path, path / kind.archive):
+        if archive.name == kind.archive and archive.is_file():
             return (archive,)
     return ()
 
 
-def find(path: Path) -> Source:
+def find(path: Path, kind: Archive = CIFAR10) -> Source:
     """The source at a path for which `list_files` lists some."""
-    return Source("cifar10", str(path), list_files(path), partial(_read, path))
-
-
-def download(folder: Path) -> Source:
-    """Download the archive into `folder`; two processes at once download it once.
-
-    Raises:
-        DataError: if it cannot be downloaded.
-    """
-    from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import download_url
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            if not (folder / ARCHIVE).exists():
-                # Elsewhere until it is complete: a file of the archive's name in `folder` is taken for the archive.
-                download_url(CIFAR10.url, folder / "unfinished", ARCHIVE, CIFAR10.tgz_md5)
-                os.replace(folder / "unfinished" / ARCHIVE, folder / ARCHIVE)
-    # torchvision: RuntimeError for a wrong checksum; urllib: OSError for the network, ValueError for an address.
-    except (OSError, RuntimeError, ValueError, urllib.error.URLError) as error:
-        rule = f"cifar10: not found on this machine, and {CIFAR10.url} could not be downloaded ({error})"
-        raise DataError(
-            f"{rule}; put {ARCHIVE} into {folder}, or set STRIATE_DATA to the folder that holds it"
-        ) from error
-    return find(folder)
+    return Source(kind.name, str(path), list_files(path, kind), partial(_read, path, kind))
 
 
 def recognize(contents: Contents) -> tuple[Contents, bool]:
@@ -105,35 +89,11 @@ def _decode(part: SourcePart) -> HashedPart:
     return whole.select(argsort_by_hash(whole.labels, whole.hashes))
 
 
-def _read(path: Path) -> Contents:
-    files = list_files(path)
-    if files[0].name != ARCHIVE:
-        return _read_batches(str(path), files[0].parent.parent)
+def _read(path: Path, kind: Archive) -> Contents:
+    files = list_files(path, kind)
+    if files[0].name != kind.archive:
+        return read_batches(kind.torchvision, str(path), files[0].parent.parent)
     # Into a temporary folder: that of the archive may be read-only, and the decoded images are cached anyway.
     with tempfile.TemporaryDirectory() as folder:
-        _unpack(files[0], Path(folder))
-        return _read_batches(str(path), Path(folder))
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    from torchvision.datasets import CIFAR10
-    from torchvision.datasets.utils import check_integrity, extract_archive
-
-    if not check_integrity(archive, CIFAR10.tgz_md5):
-        raise DataError(f"{archive}: its MD5 must be {CIFAR10.tgz_md5}, and is not; delete it and download it again")
-    extract_archive(str(archive), str(folder))
-
-
-def _read_batches(location: str, root: Path) -> Contents:
-    from torchvision.datasets import CIFAR10
-
-    try:
-        datasets = {"train": CIFAR10(root, train=True), "test": CIFAR10(root, train=False)}
-    except RuntimeError as error:
-        rule = f"{location}: a file of {FOLDER} is missing or its MD5 is not the known one"
-        raise DataError(f"{rule}; delete the folder and download {ARCHIVE} again") from error
-    parts = {
-        name: ArrayPart(np.array(dataset.targets, np.int64), np.ascontiguousarray(dataset.data))
-        for name, dataset in datasets.items()
-    }
-    return Contents(location, tuple(datasets["train"].classes), parts)
+        unpack(kind.torchvision, files[0], Path(folder))
+        return read_batches(kind.torchvision, str(path), Path(folder))

@@ -34,7 +34,7 @@ from striate.data.unread import Unread, is_left_behind, listed
 
 FIRST_FOLDERS = (".", "plain_text", "data")
 DEEPEST = 2  # folders between the given one and the files: CONFIG/SPLIT, as the hub converts datasets
-IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels")
+IMAGE_COLUMNS, LABEL_COLUMNS = ("img", "image"), ("label", "labels", "fine_label")  # the last of CIFAR-100
 BATCH_ROWS = 256
 PartFiles = dict[str, list[Path]]
 
@@ -50,8 +50,8 @@ class Table:
     class_names: tuple[str, ...]  # of the hub's metadata; empty if there are none
 
 
-def list_files(path: Path) -> tuple[Path, ...]:
-    """The parquet files that `path` is or holds; none if there are none.
+def list_files(path: Path, is_deep: bool = True) -> tuple[Path, ...]:
+    """The parquet files that `path` is or holds; none if there are none. `is_deep`: also in CONFIG/SPLIT folders.
 
     Raises:
         DataError: if there are those of several datasets.
@@ -63,6 +63,8 @@ def list_files(path: Path) -> tuple[Path, ...]:
     for name in FIRST_FOLDERS:
         if files := _parquet_in(path / name):
             return files
+    if not is_deep:
+        return ()
     by_config: dict[Path, list[Path]] = {}
     for folder in _folders_below(path, DEEPEST):
         # A folder that is named after a part belongs to the one above it.
@@ -86,27 +88,28 @@ def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
             yield from _folders_below(path, depth - 1)
 
 
-def find(path: Path) -> Source:
-    """The source at a path for which `list_files` lists some.
+def find(path: Path, leave_out: str = "") -> Source:
+    """The source at a path for which `list_files` lists some. Files with the word `leave_out` are only noted.
 
     Raises:
         DataError: if files belong to no part, or none to the train part.
     """
     name = path.resolve().stem if path.is_file() else path.resolve().name
-    parts = _part_files(path)
+    files = [file for file in list_files(path) if not leave_out or leave_out not in words(file.stem)]
+    parts = _part_files(path, files)
     return Source(
         name,
         str(path),
-        list_files(path),
+        tuple(files),
         partial(_read, path, parts),
-        notes=_other_files(path) if path.is_dir() else (),
+        notes=_other_files(path, set(files)) if path.is_dir() else (),
         is_outdated=partial(_is_outdated, parts),
     )
 
 
-def _other_files(path: Path) -> tuple[str, ...]:
+def _other_files(path: Path, read: set[Path]) -> tuple[str, ...]:
     """Notes of what lies in the folder beside the files that are read."""
-    unread, read = Unread(path), set(list_files(path))
+    unread = Unread(path)
     folders_read = {parent for file in read for parent in file.parents}
     for folder in sorted({path, *(folder for folder in folders_read if path in folder.parents)}):
         for item in sorted(folder.iterdir()):
@@ -123,13 +126,12 @@ def _is_outdated(parts: PartFiles, decoded: DecodedDataset) -> bool:
     return len(names) > 1 or looks_too_dark(decoded)
 
 
-def _part_files(path: Path) -> PartFiles:
+def _part_files(path: Path, files: list[Path]) -> PartFiles:
     """The files of each part, by a word in their names or in that of their folder; if none has one, all are one part.
 
     Raises:
         DataError: if files belong to no part, or none to the train part.
     """
-    files = list(list_files(path))
     if path.is_file():
         return {"train": files}
     parts: PartFiles = {}
@@ -150,7 +152,7 @@ def _part_files(path: Path) -> PartFiles:
 def _read(path: Path, part_files: PartFiles) -> Contents:
     tables = {part: [_open(file) for file in files] for part, files in part_files.items()}
     values = {part: [_label_values(table) for table in part_tables] for part, part_tables in tables.items()}
-    notes = list(_partial_notes(part_files))
+    notes = [*_partial_notes(part_files), *_column_notes(tables["train"][0])]
     if any(column.dtype.kind == "U" for columns in values.values() for column in columns):
         classes = tuple(sorted({str(word) for column in values["train"] for word in column}))
         labels = {part: _numbers_of_words(path, np.concatenate(columns), classes) for part, columns in values.items()}
@@ -173,6 +175,12 @@ def _partial_notes(part_files: PartFiles) -> Iterator[str]:
     for part, files in part_files.items():
         if names := sorted({file.parent.name for file in files if "partial" in words(file.parent.name)}):
             yield f"the {part} part is incomplete: its folder is called {listed(names)}"
+
+
+def _column_notes(table: Table) -> Iterator[str]:
+    used = {table.image_column, table.label_column}
+    if others := [printable(name, keep="") for name in table.file.schema_arrow.names if name not in used]:
+        yield f"columns not read: {listed(others)}"
 
 
 def _numbers(table: Table, numbers: NDArray[Any], part: str, classes: tuple[str, ...]) -> NDArray[np.int64]:
@@ -215,7 +223,8 @@ def _choose(path: Path, names: tuple[str, ...], columns: list[str]) -> str:
     for name in names:
         if name in columns:
             return name
-    rule = f"{path}: needs a column {' or '.join(names)}, got {', '.join(columns)}"
+    known = f"{', '.join(names[:-1])} or {names[-1]}"
+    rule = f"{path}: needs a column {known}, got {', '.join(columns)}"
     raise DataError(f"{rule}; rename the column that holds it")
 
 

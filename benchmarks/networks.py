@@ -5,13 +5,14 @@ Keras as layers. Before anything is timed, their numbers of parameters are compa
 from dataclasses import dataclass
 from typing import Any
 
-# ("conv", filters, kernel, stride, padding), ("norm",), ("relu",), ("pool",), ("flatten",), ("fc", units), ("res", steps):
-# the steps, plus their input through a 1x1 convolution, then relu.
+# ("conv", filters, kernel, stride, padding), ("norm",), ("relu",), ("pool",), ("gap",), ("flatten",), ("fc", units),
+# ("res", steps, stride): the steps, plus their input, then relu. Where the shape changes, the input goes through a 1x1
+# convolution of that stride, and through a norm if the steps have one.
 Steps = tuple[Any, ...]
 
 
-def _conv(filters: int, norm: bool = False) -> Steps:
-    return (("conv", filters, 3, 1, 1), *((("norm",),) if norm else ()), ("relu",))
+def _conv(filters: int, norm: bool = False, stride: int = 1) -> Steps:
+    return (("conv", filters, 3, stride, 1), *((("norm",),) if norm else ()), ("relu",))
 
 
 def _fc(units: int) -> Steps:
@@ -19,7 +20,16 @@ def _fc(units: int) -> Steps:
 
 
 def _block(filters: int) -> Steps:
-    return (("res", (*_conv(filters), *_conv(filters), ("conv", filters, 3, 1, 1))), ("pool",))
+    return (("res", (*_conv(filters), *_conv(filters), ("conv", filters, 3, 1, 1)), 1), ("pool",))
+
+
+def _vgg(*filters: int) -> Steps:
+    """A pool after each 0."""
+    return tuple(step for f in filters for step in (_conv(f, True) if f else (("pool",),)))
+
+
+def _residual(filters: int, stride: int = 1) -> Steps:
+    return (("res", (*_conv(filters, True, stride), ("conv", filters, 3, 1, 1), ("norm",)), stride),)
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,11 @@ class Case:
 
 _A_CONV = (("conv", 10, 2, 2, 0), ("relu",), ("pool",))
 _D = (*_conv(64, True), ("pool",), *_conv(128, True), ("pool",), *_conv(256, True), *_conv(256, True), ("pool",))
+_VGG11 = _vgg(64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)
+_RESNET20 = (
+    *_conv(16, True),
+    *(step for f, stride in ((16, 1), (32, 2), (64, 2)) for step in (*_residual(f, stride), *2 * _residual(f))),
+)
 _C = (*_conv(100, True), *_conv(200, True), ("pool",), *(s for f in (300, 400, 500, 600, 700) for s in _conv(f, True)))
 
 CASES = {
@@ -77,6 +92,24 @@ CASES = {
         augment=True,
         description="report-d with batch norm, flip and crop",
     ),
+    "VGG11": Case(
+        (*_VGG11, ("flatten",), ("fc", 10)),
+        {"layers": "vgg11"},
+        channels=3,
+        batch_size=128,
+        optimizer=("Adam", {"lr": 0.001}),
+        augment=True,
+        description="vgg11 for 32x32 with batch norm, flip and crop",
+    ),
+    "ResNet20": Case(
+        (*_RESNET20, ("gap",), ("fc", 10)),
+        {"layers": "resnet20", "bias": True},
+        channels=3,
+        batch_size=128,
+        optimizer=("SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.0001}),
+        augment=True,
+        description="resnet20 with biases, flip and crop",
+    ),
     "C2": Case(
         (*_C, ("pool",), ("flatten",), *_fc(100), *_fc(200), ("fc", 10)),
         {"layers": "report-c"},
@@ -100,9 +133,9 @@ def _torch_layers(steps: Steps, channels: int, size: int = 32) -> tuple[list[Any
     from torch import nn
 
     class Residual(nn.Module):
-        def __init__(self, layers: list[Any], before: int, after: int) -> None:
+        def __init__(self, layers: list[Any], shortcut: list[Any]) -> None:
             super().__init__()
-            self.layers, self.shortcut = nn.Sequential(*layers), nn.Conv2d(before, after, 1)
+            self.layers, self.shortcut = nn.Sequential(*layers), nn.Sequential(*shortcut)
 
         def forward(self, x: Any) -> Any:
             return nn.functional.relu(self.layers(x) + self.shortcut(x))
@@ -128,9 +161,16 @@ def _torch_layers(steps: Steps, channels: int, size: int = 32) -> tuple[list[Any
                 layers.append(nn.Linear(channels, numbers[0]))
                 channels = numbers[0]
             case "res":
-                inside, after, size = _torch_layers(numbers[0], channels, size)
-                layers.append(Residual(inside, channels, after))
+                steps_inside, stride = numbers
+                inside, after, size = _torch_layers(steps_inside, channels, size)
+                shortcut: list[Any] = [nn.Conv2d(channels, after, 1, stride)] if after != channels else []
+                if shortcut and ("norm",) in steps_inside:
+                    shortcut.append(nn.BatchNorm2d(after))
+                layers.append(Residual(inside, shortcut))
                 channels = after
+            case "gap":
+                layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+                size = 0
     return layers, channels, size
 
 
@@ -154,6 +194,12 @@ def keras_layers(steps: Steps, x: Any) -> Any:
             case "fc":
                 x = layers.Dense(numbers[0])(x)
             case "res":
-                inside = keras_layers(numbers[0], x)
-                x = layers.ReLU()(layers.Add()([inside, layers.Conv2D(inside.shape[-1], 1)(x)]))
+                steps_inside, stride = numbers
+                inside = keras_layers(steps_inside, x)
+                if inside.shape[-1] != x.shape[-1]:
+                    x = layers.Conv2D(inside.shape[-1], 1, stride)(x)
+                    x = layers.BatchNormalization()(x) if ("norm",) in steps_inside else x
+                x = layers.ReLU()(layers.Add()([inside, x]))
+            case "gap":
+                x = layers.GlobalAveragePooling2D()(x)
     return x

@@ -1,6 +1,6 @@
 """Images a second of Striate and of its peers, side by side on the same networks.
 
-    python benchmarks/training_speed.py DATA [--networks A1 B1 D1 C2] [--seconds 20] [--rounds 3]
+    python benchmarks/training_speed.py DATA [--networks A1 B1 D1 VGG11 ResNet20 C2] [--seconds 20] [--rounds 3]
     python benchmarks/training_speed.py DATA --networks D1 --to-accuracy 70 --epochs 20
 
 All train on the same images with the same batch size, optimizer, number of epochs and augmentation (each by its own
@@ -18,7 +18,7 @@ from networks import CASES
 from peers import CONTENDERS
 
 # B2 is for study_throughput.py.
-NETWORKS = ("A1", "B1", "D1", "C2")
+NETWORKS = ("A1", "B1", "D1", "VGG11", "ResNet20", "C2")
 MEASURES = {"images_per_second": ("images/s", 0), "seconds_to_accuracy": ("seconds to accuracy", 1)}
 OURS = "striate"
 

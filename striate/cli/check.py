@@ -67,6 +67,8 @@ def _plan(plan: Plan, workers: Resources) -> None:
     if missing:
         threads = count(workers.threads, "thread")
         out(f"trained {workers.at_once} at a time, {threads} each ({workers.device_name}, {workers.precision})")
+        if workers.auto:
+            out(str(workers.auto))
         out(f"disk: about {disk_size(workers.disk_bytes)} in {plan.folder}")
 
 

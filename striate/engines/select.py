@@ -16,6 +16,7 @@ from striate.data import DataConfig, Dataset, Splits, mean_std
 from striate.engines.driver import OpenEngine, drive
 from striate.engines.inputs import RunInputs, RunOptions
 from striate.engines.loop import epoch_plan
+from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.nets import NetworkConfig, all_layers
 from striate.nets.freezing import frozen_parameters, norm_name
 from striate.nets.layers import Shape
@@ -28,14 +29,22 @@ WARM_UP_STEPS = 2
 MAX_STEPS = 20
 
 
-def train(job: Job, folder: Path, device: str = "auto", **options: Unpack[RunOptions]) -> Summary | None:
+def train(
+    job: Job,
+    folder: Path,
+    device: str = "auto",
+    precision: PrecisionChoice | None = None,
+    **options: Unpack[RunOptions],
+) -> Summary | None:
     """Train `job` into `folder`, or resume it, as `driver.drive` promises.
+
+    `precision` is what its study chose for recipes that say auto; without it, the engine chooses.
 
     Raises:
         TrainingError: when the device is not there, the images changed, or a batch does not fit into memory.
         StriateError: for whatever else the user can mend.
     """
-    return drive(job, folder, _opener(job.recipe, device), **options)
+    return drive(job, folder, _opener(job.recipe, device, precision), **options)
 
 
 def check(recipe: Recipe, network: NetworkConfig, device: str) -> None:
@@ -103,12 +112,25 @@ def device_of(recipe: Recipe, device: str) -> str:
     return "cpu" if recipe.engine == "numpy" else "cuda"
 
 
-def device_and_precision(recipe: Recipe, device: str) -> tuple[str, str]:
-    """The name of the device that a run would use, and its precision."""
+def choose_precision(asked: PrecisionQuestion) -> PrecisionChoice:
+    """The precision of a run whose recipe says auto. On a CPU with units for bf16 it is measured, once on a machine.
+
+    Raises:
+        TrainingError: when the requested device is not there.
+    """
+    if asked.engine == "torch":
+        from striate.engines.pytorch import precision_check
+
+        return precision_check.choose_precision(asked)
+    return PrecisionChoice("float32", f"the engine {asked.engine} computes in it")
+
+
+def device_and_precision(recipe: Recipe, device: str, precision: PrecisionChoice | None) -> tuple[str, str]:
+    """The name of the device that a run would use, and its precision; `precision` is that of recipes that say auto."""
     if recipe.engine == "torch":
         from striate.engines.pytorch import device as devices
 
-        setup = devices.choose(recipe, device)
+        setup = devices.choose(recipe, device, decide=(lambda: precision) if precision else None)
         return devices.name(setup.device), setup.precision
     from striate.engines.scratch import library
 
@@ -116,7 +138,13 @@ def device_and_precision(recipe: Recipe, device: str) -> tuple[str, str]:
 
 
 def images_per_second(
-    network: NetworkConfig, recipe: Recipe, dataset: Dataset, device: str, threads: int, seconds: float
+    network: NetworkConfig,
+    recipe: Recipe,
+    dataset: Dataset,
+    device: str,
+    threads: int,
+    seconds: float,
+    precision: PrecisionChoice | None = None,
 ) -> float:
     """The speed of training, from steps on the first images of `dataset` within about `seconds`; from one step at least."""
     size = min(recipe.batch_size, len(dataset.train))
@@ -125,7 +153,7 @@ def images_per_second(
     inputs = RunInputs(job, dataset, Splits(dataset, rows, rows[:0]), *mean_std(dataset.train.images, rows))
     plan = epoch_plan(inputs, epoch=0)
     step_seconds: list[float] = []
-    with _opener(recipe, device)(inputs, threads, None) as engine:
+    with _opener(recipe, device, precision)(inputs, threads, None) as engine:
         engine.begin_epoch(0)
         while not step_seconds or (sum(step_seconds) < seconds and len(step_seconds) < MAX_STEPS):
             started = time.perf_counter()
@@ -135,11 +163,11 @@ def images_per_second(
     return size / float(np.median(step_seconds[WARM_UP_STEPS:] or step_seconds))
 
 
-def _opener(recipe: Recipe, device: str) -> OpenEngine:
+def _opener(recipe: Recipe, device: str, precision: PrecisionChoice | None) -> OpenEngine:
     if recipe.engine == "torch":
         from striate.engines.pytorch import engine as pytorch
 
-        return partial(pytorch.open_engine, device=device)
+        return partial(pytorch.open_engine, device=device, precision=precision)
     from striate.engines.scratch import engine as scratch
 
     return scratch.open_engine

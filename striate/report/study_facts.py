@@ -28,7 +28,7 @@ MOST_NETWORKS = 4  # layer tables on a page; a grid of networks would fill it wi
 
 _ENVIRONMENT = (
     "striate", "study_commit", "engine", "python", "torch", "numpy", "cupy", "platform", "device", "device_name", "precision",
-    "convolution", "threads", "runs_at_once", "channels_last", "fused_optimizer",
+    "precision_reason", "convolution", "threads", "runs_at_once", "channels_last", "fused_optimizer",
 )  # fmt: skip
 
 _AUGMENT = {

@@ -106,6 +106,7 @@ class RunEnvironment(_OpenRecord):
     device: str = ""  # cpu, cuda or mps
     device_name: str = ""
     precision: str = ""
+    precision_reason: str = ""  # what decided, where the recipe says auto
     convolution: str = ""  # of the PyTorch engine: winograd or direct; empty: direct
     threads: int | None = None
     runs_at_once: int | None = None

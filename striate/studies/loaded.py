@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,14 @@ import filelock
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, RunError, StudyError
+from striate.core.processes import cpu_count
 from striate.data import is_named
+from striate.engines.precision import PrecisionChoice
 from striate.runs import layout
 from striate.runs.files import disk_errors, write_text
 from striate.runs.reader import read_summary
 from striate.studies.display import page
+from striate.studies.execute.precision import study_precision
 from striate.studies.execute.protocol import Event, Note, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
@@ -118,7 +122,8 @@ class LoadedStudy:
                 stack.enter_context(self._locked())
             study = self._write_study(plan)
             on_plan(plan)
-            tasks = [Task(run.label, run.job, run.folder, self.study.log) for run in plan.missing]
+            precision = _choose_precision(plan, chosen, device, should_stop)
+            tasks = [Task(run.label, run.job, run.folder, self.study.log, precision) for run in plan.missing]
             # Closed whatever happens: no run may train after the lock is released.
             with contextlib.closing(chosen.run(tasks, should_stop)) as events:
                 for event in events:
@@ -187,6 +192,23 @@ def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str
     with disk_errors(folder):
         folder.exists()  # raises for a name that is too long, say
     return LoadedStudy(study, arms, document, folder)
+
+
+def _choose_precision(
+    plan: Plan, scheduler: Scheduler, device: str, should_stop: Callable[[], bool]
+) -> PrecisionChoice | None:
+    """The precision of the study's runs whose recipes say auto, measured where the runs are trained if it can be."""
+    from striate.engines import select
+    from striate.studies.execute.local import LocalScheduler
+
+    if isinstance(scheduler, LocalScheduler):
+        device, threads = scheduler.device, scheduler.threads or cpu_count()
+        if scheduler.pool:
+            return study_precision(
+                plan, device, threads, partial(scheduler.pool.choose_precision, should_stop=should_stop)
+            )
+        return study_precision(plan, device, threads, select.choose_precision)
+    return study_precision(plan, device, cpu_count(), select.choose_precision)
 
 
 def built_in() -> dict[str, Study]:

@@ -11,11 +11,6 @@ from tests.contracts.scheduler import InlineScheduler
 from tests.studies.conftest import STUDY, write_study
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A study of three seeds that is done, in runs/ beside its file."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from striate.engines import select
+from striate.engines.precision import PrecisionChoice
 from striate.studies.execute import estimate
 from striate.studies.loaded import load
 from tests.studies.conftest import STUDY, write_study
@@ -22,7 +23,7 @@ def timed(monkeypatch):
     calls, clock = [], [0.0]
     monkeypatch.setattr(estimate.time, "monotonic", lambda: clock[0])
 
-    def images_per_second(network, recipe, dataset, device, threads, seconds):
+    def images_per_second(network, recipe, dataset, device, threads, seconds, precision):
         calls.append((network.layers, seconds))
         clock[0] += 4
         return 1000.0 if network.layers != "conv6" else 500.0
@@ -43,6 +44,19 @@ def test_the_plan_comes_first_and_nothing_is_written(striate, tmp_path):
     assert "network of" not in out
     assert "(a few training steps of each arm were timed)" in lines[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_precision_and_what_decided_are_printed(striate, tmp_path, monkeypatch):
+    """Where the study leaves it open."""
+    choice = PrecisionChoice("float32", "bf16 is 0.8 times as fast here", 0.8)
+    monkeypatch.setattr(select, "choose_precision", lambda asked: choice)
+    path = write_study(tmp_path, STUDY)
+    command = ("check", path, "--no-time", "--out", tmp_path / "runs")
+    assert str(choice) not in striate(*command)[1]
+    assert str(choice) in striate(*command, "recipe.precision=auto")[1].splitlines()
+    resources = json.loads(striate(*command, "recipe.precision=auto", "--json")[1])["resources"]
+    assert resources["precision"] == "float32"
+    assert resources["auto"] == {"precision": "float32", "reason": choice.reason, "speedup": 0.8}
 
 
 def test_what_is_done_is_counted(striate, finished, tmp_path):

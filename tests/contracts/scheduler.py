@@ -49,6 +49,7 @@ class InlineScheduler:
                     task.folder,
                     threads=1,
                     device="cpu",
+                    precision=task.precision,
                     report=lambda now, heard=heard: heard.append(now),
                     should_stop=should_stop,
                     loggers=task.loggers,

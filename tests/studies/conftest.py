@@ -16,17 +16,12 @@ recipe:
   optimizer: {name: Adam, lr: 0.01}
   batch_size: 16
   epochs: 2
+  precision: float32
 seeds: 2
 arms:
   plain: {}
   normalized: {network.norm: batch}
 """
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Decoded images of tests are not the user's."""
-    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
 @pytest.fixture

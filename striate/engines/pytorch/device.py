@@ -1,6 +1,6 @@
 """Device, precision and number of threads: chosen here, and restored after a run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from torch import nn
 from striate.core.errors import TrainingError
 from striate.core.processes import cpu_count
 from striate.engines.environment import common_facts, cpu_name
+from striate.engines.precision import PrecisionChoice
 from striate.nets.pytorch.winograd import use_winograd
 from striate.recipes import Recipe
 from striate.runs.records import RunEnvironment
@@ -25,6 +26,7 @@ class Setup:
     dtype: torch.dtype  # of the activations; weights and their updates are float32
     threads: int
     convolution: str  # winograd: by fewer multiplications where that is faster; direct: as PyTorch computes it
+    precision_reason: str = ""  # what decided, where the recipe says auto
 
     @property
     def is_mixed(self) -> bool:
@@ -49,6 +51,7 @@ class Setup:
                 "device": self.device.type,
                 "device_name": name(self.device),
                 "precision": self.precision,
+                **({"precision_reason": self.precision_reason} if self.precision_reason else {}),
                 "threads": self.threads,
                 "convolution": self.convolution,
                 "channels_last": True,
@@ -58,23 +61,55 @@ class Setup:
 
 
 def choose(
-    recipe: Recipe, device: str = "auto", threads: int | None = None, previous: RunEnvironment | None = None
+    recipe: Recipe,
+    device: str = "auto",
+    threads: int | None = None,
+    previous: RunEnvironment | None = None,
+    decide: Callable[[], PrecisionChoice] | None = None,
 ) -> Setup:
-    """The setup for `recipe` on this machine; a run that began in the environment `previous` keeps its convolutions.
+    """The setup for `recipe` on this machine; a run that began in the environment `previous` keeps its precision and convolutions.
+
+    `decide` answers for a recipe that says auto; without it, the units for bf16 decide.
 
     Raises:
         TrainingError: when PyTorch does not find the device.
     """
-    chosen = _device(device)
-    precision = recipe.precision
-    if precision == "auto":
-        precision = "bf16" if _has_bf16_units(chosen) else "float32"
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    is_winograd = chosen.type == "cpu" and precision == "float32"
+    chosen = find_device(device)
+    choice = _stated(recipe) or _kept(previous, chosen) or (decide() if decide else precision_by_units(chosen))
+    is_winograd = chosen.type == "cpu" and choice.precision == "float32" and recipe.precision != "float32-direct"
     convolution = "winograd" if is_winograd else "direct"
     if previous is not None:
         convolution = previous.convolution or "direct"  # earlier versions had no other and did not say so
-    return Setup(device=chosen, dtype=dtype, threads=threads or cpu_count(), convolution=convolution)
+    return Setup(
+        device=chosen,
+        dtype=torch.bfloat16 if choice.precision == "bf16" else torch.float32,
+        threads=threads or cpu_count(),
+        convolution=convolution,
+        precision_reason=choice.reason,
+    )
+
+
+def _stated(recipe: Recipe) -> PrecisionChoice | None:
+    if recipe.precision == "auto":
+        return None
+    return PrecisionChoice("bf16" if recipe.precision == "bf16" else "float32")
+
+
+def _kept(previous: RunEnvironment | None, device: torch.device) -> PrecisionChoice | None:
+    """The precision that a run began in, if the device has it."""
+    if previous is None or previous.precision not in ("float32", precision_by_units(device).precision):
+        return None
+    return PrecisionChoice(previous.precision, previous.precision_reason)
+
+
+def precision_by_units(device: torch.device) -> PrecisionChoice:
+    """bf16 where the hardware has units for it: what a GPU computes in, and the most that a CPU may."""
+    if device.type == "mps":
+        return PrecisionChoice("float32", "bf16 is not used on this device")
+    unit = "GPU" if device.type == "cuda" else "processor"
+    if _has_bf16_units(device):
+        return PrecisionChoice("bf16", f"this {unit} has bf16 units")
+    return PrecisionChoice("float32", f"this {unit} has no bf16 units")
 
 
 @contextmanager
@@ -124,7 +159,12 @@ def name(device: torch.device) -> str:
     return cpu_name() if device.type == "cpu" else "Apple GPU"
 
 
-def _device(requested: str) -> torch.device:
+def find_device(requested: str) -> torch.device:
+    """The device of this name; auto: the fastest kind that is here.
+
+    Raises:
+        TrainingError: when PyTorch does not find it.
+    """
     is_available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if requested == "auto":
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if is_available[kind]))

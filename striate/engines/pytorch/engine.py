@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from striate.core.processes import cpu_count
 from striate.core.seeds import stream
 from striate.data import Part, batch_slices
 from striate.engines.inputs import RunInputs
+from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.engines.protocol import EpochPlan, Evaluation, RunningSums, TrainState
 from striate.engines.pytorch import optimizers
 from striate.engines.pytorch.averaging import Average, measured_norms
@@ -20,6 +22,7 @@ from striate.engines.pytorch.diagnosis import Diagnosis
 from striate.engines.pytorch.evaluate import evaluate, evaluation_batch_size
 from striate.engines.pytorch.learner import Learner
 from striate.engines.pytorch.out_of_memory import batch_that_fits, enough_memory_for
+from striate.engines.pytorch.precision_check import choose_precision
 from striate.nets.pytorch.build import build
 from striate.nets.pytorch.freeze import learning
 from striate.nets.pytorch.weights import put
@@ -34,14 +37,28 @@ NORM_EVERY = 20
 
 @contextmanager
 def open_engine(
-    inputs: RunInputs, threads: int | None, previous: RunEnvironment | None = None, *, device: str = "auto"
+    inputs: RunInputs,
+    threads: int | None,
+    previous: RunEnvironment | None = None,
+    *,
+    device: str = "auto",
+    precision: PrecisionChoice | None = None,
 ) -> Iterator["TorchEngine"]:
     """An engine before its first step. Inside, threads, flags and random generators of the process are its own.
+
+    `precision` is what a recipe that says auto means; without it, the engine chooses.
 
     Raises:
         TrainingError: when the device is not there, or the images do not fit into its memory.
     """
-    setup = choose(inputs.job.recipe, device, threads, previous)
+    job, threads = inputs.job, threads or cpu_count()
+
+    def decide() -> PrecisionChoice:
+        return precision or choose_precision(
+            PrecisionQuestion.of(job.recipe, job.network, inputs.dataset, device, threads)
+        )
+
+    setup = choose(job.recipe, device, threads, previous, decide)
     with applied(setup):
         yield TorchEngine(inputs, setup)
 

@@ -9,8 +9,10 @@ from striate.core.errors import StriateError, TrainingError
 from striate.core.records import fingerprint
 from striate.data import Dataset, split
 from striate.engines import select as engines
+from striate.engines.precision import PrecisionChoice
 from striate.recipes import views
 from striate.studies.execute.local import runs_and_threads
+from striate.studies.execute.precision import study_precision
 from striate.studies.plan import Plan, PlannedRun
 from striate.studies.study import Arm
 
@@ -31,6 +33,7 @@ class Resources:
     threads: int  # of each run
     device_name: str
     precision: str
+    auto: PrecisionChoice | None  # what the recipes that say auto compute in; None: there are none
     disk_bytes: int
 
 
@@ -51,12 +54,14 @@ class TimeEstimate:
 def resources(plan: Plan, jobs: int | None, device: str) -> Resources:
     """What the missing runs of `plan` use: workers, threads, device, precision, bytes on the disk."""
     at_once, threads = runs_and_threads(plan, jobs, {engines.device_of(arm.recipe, device) for arm in plan.arms})
-    computes = sorted({engines.device_and_precision(arm.recipe, device) for arm in plan.arms})
+    auto = study_precision(plan, device, threads, engines.choose_precision)
+    computes = sorted({engines.device_and_precision(arm.recipe, device, auto) for arm in plan.arms})
     return Resources(
         at_once=at_once,
         threads=threads,
         device_name=", ".join(dict.fromkeys(name for name, _ in computes)),
         precision=", ".join(dict.fromkeys(precision for _, precision in computes)),
+        auto=auto,
         disk_bytes=sum(_disk_bytes(plan, run) for run in plan.missing),
     )
 
@@ -75,7 +80,7 @@ def estimate_time(
     arms = {arm.name: arm for arm in plan.arms if any(run.arm == arm.name for run in plan.missing)}
     if not arms:
         return None
-    speeds = _time_steps(plan, list(arms.values()), device, workers.threads, timing_seconds)
+    speeds = _time_steps(plan, list(arms.values()), device, workers, timing_seconds)
     mean = sum(1 / speed for speed in speeds.values()) / len(speeds)
     seconds = sum(
         _image_count(plan, run, arms[run.arm]) * (1 / speeds[run.arm] if run.arm in speeds else mean)
@@ -85,7 +90,9 @@ def estimate_time(
     return TimeEstimate(seconds=seconds / at_once + START_SECONDS, images_per_second=speeds, arms=len(arms))
 
 
-def _time_steps(plan: Plan, arms: list[Arm], device: str, threads: int, timing_seconds: float) -> dict[str, float]:
+def _time_steps(
+    plan: Plan, arms: list[Arm], device: str, workers: Resources, timing_seconds: float
+) -> dict[str, float]:
     """Training images a second by arm, for as many arms as the time allows, one at least."""
     alike: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -99,7 +106,7 @@ def _time_steps(plan: Plan, arms: list[Arm], device: str, threads: int, timing_s
         if speeds and seconds_left <= 0:
             break
         arm, seconds = group[0], min(seconds_left, TIMING_SECONDS_OF_ARM)
-        speed = _images_per_second(arm, plan.datasets[arm.name], device, threads, seconds)
+        speed = _images_per_second(arm, plan.datasets[arm.name], device, workers, seconds)
         speeds |= {arm.name: speed for arm in group}
     return speeds
 
@@ -140,10 +147,12 @@ def _disk_bytes(plan: Plan, run: PlannedRun) -> int:
     return 8 * plan.parameters[run.arm] + 4 * len(dataset.classes) * logits
 
 
-def _images_per_second(arm: Arm, dataset: Dataset, device: str, threads: int, seconds: float) -> float:
+def _images_per_second(arm: Arm, dataset: Dataset, device: str, workers: Resources, seconds: float) -> float:
     """Training images a second, from steps timed for about `seconds`."""
     try:
-        return engines.images_per_second(arm.network, arm.recipe, dataset, device, threads, seconds)
+        return engines.images_per_second(
+            arm.network, arm.recipe, dataset, device, workers.threads, seconds, workers.auto
+        )
     except StriateError:
         raise
     except Exception as error:  # a step that torch refuses, or for which there is no memory

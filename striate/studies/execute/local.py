@@ -6,14 +6,17 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from striate.core import errors
 from striate.core.errors import StriateError, StudyError
 from striate.core.processes import Child, Message, cpu_count
+from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.runs import RunWriter, Summary
 from striate.studies.execute.messages import (
+    Accepted,
+    Answer,
     Check,
     Refused,
     Request,
@@ -84,14 +87,14 @@ class LocalScheduler:
         self, at_once: int = 1, threads: int | None = None, device: str = "auto", pool: "WorkerPool | None" = None
     ) -> None:
         self.at_once, self.threads, self.device = at_once, threads, device
-        self._pool = pool
+        self.pool = pool
 
     def run(
         self, tasks: Sequence[Task], should_stop: Callable[[], bool] = lambda: False
     ) -> Generator[Event, None, None]:
         """Train the tasks and yield what happens. Closing the generator saves and ends the runs."""
         waiting = deque(tasks)
-        with self._pool or WorkerPool(0) as pool:
+        with self.pool or WorkerPool(0) as pool:
             pool.resize(min(self.at_once, len(tasks)))
             for index in range(len(pool.workers)):
                 if not should_stop():
@@ -118,7 +121,7 @@ class LocalScheduler:
     def _start(self, task: Task, worker: "_Worker") -> Event:
         worker.task = task
         # Absolute, because this process may have changed its working directory since the worker started.
-        absolute = Task(task.label, task.job, task.folder.absolute(), task.loggers)
+        absolute = replace(task, folder=task.folder.absolute())
         worker.send(Train(absolute, self.device, self.threads, self.at_once))
         return Started(task)
 
@@ -167,20 +170,41 @@ class WorkerPool:
             worker.send(Check(arm.recipe, arm.network, device))
         devices: list[str] = []
         while len(devices) < len(self.workers):
-            if should_stop():
+            answer = self._answer(should_stop)
+            if answer is None:
                 return ""
+            if isinstance(answer, Refused):
+                with arm.error_context():
+                    raise answer.exception()
+            assert isinstance(answer, Accepted)
+            devices.append(answer.device)
+        return devices[0]
+
+    def choose_precision(self, asked: PrecisionQuestion, should_stop: Callable[[], bool]) -> PrecisionChoice | None:
+        """The answer of one worker, while the others wait; None when `should_stop` is true before.
+
+        Raises:
+            StriateError: for a device that is not there.
+            StudyError: when a worker's process has ended.
+        """
+        self.living(0).send(asked)
+        answer = self._answer(should_stop)
+        if isinstance(answer, Refused):
+            raise answer.exception()
+        assert answer is None or isinstance(answer, PrecisionChoice)
+        return answer
+
+    def _answer(self, should_stop: Callable[[], bool]) -> Answer | None:
+        """The next answer of a worker; None when `should_stop` is true before."""
+        while not should_stop():
             try:
                 worker, message = self.inbox.get(timeout=LISTEN_SECONDS)
             except queue.Empty:
                 continue
             if message is None:
                 raise StudyError(f"a worker {worker.how_it_ended()}")
-            answer = decode_answer(message)
-            if isinstance(answer, Refused):
-                with arm.error_context():
-                    raise getattr(errors, answer.error)(answer.text)
-            devices.append(answer.device)
-        return devices[0]
+            return decode_answer(message)
+        return None
 
     def __enter__(self) -> Self:
         return self

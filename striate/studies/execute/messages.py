@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from striate.core import errors
+from striate.core.errors import StriateError
+from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.studies.execute.protocol import Event, Failed, Finished, Note, Progress, Stopped, Task
@@ -31,10 +34,15 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """The answer to Check: the class and the text of the error."""
+    """The answer that is an error of the user's: the class and the text of the error."""
 
     error: str
     text: str
+
+    def exception(self) -> StriateError:
+        """The error again."""
+        exception: StriateError = getattr(errors, self.error)(self.text)
+        return exception
 
 
 @dataclass(frozen=True)
@@ -52,13 +60,13 @@ class Stop:
     """Asks to save and end."""
 
 
-Request = Check | Train | Stop
-Answer = Accepted | Refused
+Request = Check | PrecisionQuestion | Train | Stop
+Answer = Accepted | PrecisionChoice | Refused
 
-_ADAPTERS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind)
-    for kind in (Check, Train, Stop, Accepted, Refused, Progress, Note, Finished, Failed, Stopped)
-}
+_KINDS = (
+    Check, PrecisionQuestion, Train, Stop, Accepted, PrecisionChoice, Refused, Progress, Note, Finished, Failed, Stopped
+)  # fmt: skip
+_ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in _KINDS}
 
 
 def encode(message: Request | Answer | Event) -> dict[str, Any]:

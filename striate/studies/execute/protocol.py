@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from striate.engines import inputs
+from striate.engines.precision import PrecisionChoice
 from striate.runs import Job, Summary
 
 
@@ -21,6 +22,7 @@ class Task:
     job: Job
     folder: Path
     loggers: tuple[str, ...] = ()
+    precision: PrecisionChoice | None = None  # of its study, for a recipe that says auto
 
 
 @dataclass(frozen=True)

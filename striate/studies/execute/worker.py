@@ -14,10 +14,11 @@ import traceback
 
 from striate.core.errors import StriateError
 from striate.core.processes import Channel
+from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.studies.execute.messages import Accepted, Check, Refused, Stop, Train, decode_request, encode
 from striate.studies.execute.protocol import Event, Failed, Finished, Note, Progress, Stopped
 
-Requests = queue.SimpleQueue[Check | Train | None]
+Requests = queue.SimpleQueue[Check | PrecisionQuestion | Train | None]
 
 
 def main() -> None:
@@ -27,6 +28,8 @@ def main() -> None:
     while (request := requests.get()) is not None:
         if isinstance(request, Check):
             channel.send(encode(_check(request)))
+        elif isinstance(request, PrecisionQuestion):
+            channel.send(encode(_choose_precision(request)))
         else:
             _serve(request, channel, stop)
     # Everything is written and sent. Unloading torch would keep the study waiting for a second.
@@ -56,6 +59,16 @@ def _check(check: Check) -> Accepted | Refused:
         return Refused(type(error).__name__, str(error))
 
 
+def _choose_precision(asked: PrecisionQuestion) -> PrecisionChoice | Refused:
+    from striate.engines import select
+
+    keep_freed_memory()  # as where the runs are trained
+    try:
+        return select.choose_precision(asked)
+    except StriateError as error:
+        return Refused(type(error).__name__, str(error))
+
+
 def _serve(request: Train, channel: Channel, stop: threading.Event) -> None:
     """Train the task, and send its events."""
     task = request.task
@@ -73,6 +86,7 @@ def _serve(request: Train, channel: Channel, stop: threading.Event) -> None:
             task.job,
             task.folder,
             request.device,
+            task.precision,
             threads=request.threads,
             report=lambda progress: send(Progress(task, progress)),
             should_stop=stop.is_set,

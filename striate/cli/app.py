@@ -125,7 +125,7 @@ def check(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Print what 'run' would do: runs, disk space, duration. Trains nothing."""
+    """Print what 'run' would do: runs, precision and what decides it, disk space, duration. Trains nothing."""
     from striate.cli import check
     from striate.studies.loaded import load
 

@@ -97,7 +97,8 @@ class Recipe(Record):
     test_time: Literal["none", "flip", "flip+shift"] = "none"
     """At the end, average the outputs over views of each image: mirrored, and also shifted by a pixel."""
     precision: Literal["auto", "float32", "float32-direct", "bf16"] = "auto"
-    """auto: bf16 activations where the hardware has units for them, float32 elsewhere; weights are always float32.
+    """auto: bf16 activations where the hardware has units for them and, on a CPU, is faster with them; else float32. Weights are
+    always float32.
     On a CPU float32 computes 3x3 convolutions of many channels by Winograd's algorithm; float32-direct does not."""
 
     @model_validator(mode="before")

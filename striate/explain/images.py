@@ -53,7 +53,7 @@ class ImageSet:
         rows = self.indices[self.labels[self.indices] == self.classes.index(name)]
         if not len(rows):
             raise DataError(f"class '{name}': has no image in {self.title}; take another part")
-        return self._with(rows, f"{self.title}, class {name}")
+        return self._with(rows, f"{self.title} of class {name}")
 
     def first(self, count: int) -> "ImageSet":
         """The first `count` images."""
@@ -77,7 +77,7 @@ class ImageSet:
     def normalize(self, images: Images) -> Tensor:
         """uint8 (N, H, W, C) as the network gets it."""
         scale, shift = (torch.from_numpy(v.astype(np.float32)) for v in (1 / (255 * self.std), -self.mean / self.std))
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).float()
+        pixels = torch.from_numpy(np.array(images)).float()
         return torch.addcmul(shift, pixels, scale).permute(0, 3, 1, 2)
 
     def batches(self) -> Iterator[tuple[np.ndarray, Tensor]]:

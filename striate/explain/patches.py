@@ -81,51 +81,67 @@ class Patch:
     status: Status
 
 
-def excitement(
+def excitement(network: TracedNetwork, images: ImageSet, layer: str, *, shown: int = SHOWN) -> Excitement:
+    """The strongest, the weakest and random patches of every channel of a layer, before its activation."""
+    return excitements(network, images, [layer], shown=shown)[0]
+
+
+def excitements(
     network: TracedNetwork,
     images: ImageSet,
-    layer: str,
+    layers: Sequence[str],
     *,
     shown: int = SHOWN,
     progress: Callable[[float], None] = lambda share: None,
-) -> Excitement:
-    """The strongest, the weakest and random patches of every channel of a layer, before its activation, in one pass.
+) -> list[Excitement]:
+    """The same for several layers in one pass over the images.
 
     Raises:
         NetworkError: for a layer that does not exist, whose values have no place in a 2D map, or are not finite.
     """
-    node = network.unit_node(layer)
-    sides = _sides(network, node)
-    strongest, weakest, random = _Top(max(shown, COUNTED)), _Top(shown), _Top(shown, least=0.0)
-    rng = stream(0, "random patches")
+    passes = {node.name: _Pass(node, _sides(network, node), shown) for node in map(network.unit_node, layers)}
     seen = 0
-
-    def see(value: Tensor, indices: np.ndarray) -> None:
-        value = value.reshape(len(value), value.shape[1], -1).float()  # image, channel, position
-        if not bool(torch.isfinite(value).all()):
-            raise NetworkError(f"layer '{layer}': gives values that are not finite numbers, so none is the strongest")
-        strongest.add(*value.max(2), indices)
-        lowest, at = value.min(2)
-        weakest.add(-lowest, at, indices)
-        # The same for every channel and every size of batches.
-        keys = torch.from_numpy(rng.random((len(value), 1, value.shape[2]), np.float32)).to(value)
-        key, at = torch.where(value > 0, keys, -1.0).max(2)
-        random.add(key, at, indices, value.gather(2, at[:, :, None])[:, :, 0])
-
     with network.running():
         for indices, pixels in images.batches():
-            network.visit(pixels, [node.name], lambda _, value, indices=indices: see(value, indices))  # type: ignore[misc]
+            network.visit(pixels, list(passes), lambda name, value, at=indices: passes[name].see(value, at))  # type: ignore[misc]
             seen += len(indices)
             progress(seen / len(images))
-    counted = strongest.images[:COUNTED].cpu().numpy()
-    return Excitement(
-        node=node.name,
-        images_seen=seen,
-        strongest=strongest.ranking(shown, sides),
-        weakest=weakest.ranking(shown, sides, sign=-1.0),
-        random=random.ranking(shown, sides),
-        classes=_class_counts(images, counted),
-    )
+    return [passes[network.unit_node(layer).name].result(images, seen) for layer in layers]
+
+
+class _Pass:
+    """What is held of one node while the images pass."""
+
+    def __init__(self, node: Node, sides: tuple[int, ...], shown: int) -> None:
+        self._node, self._sides, self._shown = node, sides, shown
+        self._strongest, self._weakest = _Top(max(shown, COUNTED)), _Top(shown)
+        self._random = _Top(shown, least=0.0)
+        self._rng = stream(0, "random patches")
+
+    def see(self, value: Tensor, indices: np.ndarray) -> None:
+        value = value.reshape(len(value), value.shape[1], -1).float()  # image, channel, position
+        highest, at = value.max(2)
+        if not bool(torch.isfinite(highest).all()):
+            raise NetworkError(
+                f"layer '{self._node.name}': gives values that are not finite numbers, so none is the strongest"
+            )
+        self._strongest.add(highest, at, indices)
+        lowest, at = value.min(2)
+        self._weakest.add(-lowest, at, indices)
+        # The same for every channel and every size of batches.
+        keys = torch.from_numpy(self._rng.random((len(value), 1, value.shape[2]), np.float32)).to(value)
+        key, at = torch.where(value > 0, keys, -1.0).max(2)
+        self._random.add(key, at, indices, value.gather(2, at[:, :, None])[:, :, 0])
+
+    def result(self, images: ImageSet, seen: int) -> Excitement:
+        return Excitement(
+            node=self._node.name,
+            images_seen=seen,
+            strongest=self._strongest.ranking(self._shown, self._sides),
+            weakest=self._weakest.ranking(self._shown, self._sides, sign=-1.0),
+            random=self._random.ranking(self._shown, self._sides),
+            classes=_class_counts(images, self._strongest.images[:COUNTED].cpu().numpy()),
+        )
 
 
 class _Top:

@@ -36,8 +36,8 @@ class Score:
     @property
     def sentence(self) -> str:
         return (
-            f"Its patches say which of two held-out images excites it more in {100 * self.by_pixels:.0f} % of pairs by pixels, "
-            f"in {100 * self.by_first_layer:.0f} % by the first layer (chance 50 %)."
+            f"Do its patches predict which of two held-out images excites it more? {self.by_pixels:.2f} by pixels, "
+            f"{self.by_first_layer:.2f} by the first layer; chance 0.50."
         )
 
 

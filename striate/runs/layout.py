@@ -17,6 +17,7 @@ newest. A run without a summary is unfinished, whatever else it holds.
       predictions.npz       logits and labels of the validation and test images
       logged-<logger>.json  the last epoch that the logger has, and its name for the run
       tensorboard/  wandb/  files of those loggers
+      explain/              pictures of the inside of the network: index.html, explain.json, PNG files
     runs/<study>/mlflow.db  mlruns/   files of MLflow, unless it has a server
 """
 
@@ -41,6 +42,9 @@ CHECKPOINTS = (CHECKPOINT, CHECKPOINT_NUMPY)
 BEST = "best.safetensors"
 FINAL = "final.safetensors"
 PREDICTIONS = "predictions.npz"
+EXPLAIN = "explain"
+EXPLAIN_PAGE = "index.html"
+EXPLAIN_RECORD = "explain.json"
 LOCK = ".lock"
 TENSORBOARD = "tensorboard"
 MLFLOW = "mlflow.db"

@@ -181,3 +181,45 @@ class Summary(Record):
     def failed(cls, reason: str) -> "Summary":
         """The summary of a run that an error ended."""
         return cls(state="failed", reason=reason, epochs=0, seconds=0, parameters=0, classes=0)
+
+
+class ExplainedPicture(Record):
+    """A picture of the inside of a network: a PNG file of the folder `explain`."""
+
+    file: str
+    title: str  # what it shows, in a sentence
+    caption: str = ""
+    width: Whole  # in pixels
+    height: Whole
+
+
+class ExplainedTable(Record):
+    """Cells as text; the first column names its row."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class ExplainedSection(Record):
+    """The pictures and numbers of one kind: filters, maps, patches, attribution or unit."""
+
+    kind: str
+    title: str
+    text: tuple[str, ...] = ()  # paragraphs
+    pictures: tuple[ExplainedPicture, ...] = ()
+    tables: tuple[ExplainedTable, ...] = ()
+
+
+class Explained(Record):
+    """explain.json: what `striate explain` found, section by section, in the order of the page."""
+
+    run: str  # the study, the arm and the seed
+    weights: str  # the file that they are from
+    sections: tuple[ExplainedSection, ...] = ()
+
+    def with_section(self, section: ExplainedSection, order: tuple[str, ...]) -> "Explained":
+        """With this section in its place of `order`, instead of an older one of the same kind."""
+        kept = [old for old in self.sections if old.kind != section.kind]
+        sections = sorted([*kept, section], key=lambda each: order.index(each.kind))
+        return Explained(run=self.run, weights=self.weights, sections=tuple(sections))

@@ -172,4 +172,4 @@ def test_a_pretty_strip_that_predicts_nothing_is_exposed(images):
     assert square.by_pixels > 0.9
     assert 0.4 < chaos.by_pixels < 0.6
     assert square.pairs == pytest.approx(100 * 99 / 2, rel=0.05)
-    assert "(chance 50 %)" in square.sentence
+    assert "chance 0.50" in square.sentence

@@ -11,7 +11,7 @@ from striate.core.errors import DataError, NetworkError
 from striate.core.seeds import stream
 from striate.explain import images as image_sets
 from striate.explain.images import ImageSet
-from striate.explain.patches import Ranking, cut, excitement, patch, patches, trace_back, verify
+from striate.explain.patches import Ranking, cut, excitement, excitements, patch, patches, trace_back, verify
 from striate.explain.traced import TracedNetwork
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
@@ -218,8 +218,10 @@ def test_units_are_chosen_by_their_selectivity(images):
 def test_progress_is_told(images):
     network = TracedNetwork(build(NETWORKS["plain"], images.input_shape, 3, seed=1), images.input_shape)
     shares = []
-    excitement(network, images, "conv1", progress=shares.append)
+    together = excitements(network, images, ["conv1", "conv2"], progress=shares.append)
     assert shares[-1] == 1
+    assert [found.node for found in together] == ["conv1_norm", "conv2_norm"]
+    np.testing.assert_array_equal(together[1].random.images, excitement(network, images, "conv2").random.images)
 
 
 def test_what_has_no_patches_is_refused(images):

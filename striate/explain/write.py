@@ -1,0 +1,111 @@
+"""What `striate explain` writes: PNG files, explain.json and index.html in the folder `explain` of a run.
+
+A section is written when it is done, its pictures first; then the record and the page, each whole. So an interrupt leaves the sections
+that are done, and a page without a missing picture. The page needs no script and no network, and has a light and a dark form.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from striate.core.errors import NetworkError
+from striate.core.records import printable
+from striate.explain.attribution_section import attribution_section
+from striate.explain.patch_sections import patches_section, unit_section
+from striate.explain.request import Request
+from striate.explain.run import Subject
+from striate.explain.sections import Draft, Progress, filters_section, maps_section
+from striate.runs import layout
+from striate.runs.files import disk_errors, write_atomic, write_text
+from striate.runs.records import Explained
+
+KINDS: dict[str, Callable[[Subject, Request, Progress], Draft]] = {
+    "filters": filters_section,
+    "maps": maps_section,
+    "patches": patches_section,
+    "attribution": attribution_section,
+    "unit": unit_section,
+}
+_TEMPLATES = files("striate.explain").joinpath("templates")
+
+
+def write(
+    subject: Subject,
+    kinds: Sequence[str],
+    request: Request,
+    folder: Path,
+    report: Callable[[str, float], None] = lambda kind, share: None,
+) -> Path:
+    """Write these kinds into `folder`, beside those that it has; the path of the page.
+
+    Raises:
+        NetworkError: for a kind that does not exist, or a network of which one cannot be shown.
+        RunError: when the disk refuses.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise NetworkError(f"'{kind:.40}': must be one of {', '.join(KINDS)}")
+    for kind in kinds:
+        draft = KINDS[kind](subject, request, lambda share, kind=kind: report(kind, share))  # type: ignore[misc]
+        _add(folder, draft, subject)
+        report(kind, 1.0)
+    return folder / layout.EXPLAIN_PAGE
+
+
+def read(folder: Path) -> Explained | None:
+    """The record in `folder`; None if there is none, or it is of another version or broken: it is written again."""
+    try:
+        return Explained.model_validate_json((folder / layout.EXPLAIN_RECORD).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def page(explained: Explained) -> str:
+    """The page as HTML."""
+    return _environment().get_template("index.html.j2").render(explained=explained, css=Markup(_template("index.css")))
+
+
+def _add(folder: Path, draft: Draft, subject: Subject) -> None:
+    for name, content in draft.files.items():
+        write_atomic(folder / name, lambda path, content=content: _write_bytes(path, content))  # type: ignore[misc]
+    run = subject.run
+    title = " / ".join(run.folder.absolute().parts[-3:])
+    old = read(folder)
+    if old is None or (old.run, old.weights) != (title, subject.weights):
+        old = Explained(run=title, weights=subject.weights)
+    explained = old.with_section(draft.section(), tuple(KINDS))
+    write_text(folder / layout.EXPLAIN_RECORD, explained.model_dump_json(indent=1) + "\n")
+    write_text(folder / layout.EXPLAIN_PAGE, page(explained))
+    used = {picture.file for section in explained.sections for picture in section.pictures}
+    with disk_errors(folder):
+        for path in folder.glob("*.png"):
+            # Of the same kind and of an earlier call: no page shows it any more.
+            if path.name not in used and path.name.startswith(f"{draft.kind}-"):
+                path.unlink()
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda item: (
+            item if isinstance(item, Markup) or not isinstance(item, str) else printable(item, keep="")
+        ),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _template(name: str) -> str:
+    return _TEMPLATES.joinpath(name).read_text(encoding="utf-8")

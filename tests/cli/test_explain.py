@@ -1,0 +1,170 @@
+"""`striate explain` on a run that is finished: what it writes, what it refuses, and what an interrupt leaves."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from striate.explain import write as writing
+from striate.runs import layout
+
+KINDS = ["filters", "maps", "patches", "attribution", "unit"]
+
+
+@pytest.fixture
+def run(finished):
+    return finished.parent / "runs" / "study" / "normalized" / "seed-0"
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def explained(trained, tmp_path_factory):
+    """Everything of one run, written once."""
+    import sys
+
+    from striate import cli
+
+    folder = tmp_path_factory.mktemp("explained")
+    run = trained / "runs" / "study" / "normalized" / "seed-0"
+    before = contents(run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRIATE_CACHE", str(folder / "cache"))
+        patch.setattr(sys, "argv", ["striate", "explain", str(run), "--out", str(folder / "a b")])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 0
+    assert contents(run) == before
+    return folder / "a b"
+
+
+def test_it_writes_a_page_a_record_and_every_picture(explained):
+    record = json.loads((explained / layout.EXPLAIN_RECORD).read_text())
+    assert [section["kind"] for section in record["sections"]] == KINDS
+    pictures = [picture for section in record["sections"] for picture in section["pictures"]]
+    page = (explained / layout.EXPLAIN_PAGE).read_text()
+    for picture in pictures:
+        with Image.open(explained / picture["file"]) as image:
+            assert image.size == (picture["width"], picture["height"])
+            assert any(low < high for low, high in image.convert("RGB").getextrema())
+        assert f'src="{picture["file"]}"' in page
+    assert {picture["file"] for picture in pictures} == {path.name for path in explained.glob("*.png")}
+    assert all(section["pictures"] for section in record["sections"])
+
+
+def test_the_page_needs_no_network_and_no_script(explained):
+    page = (explained / layout.EXPLAIN_PAGE).read_text()
+    assert not re.search(r"<script|https?://|javascript:|@import", page)
+    assert "prefers-color-scheme: dark" in page
+    assert str(explained) not in page
+
+
+def test_every_shown_patch_reproduces(explained):
+    record = json.loads((explained / layout.EXPLAIN_RECORD).read_text())
+    patches = next(section for section in record["sections"] if section["kind"] == "patches")
+    found = re.search(r"(\d+) of (\d+) give the stated value", patches["text"][-1])
+    assert found[1] == found[2]
+    assert int(found[1]) == sum(len(table["rows"]) for table in patches["tables"])
+    captions = [picture["caption"] for picture in patches["pictures"]]
+    assert all(
+        "Receptive field" in text and "of the 100 strongest" not in text for text in captions
+    )  # there are fewer images
+
+
+def test_the_same_call_gives_the_same_bytes(striate, run):
+    folders = [run / "one", run / "two"]
+    for folder in folders:
+        assert striate("explain", run, "patches", "--out", folder)[0] == 0
+    assert contents(folders[0]) == contents(folders[1])
+
+
+def test_one_kind_replaces_its_section_only(striate, run):
+    assert striate("explain", run, "filters", "patches")[0] == 0
+    before = contents(run / layout.EXPLAIN)
+    code, out, _ = striate("explain", run, "patches", "--layer", "conv1", "--unit", "2", "--json")
+    assert code == 0
+    shown = json.loads(out)
+    assert [section["kind"] for section in shown["sections"]] == ["patches"]
+    assert [picture["file"] for picture in shown["sections"][0]["pictures"]] == ["patches-conv1_norm-2.png"]
+    after = contents(run / layout.EXPLAIN)
+    assert [name for name in after if name.startswith("patches-")] == ["patches-conv1_norm-2.png"]
+    assert after["filters-conv1.png"] == before["filters-conv1.png"]
+    assert 'src="filters-conv1.png"' in after[layout.EXPLAIN_PAGE].decode()
+
+
+def test_a_class_is_traced_back_to_the_image(striate, run):
+    record = json.loads(striate("explain", run, "patches", "--layer", "conv1", "--class", "1", "--json")[1])
+    section = record["sections"][0]
+    traced = next(table for table in section["tables"] if table["title"].startswith("From conv1_norm unit"))
+    assert [row[0] for row in traced["rows"]] == ["conv1_norm", "conv1", "image"]
+    assert "of class 1" in section["text"][0]
+
+
+def test_an_image_from_a_file(striate, run, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)).save(tmp_path / "photo one.png")
+    code, out, _ = striate(
+        "explain", run, "maps", "attribution", "--method", "guided", "--image", tmp_path / "photo one.png", "--json"
+    )
+    assert code == 0
+    titles = [picture["title"] for section in json.loads(out)["sections"] for picture in section["pictures"]]
+    assert titles
+    assert all("hoto one.png" in title for title in titles)
+
+
+def test_an_interrupt_leaves_what_is_finished(striate, run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(writing.KINDS, "maps", interrupted)
+    code, _, err = striate("explain", run)
+    assert code == 130
+    assert f"Stopped. What was finished is in {run / layout.EXPLAIN}." in err
+    assert [path.name for path in (run / layout.EXPLAIN).glob("*.png")] == ["filters-conv1.png"]
+    page = (run / layout.EXPLAIN / layout.EXPLAIN_PAGE).read_text()
+    assert 'src="filters-conv1.png"' in page
+    assert "maps-" not in page
+    assert not list((run / layout.EXPLAIN).glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["film"], "KIND: must be one of filters, maps, patches, attribution, unit, got 'film'"),
+        (["patches", "--layer", "conv9"], "layer 'conv9': the network has no such layer; did you mean 'conv1'"),
+        (["patches", "--unit", "99"], "--unit 99: layer 'conv1_norm' has the units 0 to 3"),
+        (
+            ["patches", "--unit", "1,2"],
+            "--unit: must be a channel, or a channel, a row and a column as in 5,3,4, got '1,2'",
+        ),
+        (["patches", "--class", "dog"], "class 'dog': there is none; the classes are "),
+        (["maps", "--image", "100000"], "--image 100000: must be from 0 to "),
+        (
+            ["maps", "--image", "gone.png"],
+            "--image gone.png: is neither an index of the validation images nor an image",
+        ),
+        (["attribution", "--method", "saliency"], "--method: must be one of gradient, guided,"),
+        (["--split", "all"], "--split: must be one of validation, train, test, got 'all'"),
+        (["--data", "digits"], "digits: its images are not those that"),
+        (["--device", "tpu"], "--device: must be one of auto, cpu, cuda, mps"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(words, message, striate, run):
+    code, _, err = striate("explain", run, *words)
+    assert code == 1
+    assert err.startswith(f"striate: {message}")
+    assert err.count("\n") == 1
+
+
+def test_a_run_without_weights_is_refused(striate, run, tmp_path):
+    code, _, err = striate("explain", tmp_path)
+    assert (code, err) == (1, f"striate: {tmp_path}: holds no run (no run.yaml)\n")
+    shutil.copytree(run, tmp_path / "young")
+    for name in (layout.BEST, layout.FINAL, layout.SUMMARY):
+        (tmp_path / "young" / name).unlink(missing_ok=True)
+    code, _, err = striate("explain", tmp_path / "young")
+    assert (code, err.count("holds no weights (best.safetensors); the run is unfinished")) == (1, 1)

@@ -31,18 +31,16 @@ def arm_line(results: Results, arm: str) -> str:
     from striate.verdicts.intervals import deviation
 
     rows = results.of(arm)
-    accuracies = [row.test_accuracy for row in rows if row.test_accuracy is not None]
+    accuracies = [row.test_accuracy for row in rows if row.trained and row.test_accuracy is not None]
+    failures = [row.failure for row in rows if row.failure]
+    failed = [f"{failures.count(kind)} {kind}" for kind in dict.fromkeys(failures)]
     if not accuracies:
-        return f"{arm}: no finished run"
+        return f"{arm}: no run that trained" + (f" ({', '.join(failed)})" if failed else "")
     n = len(accuracies)
     parts = [count(n, "seed")]
     if n > 1:
         parts.append(f"standard deviation {deviation(accuracies):.1f}")
-    if diverged := sum(row.state == "diverged" for row in rows):
-        parts.append(f"{diverged} diverged and counted as chance")
-    if at_chance := sum(row.is_at_chance for row in rows):
-        parts.append(f"{at_chance} at chance")
-    return f"{arm}: {sum(accuracies) / n:.1f} % test accuracy ({', '.join(parts)})"
+    return f"{arm}: {sum(accuracies) / n:.1f} % test accuracy ({', '.join(parts + failed)})"
 
 
 def results_json(results: Results) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def accuracies_spec(figure: AccuraciesFigure, width: int) -> Spec:
         if arm.interval and width > NARROW:
             text += f" ({between(arm.interval.low, arm.interval.high)})"
         layers += _row_text(row, arm.arm, text, width)
-        dots = [(point.value, point.seed) for point in arm.points if not point.diverged]
-        crosses = [point.value for point in arm.points if point.diverged]
+        dots = [(point.value, point.seed) for point in arm.points if point.trained]
+        crosses = [point.value for point in arm.points if not point.trained]
         layers += _row_marks(row, arm_style(row), dots, crosses, arm.mean, arm.interval)
     values = [point.value for arm in figure.arms for point in arm.points]
     ends = [end for arm in figure.arms if arm.interval for end in (arm.interval.low, arm.interval.high)]
@@ -155,7 +155,7 @@ def _row_marks(
     mean: float | None,
     interval: Interval | None,
 ) -> list[Spec]:
-    """The interval as a bar, a dot for each (value, seed), a cross for each diverged run, the mean as a stroke."""
+    """The interval as a bar, a dot for each (value, seed), a cross for each run that did not train, the mean as a stroke."""
     y = row * _ROW + _NUMBERS
     layers: list[Spec] = []
     if interval:

@@ -22,21 +22,24 @@ from striate.report.wording import (
 )
 from striate.studies.results import Results
 from striate.verdicts import Verdict
-from striate.verdicts.intervals import Interval, deviation, interval
+from striate.verdicts.intervals import Interval, arm_interval, deviation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """One run in a figure."""
+    """One run in a figure. One that diverged stands at the accuracy of a guess."""
 
     seed: int
     value: float
-    diverged: bool = False
+    trained: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmAccuracy:
-    """Test accuracies of one arm in percent; a run without one is not a point."""
+    """Test accuracies of one arm in percent; a run without one is not a point.
+
+    Mean, standard deviation and interval are of the runs that trained.
+    """
 
     arm: str
     points: tuple[Point, ...]
@@ -46,7 +49,8 @@ class ArmAccuracy:
 
     @property
     def n(self) -> int:
-        return len(self.points)
+        """Runs that trained."""
+        return sum(point.trained for point in self.points)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,18 +90,19 @@ def accuracies(results: Results) -> AccuraciesFigure | None:
 def arm_accuracy(results: Results, name: str) -> ArmAccuracy:
     """The test accuracies of the arm `name`."""
     points = tuple(
-        Point(seed=row.seed, value=row.test_accuracy, diverged=row.state == "diverged")
+        Point(seed=row.seed, value=row.test_accuracy, trained=row.trained)
         for row in results.of(name)
         if row.test_accuracy is not None
     )
-    values = [point.value for point in points]
+    values = [point.value for point in points if point.trained]
+    images = min((row.summary.test_images for row in results.of(name) if row.summary and row.trained), default=0)
     several = len(values) > 1
     return ArmAccuracy(
         arm=name,
         points=points,
         mean=sum(values) / len(values) if values else None,
         standard_deviation=deviation(values) if several else None,
-        interval=interval(values) if several else None,
+        interval=arm_interval(values, images) if several else None,
     )
 
 
@@ -136,10 +141,11 @@ def _accuracies_caption(arms: tuple[ArmAccuracy, ...]) -> str:
     sentences = [f"Test accuracy in percent. Each dot is one run ({_seeds([arm.n for arm in arms])} per arm)."]
     if any(arm.interval for arm in arms):
         sentences.append(
-            "The vertical line is the mean. The bar is its 95 % confidence interval (Student's t, over the seeds)."
+            "The vertical line is the mean. The bar is its 95 % confidence interval over the seeds (Wilson's, with the variance "
+            "that the seeds show)."
         )
-    if any(point.diverged for arm in arms for point in arm.points):
-        sentences.append("A cross is a run that diverged; it counts as chance.")
+    if any(not point.trained for arm in arms for point in arm.points):
+        sentences.append("A cross is a run that diverged (drawn at chance) or stayed at chance; it is not in the mean.")
     return " ".join([*sentences, "The axis may not start at 0."])
 
 
@@ -148,18 +154,16 @@ def _accuracies_table(arms: tuple[ArmAccuracy, ...], seeds: tuple[int, ...]) -> 
     for arm in arms:
         by_seed = {point.seed: point for point in arm.points}
         cells = [
-            f"{plain(by_seed[seed].value, 2)}{'*' if by_seed[seed].diverged else ''}"
-            if seed in by_seed
-            else plain(None)
+            f"{plain(by_seed[seed].value, 2)}{'' if by_seed[seed].trained else '*'}" if seed in by_seed else plain(None)
             for seed in seeds
         ]
         span = between(arm.interval.low, arm.interval.high, 2) if arm.interval else plain(None)
         rows.append((arm.arm, *cells, plain(arm.mean, 2), plain(arm.standard_deviation, 2), span, str(arm.n)))
-    any_diverged = any(point.diverged for arm in arms for point in arm.points)
+    any_failed = any(not point.trained for arm in arms for point in arm.points)
     return Table(
         head=("arm", *map(_seed, seeds), "mean", "standard deviation", "95 % confidence interval", "n"),
         rows=tuple(rows),
-        note="* diverged, counts as chance" if any_diverged else "",
+        note="* did not train: not in the mean" if any_failed else "",
     )
 
 
@@ -182,6 +186,8 @@ def _differences_title(verdicts: tuple[Verdict, ...], matters: float) -> str:
             return f"{sentence}; the whole confidence interval is within \N{PLUS-MINUS SIGN}{matters:g} points"
         case "undecided":
             return f"{sentence}; the confidence interval is too wide for a verdict"
+        case "trains more often" | "trains less often":
+            return f"{abbreviated(verdict.first)} {verdict.label} than {abbreviated(verdict.second)}"
     return f"{sentence}; there are too few seeds for a verdict"
 
 

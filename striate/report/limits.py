@@ -4,7 +4,7 @@ from striate.report.figures import arm_accuracy
 from striate.report.wording import MINUS, count, listed, plain, whole
 from striate.studies.results import Results
 from striate.verdicts.intervals import accuracy_margin
-from striate.verdicts.records import FEWEST_SEEDS
+from striate.verdicts.looks import FEWEST_SEEDS
 
 Terms = tuple[tuple[str, str], ...]
 
@@ -31,12 +31,14 @@ def _common_terms(results: Results) -> Terms:
         ("test", _test(results)),
         ("standard deviation", "The typical distance of a single run from the mean of its arm."),
         ("95 % confidence interval",
-         "A range around the mean, computed with Student's t. In 95 of 100 such studies it contains the mean over all "
+         "A range around the mean. In 95 of 100 such studies it contains the mean over all "
          "possible seeds. It says nothing about other images."),
         ("band", "The 95 % confidence interval of the mean, drawn at each epoch."),
-        ("diverged", "The loss or the weights were no longer finite numbers. The run counts as chance."),
+        ("diverged",
+         "The loss or the weights were no longer finite numbers. The run has no accuracy; it counts as one that did not train."),
         ("chance", "The accuracy of always answering the most common class."),
-        ("at chance", "The run finished, and its accuracy is no better than chance."),
+        ("at chance",
+         "The run finished, and tells the classes apart no better than a guess (exact tests). It counts as one that did not train."),
     )  # fmt: skip
 
 
@@ -60,8 +62,14 @@ def _comparison_terms(matters: float) -> Terms:
         ("clearly better, clearly worse", f"The whole confidence interval is above +{m} points, or below {MINUS}{m} points."),
         ("better, worse", f"The confidence interval excludes 0, but includes differences under {m} points."),
         ("no difference that matters", f"The whole confidence interval is within \N{PLUS-MINUS SIGN}{m} points, even if it excludes 0."),
+        ("on these test images, on new ones",
+         "The confidence interval over seeds says what holds on these test images. Another interval knows that the images are a "
+         "sample too; the verdict is said of new images only where that one gives the same."),
         ("undecided", "The confidence interval is too wide for the verdicts above. The sentence says how many seeds may be enough."),
-        ("too few seeds", f"Fewer than {FEWEST_SEEDS} pairs of runs: no verdict."),
+        ("trains more often, trains less often",
+         f"Fewer than {FEWEST_SEEDS} seeds at which both arms trained, and one arm fails to train more often than chance explains "
+         "(Fisher's exact test)."),
+        ("too few seeds", f"Fewer than {FEWEST_SEEDS} seeds at which both arms trained: no verdict."),
         ("not comparable", "A run is missing, or the arms were tested on different images: no verdict."),
     )  # fmt: skip
 

@@ -35,6 +35,8 @@ GLYPHS: dict[Label, tuple[str, str]] = {
     "clearly worse": ("\N{BLACK DOWN-POINTING TRIANGLE}", "down"),
     "worse": ("\N{WHITE DOWN-POINTING TRIANGLE}", "down"),
     "no difference that matters": ("=", "same"),
+    "trains more often": ("\N{WHITE UP-POINTING TRIANGLE}", "up"),
+    "trains less often": ("\N{WHITE DOWN-POINTING TRIANGLE}", "down"),
     "undecided": ("?", "open"),
     "too few seeds": ("\N{BULLET}", "none"),
     "not comparable": ("\N{MULTIPLICATION SIGN}", "none"),
@@ -164,7 +166,7 @@ def _trouble(row: RunRow) -> str:
         case "finished":
             return (reason or "accuracy at chance") if row.is_at_chance else ""
         case "diverged":
-            return f"diverged, counts as chance{in_brackets}"
+            return f"diverged{in_brackets}"
         case "unfinished":
             return f"unfinished after {count(row.epochs_done, 'epoch')}"
     return f"{row.state}{in_brackets}"
@@ -204,7 +206,7 @@ def _run(row: RunRow) -> tuple[str, ...]:
         row.arm,
         str(row.seed),
         f"{row.state}, at chance" if row.is_at_chance else row.state,
-        percent(row.test_accuracy, 2) + " (chance)" * (row.state == "diverged"),
+        NONE if row.state == "diverged" else percent(row.test_accuracy, 2),
         percent(row.validation_accuracy, 2),
         plain(summary.best_epoch if summary else None, 0),
         str(row.epochs_done),

@@ -32,7 +32,7 @@ from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
 from striate.tracking import check_installed
-from striate.verdicts.sentences import seed_list, short_list
+from striate.verdicts.wording import seed_list, short_list
 
 # The keys whose values are paths to images or to a file of weights.
 PATHS = {"data", "data.source", "network.pretrained"}

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
 from striate.runs import DataFacts, Run, Summary, layout, read
 from striate.studies.display import page
 from striate.studies.study import Arm, Study, read_study
-from striate.verdicts import ArmResults, Verdict, compare
-from striate.verdicts.sentences import seed_list, short_list
+from striate.verdicts import ArmResults, Design, Verdict, compare
+from striate.verdicts.outcomes import is_at_chance
+from striate.verdicts.wording import seed_list, short_list
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,9 +50,28 @@ class RunRow:
         """Why the run failed or diverged, or why it may have stayed at chance."""
         return self.summary.reason if self.summary else ""
 
-    @property
+    @cached_property
     def is_at_chance(self) -> bool:
-        return self.summary is not None and self.summary.at_chance
+        """Whether it finished, and tells the classes apart no better than a guess, on all validation and test images."""
+        summary = self.summary
+        if summary is None or summary.state != "finished":
+            return False
+        tables = [scores.confusion for scores in (summary.validation, summary.test) if scores and scores.confusion]
+        if not tables:
+            return summary.at_chance
+        return is_at_chance([[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*tables, strict=True)])
+
+    @property
+    def failure(self) -> Literal["", "diverged", "at chance"]:
+        """How the run ended without learning; empty where it learned, or has not ended."""
+        if self.state == "diverged":
+            return "diverged"
+        return "at chance" if self.is_at_chance else ""
+
+    @property
+    def trained(self) -> bool:
+        """Whether it finished and learned something: its accuracy takes part in verdicts and means."""
+        return self.state == "finished" and not self.is_at_chance
 
     @property
     def epochs_done(self) -> int:
@@ -145,7 +165,7 @@ class Results:
         compared = {name for comparison in self.study.comparisons for name in (comparison.first, comparison.second)}
         measured = {arm.name: self._measured(arm) for arm in self.arms if arm.name in compared}
         pairs = [(measured[comparison.first], measured[comparison.second]) for comparison in self.study.comparisons]
-        return tuple(compare(pairs, self.study.matters))
+        return tuple(compare(pairs, Design(matters=self.study.matters, seeds=self.study.seeds)))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -192,12 +212,12 @@ class Results:
     def _measured(self, arm: Arm) -> ArmResults:
         rows = self.of(arm.name)
         finished = [row.summary for row in rows if row.summary and row.state == "finished"]
+        failures = {row.seed: row.failure for row in rows if row.failure}
         return ArmResults(
             arm=arm.name,
-            accuracy={row.seed: row.test_accuracy for row in rows if row.test_accuracy is not None},
-            missing={row.seed: row.state for row in rows if row.test_accuracy is None},
-            diverged=sum(row.state == "diverged" for row in rows),
-            at_chance=sum(row.is_at_chance for row in rows),
+            values={row.seed: row.test_accuracy for row in rows if row.trained and row.test_accuracy is not None},
+            failures=failures,
+            missing={row.seed: row.state for row in rows if not row.trained and not row.failure},
             test_images=min((summary.test_images for summary in finished), default=0),
             declares_data=any(key.split(".")[0] == "data" for key in arm.changes),
             test_digest=" ".join(sorted({summary.data.test_digest for summary in finished if summary.data})),

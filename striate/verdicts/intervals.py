@@ -1,7 +1,6 @@
-"""Arithmetic on accuracies: paired intervals, the seeds a decision needs.
+"""Arithmetic of intervals: means over seeds, accuracies between 0 and 100 %, rates, correlations.
 
-Differences are paired by seed: two arms share the initial weights, batches and augmentation of a seed, and what they
-share cancels.
+Each is checked against SciPy or statsmodels, and by how often it covers the truth.
 """
 
 import math
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 ALPHA = 0.05
+Z = 1.959963984540054  # the normal quantile with 95 % between -Z and Z
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,10 @@ class Interval:
     confidence: float
     n: int
 
+    @property
+    def half(self) -> float:
+        return (self.high - self.low) / 2
+
 
 def interval(values: Sequence[float], confidence: float = 1 - ALPHA, least: float = 0.0) -> Interval:
     """The t interval of the mean of at least two values (Student 1908).
@@ -31,9 +35,15 @@ def interval(values: Sequence[float], confidence: float = 1 - ALPHA, least: floa
     nothing varies.
     """
     n = len(values)
-    mean = math.fsum(values) / n
-    half = max(least, t_quantile(confidence, n - 1) * deviation(values) / math.sqrt(n))
-    return Interval(mean=mean, low=mean - half, high=mean + half, confidence=confidence, n=n)
+    return around(values, t_quantile(confidence, n - 1) / math.sqrt(n), confidence, least)
+
+
+def around(values: Sequence[float], factor: float, confidence: float, least: float = 0.0) -> Interval:
+    """The interval of the mean whose half width is `factor` standard deviations, and at least `least`."""
+    mean = math.fsum(values) / len(values)
+    spread = deviation(values)
+    half = max(least, factor * spread) if spread or factor < math.inf else math.inf
+    return Interval(mean=mean, low=mean - half, high=mean + half, confidence=confidence, n=len(values))
 
 
 def deviation(values: Sequence[float]) -> float:
@@ -41,38 +51,78 @@ def deviation(values: Sequence[float]) -> float:
     return statistics.stdev(values)
 
 
-def p_value(differences: Sequence[float]) -> float:
-    """Two-sided p of the paired t test that the mean difference is 0."""
+def p_value(differences: Sequence[float], least: float = 0.0, confidence: float = 1 - ALPHA) -> float:
+    """Two-sided p of the paired t test that the mean difference is 0.
+
+    The standard error is at least that of an interval of `confidence` that extends `least` to each side, so that p and the
+    interval agree.
+    """
     from scipy import special
 
-    n, spread = len(differences), deviation(differences)
+    n = len(differences)
     mean = math.fsum(differences) / n
-    if spread == 0:
+    error = max(deviation(differences) / math.sqrt(n), least / t_quantile(confidence, n - 1))
+    if error == 0:
         return 1.0 if mean == 0 else 0.0
-    t = abs(mean) / (spread / math.sqrt(n))
-    return float(2 * special.stdtr(n - 1, -t))
+    return float(2 * special.stdtr(n - 1, -abs(mean) / error))
 
 
-def seeds_needed(
-    differences: Sequence[float], matters: float, confidence: float = 1 - ALPHA, most: int = 1000
-) -> int | None:
-    """The smallest n for which t(n-1) s / sqrt(n) <= matters, with s from `differences`; None above `most`."""
-    spread = deviation(differences)
-    for n in range(2, most + 1):
-        if t_quantile(confidence, n - 1) * spread / math.sqrt(n) <= matters:
-            return n
-    return None
+def arm_interval(accuracies: Sequence[float], images: int = 0, confidence: float = 1 - ALPHA) -> Interval:
+    """The interval of an arm's mean accuracy over seeds, in percent: within 0 to 100, and with a width at 100 too.
+
+    Wilson's interval, of as many trials as would give a mean with the standard error that the seeds show, which is so large
+    that the interval extends by one of the `images` of the test part. In the middle of the scale it is the t interval.
+    """
+    n = len(accuracies)
+    mean, t = math.fsum(accuracies) / n, t_quantile(confidence, n - 1)
+    images = images or 10_000
+    error = max(deviation(accuracies) / 100 / math.sqrt(n), 1 / images / t)
+    inner = (mean / 100 * images + 0.5) / (images + 1)  # not quite 0 or 1
+    low, high = _wilson(mean / 100, inner * (1 - inner) / error**2, t)
+    return Interval(mean=mean, low=100 * low, high=100 * high, confidence=confidence, n=n)
 
 
 def accuracy_margin(accuracy: float, images: int) -> float:
     """Half the width of the 95 % interval of one accuracy in percent, measured on `images` test images (Wilson 1927)."""
-    share, z = accuracy / 100, 1.959964
-    spread = math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2))
-    return 100 * z * spread / (1 + z**2 / images)
+    low, high = _wilson(accuracy / 100, images, Z)
+    return 50 * (high - low)
+
+
+def _wilson(share: float, trials: float, z: float) -> tuple[float, float]:
+    weight = z**2 / trials
+    center = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(weight) * math.sqrt(share * (1 - share) + weight / 4) / (1 + weight)
+    return max(0.0, min(center - half, share)), min(1.0, max(center + half, share))
+
+
+def rate_bounds(hits: int, trials: int, alpha: float = ALPHA) -> tuple[float, float]:
+    """Exact bounds of a rate (Clopper and Pearson 1934); where none or all are hits, the one bound has the whole of alpha."""
+    from scipy import special
+
+    tail = alpha if hits in (0, trials) else alpha / 2
+    low = float(special.betaincinv(hits, trials - hits + 1, tail)) if hits else 0.0
+    high = float(special.betaincinv(hits + 1, trials - hits, 1 - tail)) if hits < trials else 1.0
+    return low, high
+
+
+def correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Pearson's correlation; None where one of both does not vary."""
+    try:
+        return statistics.correlation(first, second)
+    except statistics.StatisticsError:
+        return None
+
+
+def correlation_interval(r: float, n: int) -> tuple[float, float]:
+    """The 95 % interval of a correlation of `n` pairs (Fisher's z); from -1 to 1 for fewer than four."""
+    if n < 4 or abs(r) >= 1:
+        return (-1.0, 1.0) if n < 4 else (r, r)
+    z, half = math.atanh(r), Z / math.sqrt(n - 3)
+    return math.tanh(z - half), math.tanh(z + half)
 
 
 @lru_cache(maxsize=4096)
-def t_quantile(confidence: float, freedom: int) -> float:
+def t_quantile(confidence: float, freedom: float) -> float:
     """The t quantile with `confidence` between its negative and itself, for `freedom` degrees of freedom."""
     from scipy import special
 

@@ -1,84 +1,260 @@
-"""The sentences of verdicts, and lists in words."""
+"""The sentences of verdicts."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 
-from striate.verdicts.intervals import Interval
-from striate.verdicts.records import FEWEST_SEEDS, ArmResults, Verdict
+from striate.verdicts.looks import FEWEST_SEEDS
+from striate.verdicts.outcomes import Failures
+from striate.verdicts.records import Spread, Verdict
+from striate.verdicts.wording import (
+    amount,
+    count,
+    digits_for,
+    edges,
+    interval_digits,
+    number,
+    ordinal,
+    seed_list,
+    short_list,
+    signed,
+    threshold,
+    value,
+)
 
 
-def short_list(words: Sequence[str], most: int = 10) -> str:
-    """The words with commas between them; of more than `most`, the first ones and the number of all."""
-    if len(words) <= most:
-        return ", ".join(words)
-    return f"{', '.join(words[:most])}, ... ({len(words):,} in all)"
-
-
-def seed_list(seeds: Sequence[int]) -> str:
-    """seed 0; seeds 0, 1."""
-    return f"seed{'s' if len(seeds) > 1 else ''} {short_list([str(seed) for seed in seeds])}"
+def not_comparable(verdict: Verdict, obstacle: str) -> str:
+    return f"{verdict.first} and {verdict.second} cannot be compared: {obstacle}."
 
 
 def too_few(verdict: Verdict) -> str:
-    n = len(verdict.differences)
-    mean = sum(verdict.differences.values()) / n
-    difference = f"{verdict.first} against {verdict.second}: {_signed(mean)} points with {_count(n, 'seed')} each"
-    return f"{difference}. No verdict: it needs {FEWEST_SEEDS} seeds or more."
+    pairs = len(verdict.differences)
+    failures = _failures(verdict) + _left_out(verdict.left_out)
+    if not pairs:
+        return f"{verdict.first} against {verdict.second}: at no seed did both train. No verdict.{failures}"
+    mean = _mean_difference(verdict)
+    digits = digits_for(verdict.matters)
+    shown = f"{number(1 + mean / 100, 2)} times the {verdict.metric.name}"
+    if verdict.metric.scale != "ratio":
+        points = " points" if verdict.metric.scale == "percent" else f" of {verdict.metric.name}"
+        shown = f"{signed(mean, digits)}{points}"
+    difference = f"{verdict.first} against {verdict.second}: {shown} with {count(pairs, 'seed')} each"
+    if pairs < FEWEST_SEEDS:
+        return f"{difference}. No verdict: it needs {FEWEST_SEEDS} seeds or more.{failures}"
+    return f"{difference}. No verdict: seeds that were not planned need to be more.{failures}"
 
 
-def sentence(verdict: Verdict, difference: Interval, a: float, b: float, step: float, comparisons: int = 1) -> str:
-    low, high = _signed(difference.low), _signed(difference.high)
-    together = f", together with {_count(comparisons - 1, 'other comparison')}" if comparisons > 1 else ""
-    numbers = f"{a:.1f} % against {b:.1f} %; 95 % interval {low} to {high}{together}"
-    first, second = f"With {difference.n} seeds each, {verdict.first}", verdict.second
-    points = f"{abs(difference.mean):.1f} points of test accuracy ({numbers})"
-    than = f"the {verdict.matters:g} points that matter"
-    match verdict.label:
-        case "clearly better":
-            return f"{first} beat {second} by {points}: clearly better, by more than {than}."
-        case "better":
-            return f"{first} beat {second} by {points}: better, though perhaps by less than {than}."
-        case "clearly worse":
-            return f"{first} fell short of {second} by {points}: clearly worse, by more than {than}."
-        case "worse":
-            return f"{first} fell short of {second} by {points}: worse, though perhaps by less than {than}."
+def trains(verdict: Verdict) -> str:
+    assert verdict.failures
+    first, second = (f"{f.runs - f.count} of {f.runs}" for f in verdict.failures)
+    seeds = f"{verdict.first} trained in {first} runs, {verdict.second} in {second}: {verdict.first} {verdict.label}"
+    rest = "Too few runs trained to compare their numbers."
+    return f"{seeds}. {rest}{_failures(verdict)}{_left_out(verdict.left_out)}"
+
+
+def sentence(verdict: Verdict) -> str:
+    """The verdict with its numbers, and what a reader must know of it."""
+    parts = [
+        f"{_statement(verdict)}{_cure(verdict)}",
+        _other_images(verdict),
+        _failures(verdict),
+        _outliers(verdict.outliers),
+        _left_out(verdict.left_out),
+    ]
+    return "".join(parts)
+
+
+def _statement(verdict: Verdict) -> str:
+    first, second, label = verdict.first, verdict.second, verdict.label
+    beginning, size, numbers = f"{_basis(verdict)}, {first}", _size(verdict), _numbers(verdict)
+    what, where = f"{size} ({numbers})", _where(verdict)
+    than = f"the {threshold(verdict)} that matter{'s' * (threshold(verdict) == '1')}"
+    match label:
+        case "clearly better" | "better":
+            verb = "beat"
+        case "clearly worse" | "worse":
+            verb = "fell short of"
+        case _:
+            verb = ""
+    match label:
+        case "clearly better" | "clearly worse":
+            return f"{beginning} {verb} {second} by {what}: {label}{where}, by more than {than}.{_on_new(verdict)}"
+        case "better" | "worse":
+            end = f"{label}{where}, though perhaps by less than {than}."
+            return f"{beginning} {verb} {second} by {what}: {end}{_on_new(verdict)}"
         case "no difference that matters":
-            return f"{first} and {second} differ by {points}: no difference that matters, less than {than}."
-    return f"{first} and {second} differ by {points}: undecided. {_cure(verdict, difference, step)}"
+            return f"{beginning} and {second} differ by {what}: {label}{where}, less than {than}.{_on_new(verdict)}"
+    return f"{beginning} and {second} differ by {what}: undecided."
 
 
-def is_below_one_image(difference: Interval, matters: float, step: float) -> bool:
-    """Whether no number of seeds can decide it: the mean difference is at most one test image, which is more than `matters`."""
-    return step > matters and abs(difference.mean) <= step
+def _basis(verdict: Verdict) -> str:
+    """How many seeds, at which look, and which are beyond the plan."""
+    n, looks = len(verdict.differences), verdict.planned_looks
+    failed = any(f.count for f in verdict.failures or ())
+    text = f"At the {n} seeds at which both trained" if failed else f"With {count(n, 'seed')} each"
+    notes = []
+    if verdict.beyond_plan:
+        beyond = "all of them" if verdict.beyond_plan >= n else f"{verdict.beyond_plan} of them"
+        notes.append(
+            f"{beyond} outside the planned look{'s' * (len(looks) > 1)}, so judged by a rule that holds at any number"
+        )
+    elif len(looks) > 1:
+        notes.append(f"the {ordinal(len(verdict.looks))} of {len(looks)} looks")
+    return f"{text} ({'; '.join(notes)})" if notes else text
 
 
-def _cure(verdict: Verdict, difference: Interval, step: float) -> str:
-    """What would decide an undecided comparison."""
-    matters = verdict.matters
-    if is_below_one_image(difference, matters, step):
-        return f"One test image is {step:.1f} points: to see {matters:g}, more test images are needed, not more seeds."
-    goal = f"would narrow this to +-{max(matters, step):.3g} points"
-    if verdict.more_seeds is None:
-        return f"The seeds differ so much that no practical number of them {goal}."
-    if not verdict.more_seeds:
-        return f"The interval is narrower than +-{matters:g} points already; the difference lies near the edge of what matters."
-    return f"About {difference.n + verdict.more_seeds} seeds each ({verdict.more_seeds} more) {goal}."
+def _size(verdict: Verdict) -> str:
+    """1.2 points of test accuracy; a factor of 1.3 in training time."""
+    assert verdict.interval
+    if verdict.metric.scale == "ratio":
+        factor = 1 + verdict.interval.mean / 100
+        digits = interval_digits(verdict.interval, verdict) + 2
+        return f"a factor of {number(max(factor, 1 / factor), digits)} in {verdict.metric.name}"
+    return amount(abs(verdict.interval.mean), verdict.metric, _mean_digits(verdict))
 
 
-def other_images(first: ArmResults, second: ArmResults) -> str:
-    differs = first.test_digest != second.test_digest and (first.declares_data or second.declares_data)
-    return " Each was tested on the images that its arm declares." if differs else ""
+def _numbers(verdict: Verdict) -> str:
+    assert verdict.interval
+    digits = _mean_digits(verdict)
+    assert verdict.first_mean is not None
+    assert verdict.second_mean is not None
+    means = f"{value(verdict.first_mean, verdict.metric, digits)} against {value(verdict.second_mean, verdict.metric, digits)}"
+    others = verdict.comparisons - 1
+    together = f", together with {count(others, 'other comparison')}" if others else ""
+    return f"{means}; 95 % interval {edges(verdict.interval, verdict)}{together}"
 
 
-def troubled_runs(first: ArmResults, second: ArmResults) -> str:
-    diverged = [f"{_count(arm.diverged, 'run')} of {arm.arm}" for arm in (first, second) if arm.diverged]
-    at_chance = [f"{_count(arm.at_chance, 'run')} of {arm.arm}" for arm in (first, second) if arm.at_chance]
-    text = f" Diverged, and counted as chance: {' and '.join(diverged)}." if diverged else ""
-    return text + f" Learned nothing (no better than chance): {' and '.join(at_chance)}." * bool(at_chance)
+def _mean_digits(verdict: Verdict) -> int:
+    assert verdict.interval
+    return interval_digits(verdict.interval, verdict)
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.1f}"
+def _where(verdict: Verdict) -> str:
+    """On which images a label holds."""
+    if not verdict.metric.on_test_images or verdict.label == "undecided" or verdict.is_on_different_images:
+        return ""
+    if verdict.new_images_label == verdict.label:
+        return " on these test images and on new ones"
+    return " on these test images"
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def _on_new(verdict: Verdict) -> str:
+    """What the interval says that knows both seeds and images, where it says something else."""
+    if verdict.new_images is None or verdict.new_images_label == verdict.label or verdict.is_on_different_images:
+        return ""
+    return f" On new test images: {verdict.new_images_label} (interval {edges(verdict.new_images, verdict)})."
+
+
+def _cure(verdict: Verdict) -> str:
+    """What would decide an undecided comparison: always a number."""
+    promise = verdict.promise
+    if promise is None:
+        return ""
+    metric, texts = verdict.metric, []
+    if promise.is_step_too_large:
+        step = f"One test image is {number(promise.step, digits_for(promise.step))} points"
+        images = math.ceil(200 / verdict.matters)
+        texts.append(f"{step}: to be certain of {verdict.matters:g}, {images:,} test images are needed.")
+    if promise.certain:
+        spread = f"{promise.spread:.2g}" + {"percent": " points", "ratio": " %", "plain": ""}[metric.scale]
+        likely = f"likely by {promise.likely:,} and " if promise.likely and promise.likely < promise.certain else ""
+        texts.append(
+            f"A verdict is {likely}certain by {promise.certain:,} seeds each, if the standard deviation of the differences "
+            f"is at most {spread}."
+        )
+    elif promise.likely:
+        texts.append(f"A verdict is likely by {promise.likely:,} seeds each.")
+    elif not promise.is_step_too_large:
+        texts.append(f"The seeds differ so much that a verdict needs more than {promise.most:,} of them.")
+    if following := [n for n in verdict.planned_looks if n > (verdict.looks or (0,))[-1]]:
+        texts.append(f"The next look is at {following[0]} seeds.")
+    return "".join(f" {text}" for text in texts)
+
+
+def _other_images(verdict: Verdict) -> str:
+    if not verdict.is_on_different_images:
+        return ""
+    if verdict.new_images is None:
+        return " Each was tested on the images that its arm declares."
+    return " Each was tested on the images that its arm declares; the interval has the sampling errors of both."
+
+
+def _failures(verdict: Verdict) -> str:
+    """How many runs did not train, with exact bounds of the rate."""
+    if not verdict.failures or not any(f.count for f in verdict.failures):
+        return ""
+    first, second = verdict.failures
+    return f" Failed to train: {_failed(first)}; {_failed(second)}."
+
+
+def _failed(failures: Failures) -> str:
+    low, high = (f"{100 * bound:.0f} %" for bound in failures.bounds)
+    if not failures.count:
+        return f"{failures.arm} in none of {count(failures.runs, 'run')} (a rate of at most {high})"
+    kinds = "; ".join(f"{kind}: {seed_list(seeds)}" for kind, seeds in failures.kinds.items())
+    rate = f"at least {low}" if failures.count == failures.runs else f"{low} to {high}"
+    return f"{failures.arm} in {failures.count} of {count(failures.runs, 'run')} ({kinds}; a rate of {rate})"
+
+
+def _outliers(outliers: Mapping[str, tuple[int, ...]]) -> str:
+    if not outliers:
+        return ""
+    arms = "; ".join(f"{arm}, {seed_list(seeds)}" for arm, seeds in outliers.items())
+    return f" Far from the other runs of its arm, and counted: {arms}."
+
+
+def _left_out(left_out: Mapping[str, tuple[int, ...]]) -> str:
+    if not left_out:
+        return ""
+    arms = short_list([f"{seed_list(seeds)} of {arm}" for arm, seeds in left_out.items()])
+    return f" Left out, as the other arm has no such run: {arms}."
+
+
+def _mean_difference(verdict: Verdict) -> float:
+    values = list(verdict.differences.values())
+    if verdict.metric.scale == "ratio":
+        return 100 * math.expm1(math.fsum(math.log1p(value / 100) for value in values) / len(values))
+    return math.fsum(values) / len(values)
+
+
+def details(verdict: Verdict) -> str:
+    """Where the uncertainty comes from, in a few sentences."""
+    spread = verdict.spread
+    if spread is None:
+        return ""
+    return " ".join(part for part in (_seeds(verdict, spread), _sampling(verdict, spread), _pairing(spread)) if part)
+
+
+def _seeds(verdict: Verdict, spread: Spread) -> str:
+    digits = digits_for(verdict.matters) + 1
+    unit = {"percent": " points", "ratio": " %", "plain": ""}[verdict.metric.scale]
+    first, second, both = (number(x, digits) for x in (spread.first, spread.second, spread.differences))
+    return (
+        f"Standard deviation between seeds: {first}{unit} for {verdict.first}, {second} for {verdict.second}, "
+        f"{both} for their differences."
+    )
+
+
+def _sampling(verdict: Verdict, spread: Spread) -> str:
+    if spread.one_accuracy is None:
+        return ""
+    digits = digits_for(verdict.matters)
+    text = f"Sampling error of the test part: +-{number(spread.one_accuracy, digits)} points for one accuracy"
+    if spread.difference_on_new_images is not None:
+        text += f", +-{number(spread.difference_on_new_images, digits)} for the difference"
+    if spread.only_first is not None and spread.only_second is not None:
+        only = (
+            f"{spread.only_first:,.0f} test images only {verdict.first}",
+            f"{spread.only_second:,.0f} only {verdict.second}",
+        )
+        text += f"; {only[0]} gets right, {only[1]} (means over the seeds)"
+    return f"{text}."
+
+
+def _pairing(spread: Spread) -> str:
+    if spread.correlation is None:
+        return ""
+    low, high = (number(r, 2) for r in spread.correlation_interval)
+    correlation = f"Correlation of the pairs: {number(spread.correlation, 2)} (95 % interval {low} to {high})"
+    seeds = math.floor(spread.saved + 0.5)
+    saved = f"about {count(seeds, 'seed')} for each arm" if seeds > 0 else "nothing"
+    return f"{correlation}; pairing saved {saved}."

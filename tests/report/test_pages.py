@@ -117,7 +117,7 @@ def test_a_study_without_comparisons_says_what_was_measured(tmp_path):
             folders.write_run(folder, arm, seed, test=0.9 + 0.01 * i + 0.001 * seed)
     text = Page(build(Results.read(folder))).text
     assert (
-        "norm=batch lr=0.01: mean test accuracy 93.1 % (standard deviation 0.1, 95 % confidence interval 92.9 to 93.3, 3 seeds)."
+        "norm=batch lr=0.01: mean test accuracy 93.1 % (standard deviation 0.1, 95 % confidence interval 92.8 to 93.4, 3 seeds)."
         in text
     )
     assert "The study plans no comparison." in text

@@ -18,7 +18,7 @@ from striate.nets.summary.summarize import count_parameters
 from striate.recipes import Recipe
 from striate.runs import Job, Run, layout, read
 from striate.studies.study import Arm, Study, read_study
-from striate.verdicts.sentences import short_list
+from striate.verdicts.wording import short_list
 
 MOST_SPLITS = 10  # of a study's seeds, looked at for copies
 

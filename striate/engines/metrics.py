@@ -50,12 +50,16 @@ def is_at_chance(accuracy: float, labels: np.ndarray) -> bool:
 
 
 def is_balanced_at_chance(accuracy: float, labels: np.ndarray) -> bool:
-    """Whether a balanced accuracy is no higher than one over the number of classes, within three standard deviations."""
+    """Whether a balanced accuracy is no higher than one over the number of classes, within three standard deviations.
+
+    False where a class has so few images that none could be higher.
+    """
     counts = np.bincount(labels)
     counts = counts[counts > 0]
     chance = 1 / len(counts)
     # The variance of a mean over K classes is the sum of their variances over K squared.
-    return bool(accuracy <= chance + 3 * (chance * (1 - chance) * (1 / counts).sum()) ** 0.5 / len(counts))
+    highest = chance + 3 * (chance * (1 - chance) * (1 / counts).sum()) ** 0.5 / len(counts)
+    return bool(accuracy <= highest < 1)
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from striate.runs import Job, Run, layout, read
 from striate.studies.study import Arm, Study, read_study
 from striate.verdicts.wording import short_list
 
+FEW = 10  # images of a class, from which its accuracy is hardly known
 MOST_SPLITS = 10  # of a study's seeds, looked at for copies
 
 
@@ -88,7 +89,7 @@ class Plan:
             warning
             for arms in arms_of.values()
             for warning in (
-                *_imbalance(self.datasets[arms[0].name], arms),
+                *_imbalance(self.datasets[arms[0].name], arms, self.study.seeds[0]),
                 *_copies(self.datasets[arms[0].name], arms, self.study.seeds),
             )
         )
@@ -102,7 +103,7 @@ class Plan:
         return (*self.previous.replanned, *(f"{change}, after {len(done)} finished runs" for change in changes))
 
 
-def _imbalance(dataset: Dataset, arms: Sequence[Arm]) -> Iterator[str]:
+def _imbalance(dataset: Dataset, arms: Sequence[Arm], seed: int) -> Iterator[str]:
     """Advice where a class is so small that accuracy says little of it, and arms do nothing about that."""
     sizes = dataset.class_sizes
     unweighted = [arm.name for arm in arms if arm.recipe.class_weights == "none"]
@@ -110,6 +111,9 @@ def _imbalance(dataset: Dataset, arms: Sequence[Arm]) -> Iterator[str]:
         small, large = (dataset.classes[int(row)] for row in (sizes.argmin(), sizes.argmax()))
         share = 100 * sizes.max() / sizes.sum()
         rule = f"accuracy says little of '{small}', as always answering '{large}' is right in {share:.0f} %"
+        validated = split(dataset, min(arm.data.validation for arm in arms), seed).part("validation").labels
+        if (count := int((validated == sizes.argmin()).sum())) < FEW:
+            rule += f", and validation has {count} image{'s' * (count != 1)} of it"
         cure = "look at the balanced accuracy and at each class, and try recipe.class_weights: balanced"
         yield f"{dataset.name}: {rule}; {cure} ({short_list(unweighted)})"
 

@@ -58,6 +58,7 @@ def test_guessing_is_at_chance_and_knowing_is_not():
     assert not is_at_chance(0.9999, labels)
     assert is_balanced_at_chance(0.5, labels)
     assert not is_balanced_at_chance(0.9, labels)
+    assert not is_balanced_at_chance(0.5, np.repeat([0, 1], [100, 1]))  # one image decides nothing
     # Guessing each class at random: three standard deviations are rarely passed.
     guesses = [balanced_accuracy(rng.integers(0, 2, 1000), labels, 2) for _ in range(400)]
     assert np.mean([not is_balanced_at_chance(guess, labels) for guess in guesses]) < 0.01

@@ -72,14 +72,18 @@ def data_facts(results: Results) -> Facts:
     """One entry for each different data set; arms are named where they differ in it."""
     # Compared by their text: mean and deviation differ from seed to seed (the split does), and a run that diverged has
     # not opened its test part, though its images are the same.
-    arms_of: dict[str, list[str]] = {}
+    arms_of: dict[tuple[str, str], list[str]] = {}
     for row in results.rows:
         if row.data:
-            arms = arms_of.setdefault(_data(row.data), [])
+            arms = arms_of.setdefault((_data(row.data), _notes(row.data)), [])
             arms += [row.arm] * (row.arm not in arms)
     if not arms_of:
         return (("Data", f"{_setting('source', results.study.data.source)} (no run has recorded its sizes yet)."),)
-    return tuple((f"Data of {listed(arms)}" if len(arms_of) > 1 else "Data", text) for text, arms in arms_of.items())
+    facts = []
+    for (text, notes), arms in arms_of.items():
+        of_arms = f" of {listed(arms)}" if len(arms_of) > 1 else ""
+        facts += [(f"Data{of_arms}", text), *([(f"Notes on the data{of_arms}", notes)] if notes else [])]
+    return tuple(facts)
 
 
 def design_facts(results: Results) -> Facts:
@@ -269,9 +273,13 @@ def _data(data: DataFacts) -> str:
     parts.append(
         f"{whole(data.train)} training, {whole(data.validation)} validation and {whole(data.test)} test images"
     )
-    parts += map(shortened, data.notes)
     parts += [f"digest {data.digest[:12]}"] if data.digest else []
     return f"{'; '.join(parts)}."
+
+
+def _notes(data: DataFacts) -> str:
+    """The notes as sentences."""
+    return " ".join(f"{note[:1].upper()}{note[1:]}." for note in map(shortened, data.notes))
 
 
 def _test_set(results: Results) -> str:

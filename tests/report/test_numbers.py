@@ -180,14 +180,17 @@ def test_a_run_that_never_opened_the_test_set_has_the_same_data(tmp_path):
     folders.write_run(folder, "plain", 0, test=0.9)
     folders.write_run(folder, "normalized", 0, test=None, state="diverged", data=closed)
     folders.write_run(folder, "plain", 1, test=0.9, data=folders.DATA | {"mean": [0.31]})
-    assert [name for name, _ in study_facts.data_facts(Results.read(folder))] == ["Data"]
+    facts = study_facts.data_facts(Results.read(folder))
+    assert [name for name, _ in facts] == ["Data", "Notes on the data"]
+    assert facts[1][1] == "16 grey levels."
 
 
 def test_arms_with_other_data_are_named(tmp_path):
     folder = folders.write_study(tmp_path / "s")
     folders.write_run(folder, "plain", 0, test=0.9)
     folders.write_run(folder, "normalized", 0, test=0.9, data=folders.DATA | {"train": 600, "digest": "other"})
-    assert [name for name, _ in study_facts.data_facts(Results.read(folder))] == ["Data of plain", "Data of normalized"]
+    names = [name for name, _ in study_facts.data_facts(Results.read(folder))]
+    assert names == [f"{what} of {arm}" for arm in ("plain", "normalized") for what in ("Data", "Notes on the data")]
 
 
 @pytest.mark.parametrize(

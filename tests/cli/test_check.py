@@ -93,7 +93,7 @@ def test_notes_on_the_images_and_warnings_are_printed_by_check_and_by_run(striat
     assert "try recipe.class_weights: balanced (plain, normalized)" in out
     _, out, err = striate("run", path, "recipe.epochs=1", "--seeds", 1, "--out", tmp_path / "runs")
     assert all(text in err for text in (*said, *warned))
-    assert "arrays not read: ids" in next((tmp_path / "runs").glob("*/report.html")).read_text()
+    assert "Arrays not read: ids." in next((tmp_path / "runs").glob("*/report.html")).read_text()
     _, out, _ = striate("check", path, "recipe.class_weights=balanced", "--no-time", "--out", tmp_path / "other")
     assert warned[0] not in out
     assert said[0] in json.loads(striate("check", path, "--no-time", "--json")[1])["notes"][0]

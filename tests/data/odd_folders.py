@@ -108,6 +108,12 @@ def parts_below_one_class(folder):
     fill(folder, 2, ("bees",), seed=500)
 
 
+@odd("class 'ants' has train and test folders in it, and 'ants/testing' belongs to no part of its own; rename it")
+def parts_below_classes_twice(folder):
+    fill(folder / "ants", 2, ("train", "test", "testing"))
+    fill(folder / "bees", 2, ("train", "test"), seed=500)
+
+
 @odd("", (8, 0, 4))
 def one_folder_around_the_parts(folder):
     parts(folder / "archive", "train", "test")

@@ -157,18 +157,22 @@ def _parts_below_classes(folder: Path, classes: Mapping[str, Path]) -> ClassFold
     """The class folders by part if every class has its parts in itself: `CLASS/train`, `CLASS/test`; else nothing.
 
     Raises:
-        DataError: if only some classes have parts in themselves.
+        DataError: if only some classes have parts in themselves, or a class has folders beside them.
     """
-    parts_of = {
-        name: {part_called(path.name): path for path in _subfolders(class_folder).values()}
-        for name, class_folder in classes.items()
-    }
-    with_parts = [name for name, parts in parts_of.items() if "train" in parts and len(parts) > 1 and "" not in parts]
+    below = {name: list(_subfolders(class_folder).values()) for name, class_folder in classes.items()}
+    # Of two folders for one part the first is kept here, and the second refused.
+    parts_of = {name: {part_called(path.name): path for path in reversed(paths)} for name, paths in below.items()}
+    with_parts = [name for name, parts in parts_of.items() if "train" in parts and len({*parts} - {""}) > 1]
     if not with_parts:
         return {}
+    rule = f"{folder}: class '{with_parts[0]}' has train and test folders in it"
     if others := [name for name in classes if name not in with_parts]:
-        rule = f"{folder}: class '{with_parts[0]}' has train and test folders in it, and class '{others[0]}' has none"
-        raise DataError(f"{rule}; sort all classes alike")
+        raise DataError(f"{rule}, and class '{others[0]}' has none; sort all classes alike")
+    for name, paths in below.items():
+        if others := [path.name for path in paths if path not in parts_of[name].values() or not part_called(path.name)]:
+            raise DataError(
+                f"{rule}, and '{name}/{others[0]}' belongs to no part of its own; rename it or move it away"
+            )
     names = sorted({part for parts in parts_of.values() for part in parts})
     return {part: {name: parts[part] for name, parts in parts_of.items() if part in parts} for part in names}
 

@@ -3,7 +3,7 @@
     python benchmarks/convolution_speed.py [--rounds 3] [--threads 1]
 
 Both take turns in one process, on the same channels-last tensors. The ratio is of the medians; `rule` is what
-`striate.nets.pytorch.winograd.is_faster` chooses. Set ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 to see how a processor
+`striate.nets.pytorch.winograd.fastest_tile` chooses. Set ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2 to see how a processor
 without AVX-512 compares.
 """
 
@@ -47,21 +47,22 @@ def shape_row(channels: int, filters: int, side: int, images: int, rounds: int) 
     import torch
     from torch.nn import functional
 
-    from striate.nets.pytorch.winograd import is_faster, winograd_conv2d
+    from striate.nets.pytorch.winograd import fastest_tile, winograd_conv2d
 
     def tensor(*shape: int) -> torch.Tensor:
         return torch.randn(shape).contiguous(memory_format=torch.channels_last)
 
     x, weight = tensor(images, channels, side, side).requires_grad_(), tensor(filters, channels, 3, 3).requires_grad_()
     g = tensor(images, filters, side, side)
+    tile = fastest_tile(channels, filters, images, side, side)
     times = medians(
         {
             "direct": lambda: torch.autograd.grad(functional.conv2d(x, weight, padding=1), (x, weight), g),
-            "winograd": lambda: torch.autograd.grad(winograd_conv2d(x, weight, None, (1, 1)), (x, weight), g),
+            "winograd": lambda: torch.autograd.grad(winograd_conv2d(x, weight, None, (1, 1), tile or 4), (x, weight), g),
         },
         rounds,
     )
-    rule = "winograd" if is_faster(channels, filters, images, side, side) else "direct"
+    rule = f"tiles of {tile}x{tile}" if tile else "direct"
     return [f"{channels} -> {filters} at {side}x{side}, {images} images", *cells(times), rule]
 
 

@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="WORD", help="only contenders with one of these words in their name"
     )
+    parser.add_argument("--no-bf16", action="store_true", help="leave out the peers' bf16, on a processor without units for it")
     parser.add_argument("--seconds", type=float, default=20.0, help="timed steps of each run, after a warm-up")
     parser.add_argument(
         "--to-accuracy", type=float, metavar="PERCENT", help="instead: seconds to this validation accuracy"
@@ -106,6 +107,7 @@ def main() -> None:
     if options.child:
         common.print_results(lambda: child(options.child[0], json.loads(options.child[1])))
     chosen = [name for name in CONTENDERS if not options.only or any(word in name for word in options.only)]
+    chosen = [name for name in chosen if not (options.no_bf16 and ("bf16" in name or "bfloat16" in name))]
     measure = "seconds_to_accuracy" if options.to_accuracy else "images_per_second"
     for network in options.networks:
         results: dict[str, list[dict[str, Any]]] = {contender: [] for contender in chosen}

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from striate.nets.pytorch import winograd
-from striate.nets.pytorch.winograd import WinogradConv2d, is_faster, use_winograd, winograd_conv2d
+from striate.nets.pytorch.winograd import WinogradConv2d, fastest_tile, use_winograd, winograd_conv2d
 
 
-def compared(seed, dtype=torch.float64):
+def compared(seed, tile=4, dtype=torch.float64):
     """(result, gradient of the input, gradient of the filters) of both ways, for random shapes."""
     rng = np.random.default_rng(seed)
     images, channels, filters = (int(rng.integers(1, high)) for high in (6, 7, 7))
@@ -26,7 +26,7 @@ def compared(seed, dtype=torch.float64):
     x.requires_grad_()
     weight.requires_grad_()
     direct = functional.conv2d(x, weight, padding=padding)
-    ours = winograd_conv2d(x, weight, None, padding)
+    ours = winograd_conv2d(x, weight, None, padding, tile)
     g = torch.randn(direct.shape, dtype=dtype, generator=generator)
     return [(y, *torch.autograd.grad(y, (x, weight), g)) for y in (ours, direct)]
 
@@ -36,22 +36,25 @@ def largest_error(seed, **options):
     return max(float((a - b).detach().abs().max() / b.detach().abs().max()) for a, b in zip(ours, direct, strict=True))
 
 
-@pytest.mark.parametrize("block", [1, 1500, winograd.BLOCK_VALUES])
-def test_two_hundred_random_shapes_agree_with_the_direct_convolution(monkeypatch, block):
+@pytest.mark.parametrize(("tile", "block"), [(4, 1), (4, 1500), (4, winograd.BLOCK_VALUES), (2, 1500)])
+def test_two_hundred_random_shapes_agree_with_the_direct_convolution(monkeypatch, tile, block):
     """One image a block, a few, and all at once."""
     monkeypatch.setattr(winograd, "BLOCK_VALUES", block)
-    assert max(largest_error(seed) for seed in range(200)) < 1e-12
+    assert max(largest_error(seed, tile=tile) for seed in range(200)) < 1e-12
 
 
 def test_in_float32_it_is_as_exact_as_tiles_of_four_allow():
     assert max(largest_error(seed, dtype=torch.float32) for seed in range(50)) < 1e-4
 
 
+@pytest.mark.parametrize("tile", [2, 4])
 @pytest.mark.parametrize("name", ["A", "B", "G"])
-def test_a_sign_error_in_any_transform_is_found(monkeypatch, name):
-    first, *rows = getattr(winograd, name)
-    monkeypatch.setattr(winograd, name, (tuple(-value for value in first), *rows))
-    assert largest_error(3) > 1e-3
+def test_a_sign_error_in_any_transform_is_found(monkeypatch, tile, name):
+    transforms = winograd.TRANSFORMS[tile]
+    first, *rows = getattr(transforms, name)
+    wrong = transforms._replace(**{name: (tuple(-value for value in first), *rows)})
+    monkeypatch.setitem(winograd.TRANSFORMS, tile, wrong)
+    assert largest_error(3, tile=tile) > 1e-3
 
 
 def test_the_bias_is_added_to_every_value_and_has_its_gradient():
@@ -67,18 +70,18 @@ def test_the_bias_is_added_to_every_value_and_has_its_gradient():
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
-        ((3, 64, 128, 32, 32), False),  # a first layer: too few channels
-        ((16, 16, 128, 32, 32), False),
-        ((64, 64, 128, 16, 16), False),
-        ((64, 128, 128, 16, 16), True),
-        ((128, 256, 128, 8, 8), True),
-        ((512, 512, 128, 4, 4), True),
-        ((256, 256, 128, 2, 2), False),  # a tile of 4x4 for 2x2 values
-        ((256, 256, 1, 8, 8), False),  # four tiles do not repay the transform of the filters
+        ((3, 64, 128, 32, 32), None),  # a first layer: too few channels
+        ((16, 16, 128, 32, 32), None),
+        ((64, 64, 128, 16, 16), None),
+        ((64, 128, 128, 16, 16), 4),
+        ((128, 256, 128, 8, 8), 4),
+        ((512, 512, 128, 4, 4), 4),
+        ((512, 512, 128, 2, 2), 2),  # a tile of 4x4 would be a quarter full
+        ((256, 256, 1, 8, 8), None),  # four tiles do not repay the transform of the filters
     ],
 )
 def test_the_rule_for_the_layers_that_we_know(shape, expected):
-    assert is_faster(*shape) == expected
+    assert fastest_tile(*shape) == expected
 
 
 def a_network():

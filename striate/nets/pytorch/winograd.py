@@ -1,11 +1,12 @@
-"""3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3), on a CPU in float32: a quarter of the multiplications.
+"""3x3 convolutions by Winograd's minimal filtering on a CPU in float32: with a quarter of the multiplications.
 
-A map is cut into tiles of 6x6 values that overlap by 2; each gives 4x4 values of the output. With the transforms of Lavin and Gray
-(arXiv:1509.09308), the output of a tile is A'[(G w G') * (B' d B)]A, and the product in the middle becomes 36 matrix products over
-all tiles, (tiles x channels) by (channels x filters). The gradients are the adjoints of the same steps. A transform is one product
-too: the Kronecker square of B', G or A', by the values of all tiles. Images are processed in blocks that stay in a processor's cache.
+A map is cut into tiles that overlap by 2 values; each of 6x6 values gives 4x4 values of the output, F(4x4, 3x3), or each of 4x4
+gives 2x2, F(2x2, 3x3), for small maps. With the transforms of Lavin and Gray (arXiv:1509.09308), the output of a tile is
+A'[(G w G') * (B' d B)]A, and the product in the middle becomes 36 (or 16) matrix products over all tiles, (tiles x channels) by
+(channels x filters). The gradients are the adjoints of the same steps. A transform is one product too: the Kronecker square of
+B', G or A', by the values of all tiles. Images are processed in blocks that stay in a processor's cache.
 
-Which layers are computed this way is a rule of shapes (`is_faster`), the same on every machine: equal seeds give equal numbers.
+Which layers are computed this way is a rule of shapes (`fastest_tile`), the same on every machine: equal seeds give equal numbers.
 """
 
 import math
@@ -16,9 +17,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-TILE = 4  # output values of a tile, along each axis
-SIDE = TILE + 2  # input values of a tile
-POINTS = SIDE * SIDE
 # What the transforms of one value cost, in multiply-adds of the products, forward and backward: fitted to the measured times of
 # eleven shapes (benchmarks/convolution_speed.py).
 TRANSFORM_COST = 100
@@ -28,54 +26,77 @@ LEAST_SAVING = 1.1
 FEWEST_TILES = 64
 # Transformed values of a block, input and output together: 8 MB.
 BLOCK_VALUES = 2_000_000
-# The transforms of a tile, a filter and a result: B' d B, G w G' and A' m A.
-B = (
-    (4.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-    (0.0, -4.0, 4.0, -2.0, 2.0, 4.0),
-    (-5.0, -4.0, -4.0, -1.0, -1.0, 0.0),
-    (0.0, 1.0, -1.0, 2.0, -2.0, -5.0),
-    (1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
-    (0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
-)
-G = (
-    (1 / 4, 0.0, 0.0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0.0, 0.0, 1.0),
-)
-A = (
-    (1.0, 0.0, 0.0, 0.0),
-    (1.0, 1.0, 1.0, 1.0),
-    (1.0, -1.0, 1.0, -1.0),
-    (1.0, 2.0, 4.0, 8.0),
-    (1.0, -2.0, 4.0, -8.0),
-    (0.0, 0.0, 0.0, 1.0),
-)
+Rows = tuple[tuple[float, ...], ...]
 
 
-def is_faster(channels: int, filters: int, images: int, output_height: int, output_width: int) -> bool:
-    """Whether F(4x4, 3x3) takes less work than the direct convolution for these shapes, forward and backward.
+class Transforms(NamedTuple):
+    """The matrices of F(tile x tile, 3x3): G w G' of a filter, B' d B of a tile, A' m A of a result."""
 
-    Direct: 9 multiply-adds for each output value, channel and filter. Winograd: 36 for each tile, channel and filter, and the
-    transforms, which grow with channels + filters; so it gains where there are many of both and tiles are well filled.
+    G: Rows
+    B: Rows
+    A: Rows
+
+
+TRANSFORMS = {
+    2: Transforms(
+        G=((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0)),
+        B=((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, -1.0, 1.0), (-1.0, 1.0, 1.0, 0.0), (0.0, 0.0, 0.0, -1.0)),
+        A=((1.0, 0.0), (1.0, 1.0), (1.0, -1.0), (0.0, -1.0)),
+    ),
+    4: Transforms(
+        G=(
+            (1 / 4, 0.0, 0.0),
+            (-1 / 6, -1 / 6, -1 / 6),
+            (-1 / 6, 1 / 6, -1 / 6),
+            (1 / 24, 1 / 12, 1 / 6),
+            (1 / 24, -1 / 12, 1 / 6),
+            (0.0, 0.0, 1.0),
+        ),
+        B=(
+            (4.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+            (0.0, -4.0, 4.0, -2.0, 2.0, 4.0),
+            (-5.0, -4.0, -4.0, -1.0, -1.0, 0.0),
+            (0.0, 1.0, -1.0, 2.0, -2.0, -5.0),
+            (1.0, 1.0, 1.0, 1.0, 1.0, 0.0),
+            (0.0, 0.0, 0.0, 0.0, 0.0, 1.0),
+        ),
+        A=(
+            (1.0, 0.0, 0.0, 0.0),
+            (1.0, 1.0, 1.0, 1.0),
+            (1.0, -1.0, 1.0, -1.0),
+            (1.0, 2.0, 4.0, 8.0),
+            (1.0, -2.0, 4.0, -8.0),
+            (0.0, 0.0, 0.0, 1.0),
+        ),
+    ),
+}
+
+
+def fastest_tile(channels: int, filters: int, images: int, output_height: int, output_width: int) -> int | None:
+    """The tile with which a convolution takes the least work, forward and backward; None where the direct one does.
+
+    Direct: 9 multiply-adds for each output value, channel and filter. By tiles: one for each of a tile's points, channel and filter,
+    and the transforms, which grow with channels + filters; so tiles gain where there are many of both and tiles are well filled.
     """
-    tiles = -(-output_height // TILE) * -(-output_width // TILE)
+    cost = {}
+    for tile in TRANSFORMS:
+        tiles = -(-output_height // tile) * -(-output_width // tile)
+        if images * tiles >= FEWEST_TILES:
+            cost[tile] = (tile + 2) ** 2 * tiles * (channels * filters + TRANSFORM_COST * (channels + filters))
+    tile = min(cost, key=cost.__getitem__, default=None)
     direct = 9 * output_height * output_width * channels * filters
-    winograd = POINTS * tiles * (channels * filters + TRANSFORM_COST * (channels + filters))
-    return images * tiles >= FEWEST_TILES and direct >= LEAST_SAVING * winograd
+    return tile if tile and direct >= LEAST_SAVING * cost[tile] else None
 
 
 class WinogradConv2d(nn.Conv2d):
-    """`nn.Conv2d` with the same parameters and state, which takes the faster algorithm where `is_faster` says so."""
+    """`nn.Conv2d` with the same parameters and state, which takes the faster algorithm where `fastest_tile` names one."""
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: A002 - torch's name
         padding = self.padding
         if isinstance(padding, tuple) and input.dim() == 4 and _is_plain_float32(input):
             height, width = (side + 2 * pad - 2 for side, pad in zip(input.shape[2:], padding, strict=True))
-            if is_faster(self.in_channels, self.out_channels, len(input), height, width):
-                return winograd_conv2d(input, weight, bias, (padding[0], padding[1]))
+            if tile := fastest_tile(self.in_channels, self.out_channels, len(input), height, width):
+                return winograd_conv2d(input, weight, bias, (padding[0], padding[1]), tile)
         return super()._conv_forward(input, weight, bias)
 
 
@@ -100,13 +121,15 @@ def _is_plain_float32(x: Tensor) -> bool:
     return x.dtype == torch.float32 and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
-def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: tuple[int, int] = (0, 0)) -> Tensor:
+def winograd_conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: tuple[int, int] = (0, 0), tile: int = 4
+) -> Tensor:
     """The convolution of `x` (N, C, H, W) with `weight` (K, C, 3, 3), stride 1, as `torch.nn.functional.conv2d` has it.
 
     The result is (N, K, H + 2 * padding - 2, W + 2 * padding - 2), channels-last. In float32 it differs from the direct
-    convolution by about 1e-5 of the largest value.
+    convolution by about 1e-5 of the largest value with tiles of 4, and 1e-6 with tiles of 2.
     """
-    y: Tensor = _Winograd.apply(x, weight, bias, padding)
+    y: Tensor = _Winograd.apply(x, weight, bias, padding, tile)
     return y
 
 
@@ -116,23 +139,39 @@ class _Grid(NamedTuple):
     height: int
     width: int
     padding: tuple[int, int]
+    tile: int  # output values along each axis
     rows: int  # of tiles
     columns: int
     images: int  # of a block
 
     @classmethod
-    def of(cls, x: Tensor, filters: int, padding: tuple[int, int]) -> "_Grid":
+    def of(cls, x: Tensor, filters: int, padding: tuple[int, int], tile: int) -> "_Grid":
         _, channels, height, width = x.shape
-        rows, columns = (-(-(side + 2 * pad - 2) // TILE) for side, pad in zip((height, width), padding, strict=True))
+        rows, columns = (-(-(side + 2 * pad - 2) // tile) for side, pad in zip((height, width), padding, strict=True))
+        points = (tile + 2) ** 2
         values = max(
-            BLOCK_VALUES, POINTS * channels * filters
+            BLOCK_VALUES, points * channels * filters
         )  # no less than the transformed filters, which every block reads
-        images = max(1, values // (POINTS * rows * columns * (channels + filters)))
-        return cls(height, width, padding, rows, columns, images)
+        images = max(1, values // (points * rows * columns * (channels + filters)))
+        return cls(height, width, padding, tile, rows, columns, images)
+
+    @property
+    def side(self) -> int:
+        """Input values of a tile along each axis."""
+        return self.tile + 2
+
+    @property
+    def points(self) -> int:
+        return self.side**2
 
     @property
     def output(self) -> tuple[int, int]:
         return self.height + 2 * self.padding[0] - 2, self.width + 2 * self.padding[1] - 2
+
+    def matrix(self, name: str, like: Tensor) -> Tensor:
+        """The transform `name` along both axes of a tile as one matrix, its Kronecker product with itself."""
+        one_axis = like.new_tensor(getattr(TRANSFORMS[self.tile], name))
+        return torch.kron(one_axis, one_axis)
 
 
 class _Buffers:
@@ -151,16 +190,18 @@ class _Buffers:
 
 class _Winograd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
-        grid, buffers = _Grid.of(x, len(weight), padding), _Buffers(x)
-        x_NHWC, u_PCK = x.permute(0, 2, 3, 1), _transformed_filters(weight)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], tile: int
+    ) -> Tensor:
+        grid, buffers = _Grid.of(x, len(weight), padding, tile), _Buffers(x)
+        x_NHWC, u_PCK = x.permute(0, 2, 3, 1), _transformed_filters(weight, grid)
         N, K = len(x), len(weight)
-        y_NHWK = x.new_empty(N, TILE * grid.rows, TILE * grid.columns, K)
+        y_NHWK = x.new_empty(N, grid.tile * grid.rows, grid.tile * grid.columns, K)
         is_kept = ctx.needs_input_grad[1]
         tiles = []
         for start in range(0, N, grid.images):
             v_PTC = _transformed_input(x_NHWC[start : start + grid.images], grid, buffers, is_kept=is_kept)
-            m_PTK = torch.bmm(v_PTC, u_PCK, out=buffers.take("m", POINTS, v_PTC.shape[1], K))
+            m_PTK = torch.bmm(v_PTC, u_PCK, out=buffers.take("m", grid.points, v_PTC.shape[1], K))
             _write_output(m_PTK, bias, y_NHWK[start : start + grid.images], grid, buffers)
             if is_kept:
                 tiles.append(v_PTC)
@@ -171,7 +212,7 @@ class _Winograd(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         u_PCK, *tiles = ctx.saved_tensors
         grid, (N, C, H, W), buffers = ctx.grid, ctx.shape, _Buffers(g)
         g_NHWK = g.permute(0, 2, 3, 1)
@@ -182,49 +223,43 @@ class _Winograd(torch.autograd.Function):
             if gu_PCK is not None:
                 gu_PCK.baddbmm_(tiles[block].transpose(1, 2), gm_PTK)
             if gx_NHWC is not None:
-                gv_PTC = buffers.take("gv", POINTS, gm_PTK.shape[1], C)
+                gv_PTC = buffers.take("gv", grid.points, gm_PTK.shape[1], C)
                 torch.bmm(gm_PTK, u_PCK.transpose(1, 2), out=gv_PTC)
                 _write_input_gradient(gv_PTC, gx_NHWC[start : start + grid.images], grid, buffers)
         gx = None if gx_NHWC is None else gx_NHWC.permute(0, 3, 1, 2)
-        gw = None if gu_PCK is None else _filter_gradient(gu_PCK)
-        return gx, gw, g.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None, None
+        gw = None if gu_PCK is None else _filter_gradient(gu_PCK, grid)
+        return gx, gw, g.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None, None, None
 
 
-def _both_axes(matrix: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
-    """The transform `matrix` along both axes of a tile as one matrix, its Kronecker product with itself."""
-    one_axis = like.new_tensor(matrix)
-    return torch.kron(one_axis, one_axis)
-
-
-def _transformed_filters(weight_KCRS: Tensor) -> Tensor:
-    """G w G' for every filter and channel, (36, C, K)."""
+def _transformed_filters(weight_KCRS: Tensor, grid: _Grid) -> Tensor:
+    """G w G' for every filter and channel, (points, C, K)."""
     K, C, _, _ = weight_KCRS.shape
-    return (_both_axes(G, weight_KCRS) @ weight_KCRS.permute(2, 3, 1, 0).reshape(9, C * K)).view(POINTS, C, K)
+    return (grid.matrix("G", weight_KCRS) @ weight_KCRS.permute(2, 3, 1, 0).reshape(9, C * K)).view(grid.points, C, K)
 
 
-def _filter_gradient(gu_PCK: Tensor) -> Tensor:
+def _filter_gradient(gu_PCK: Tensor, grid: _Grid) -> Tensor:
     _, C, K = gu_PCK.shape
-    return (_both_axes(G, gu_PCK).t() @ gu_PCK.view(POINTS, C * K)).view(3, 3, C, K).permute(3, 2, 0, 1)
+    return (grid.matrix("G", gu_PCK).t() @ gu_PCK.view(grid.points, C * K)).view(3, 3, C, K).permute(3, 2, 0, 1)
 
 
 def _transformed_input(x_NHWC: Tensor, grid: _Grid, buffers: _Buffers, *, is_kept: bool) -> Tensor:
-    """B' d B of every tile, (36, tiles, C), in new memory if it is kept for the backward pass."""
+    """B' d B of every tile, (points, tiles, C), in new memory if it is kept for the backward pass."""
     C = x_NHWC.shape[3]
-    (top, left), height, width = grid.padding, TILE * grid.rows + 2, TILE * grid.columns + 2
+    (top, left), height, width = grid.padding, grid.tile * grid.rows + 2, grid.tile * grid.columns + 2
     padded = functional.pad(x_NHWC, (0, 0, left, width - left - grid.width, top, height - top - grid.height))
-    windows = padded.unfold(1, SIDE, TILE).unfold(2, SIDE, TILE).permute(4, 5, 0, 1, 2, 3)
-    d = buffers.take("d", *windows.shape).copy_(windows).view(POINTS, -1)
+    windows = padded.unfold(1, grid.side, grid.tile).unfold(2, grid.side, grid.tile).permute(4, 5, 0, 1, 2, 3)
+    d = buffers.take("d", *windows.shape).copy_(windows).view(grid.points, -1)
     v = x_NHWC.new_empty(d.shape) if is_kept else buffers.take("v", *d.shape)
-    return torch.mm(_both_axes(B, d).t(), d, out=v).view(POINTS, -1, C)
+    return torch.mm(grid.matrix("B", d).t(), d, out=v).view(grid.points, -1, C)
 
 
 def _write_output(m_PTK: Tensor, bias: Tensor | None, y_NHWK: Tensor, grid: _Grid, buffers: _Buffers) -> None:
     """A' m A of every tile, and the bias, into its place of the output."""
     N, _, _, K = y_NHWK.shape
-    m = m_PTK.view(POINTS, -1)
-    y = torch.mm(_both_axes(A, m).t(), m, out=buffers.take("y", TILE * TILE, m.shape[1]))
-    tiles = y.view(TILE, TILE, N, grid.rows, grid.columns, K)
-    places = y_NHWK.view(N, grid.rows, TILE, grid.columns, TILE, K).permute(2, 4, 0, 1, 3, 5)
+    m = m_PTK.view(grid.points, -1)
+    y = torch.mm(grid.matrix("A", m).t(), m, out=buffers.take("y", grid.tile**2, m.shape[1]))
+    tiles = y.view(grid.tile, grid.tile, N, grid.rows, grid.columns, K)
+    places = y_NHWK.view(N, grid.rows, grid.tile, grid.columns, grid.tile, K).permute(2, 4, 0, 1, 3, 5)
     if bias is None:
         places.copy_(tiles)
     else:
@@ -232,28 +267,28 @@ def _write_output(m_PTK: Tensor, bias: Tensor | None, y_NHWK: Tensor, grid: _Gri
 
 
 def _transformed_gradient(g_NHWK: Tensor, grid: _Grid, buffers: _Buffers) -> Tensor:
-    """A g A' of every tile, (36, tiles, K): the adjoint of `_write_output`."""
+    """A g A' of every tile, (points, tiles, K): the adjoint of `_write_output`."""
     N, height, width, K = g_NHWK.shape
-    missing = TILE * grid.rows - height, TILE * grid.columns - width
+    missing = grid.tile * grid.rows - height, grid.tile * grid.columns - width
     if any(missing):
         g_NHWK = functional.pad(g_NHWK, (0, 0, 0, missing[1], 0, missing[0]))
-    tiles = g_NHWK.reshape(N, grid.rows, TILE, grid.columns, TILE, K).permute(2, 4, 0, 1, 3, 5)
-    g = buffers.take("g", *tiles.shape).copy_(tiles).view(TILE * TILE, -1)
-    return torch.mm(_both_axes(A, g), g, out=buffers.take("gm", POINTS, g.shape[1])).view(POINTS, -1, K)
+    tiles = g_NHWK.reshape(N, grid.rows, grid.tile, grid.columns, grid.tile, K).permute(2, 4, 0, 1, 3, 5)
+    g = buffers.take("g", *tiles.shape).copy_(tiles).view(grid.tile**2, -1)
+    return torch.mm(grid.matrix("A", g), g, out=buffers.take("gm", grid.points, g.shape[1])).view(grid.points, -1, K)
 
 
 def _write_input_gradient(gv_PTC: Tensor, gx_NHWC: Tensor, grid: _Grid, buffers: _Buffers) -> None:
     """B g B' of every tile, added up where tiles overlap: the adjoint of `_transformed_input`."""
     N, C, rows, columns = len(gx_NHWC), gv_PTC.shape[2], grid.rows, grid.columns
-    gv = gv_PTC.view(POINTS, -1)
-    gd = torch.mm(_both_axes(B, gv), gv, out=buffers.take("gd", *gv.shape))
-    tiles = gd.view(SIDE, SIDE, N, rows, columns, C)
-    padded = buffers.take("gx", N, rows + 1, TILE, columns + 1, TILE, C).zero_()
+    gv = gv_PTC.view(grid.points, -1)
+    gd = torch.mm(grid.matrix("B", gv), gv, out=buffers.take("gd", *gv.shape))
+    tiles = gd.view(grid.side, grid.side, N, rows, columns, C)
+    padded = buffers.take("gx", N, rows + 1, grid.tile, columns + 1, grid.tile, C).zero_()
     places = padded.permute(2, 4, 0, 1, 3, 5)
-    places[:, :, :, :rows, :columns] = tiles[:TILE, :TILE]
-    places[:2, :, :, 1:, :columns] += tiles[TILE:, :TILE]
-    places[:, :2, :, :rows, 1:] += tiles[:TILE, TILE:]
-    places[:2, :2, :, 1:, 1:] += tiles[TILE:, TILE:]
+    places[:, :, :, :rows, :columns] = tiles[: grid.tile, : grid.tile]
+    places[:2, :, :, 1:, :columns] += tiles[grid.tile :, : grid.tile]
+    places[:, :2, :, :rows, 1:] += tiles[: grid.tile, grid.tile :]
+    places[:2, :2, :, 1:, 1:] += tiles[grid.tile :, grid.tile :]
     top, left = grid.padding
-    whole = padded.view(N, TILE * (rows + 1), TILE * (columns + 1), C)
+    whole = padded.view(N, grid.tile * (rows + 1), grid.tile * (columns + 1), C)
     gx_NHWC.copy_(whole[:, top : top + grid.height, left : left + grid.width])

@@ -58,7 +58,9 @@ def shape_row(channels: int, filters: int, side: int, images: int, rounds: int) 
     times = medians(
         {
             "direct": lambda: torch.autograd.grad(functional.conv2d(x, weight, padding=1), (x, weight), g),
-            "winograd": lambda: torch.autograd.grad(winograd_conv2d(x, weight, None, (1, 1), tile or 4), (x, weight), g),
+            "winograd": lambda: torch.autograd.grad(
+                winograd_conv2d(x, weight, None, (1, 1), tile or 4), (x, weight), g
+            ),
         },
         rounds,
     )

@@ -96,7 +96,9 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="WORD", help="only contenders with one of these words in their name"
     )
-    parser.add_argument("--no-bf16", action="store_true", help="leave out the peers' bf16, on a processor without units for it")
+    parser.add_argument(
+        "--no-bf16", action="store_true", help="leave out the peers' bf16, on a processor without units for it"
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="timed steps of each run, after a warm-up")
     parser.add_argument(
         "--to-accuracy", type=float, metavar="PERCENT", help="instead: seconds to this validation accuracy"

@@ -78,14 +78,13 @@ def fastest_tile(channels: int, filters: int, images: int, output_height: int, o
     Direct: 9 multiply-adds for each output value, channel and filter. By tiles: one for each of a tile's points, channel and filter,
     and the transforms, which grow with channels + filters; so tiles gain where there are many of both and tiles are well filled.
     """
-    cost = {}
+    best, least = None, 9 * output_height * output_width * channels * filters / LEAST_SAVING
     for tile in TRANSFORMS:
         tiles = -(-output_height // tile) * -(-output_width // tile)
-        if images * tiles >= FEWEST_TILES:
-            cost[tile] = (tile + 2) ** 2 * tiles * (channels * filters + TRANSFORM_COST * (channels + filters))
-    tile = min(cost, key=cost.__getitem__, default=None)
-    direct = 9 * output_height * output_width * channels * filters
-    return tile if tile and direct >= LEAST_SAVING * cost[tile] else None
+        cost = (tile + 2) ** 2 * tiles * (channels * filters + TRANSFORM_COST * (channels + filters))
+        if images * tiles >= FEWEST_TILES and cost <= least:
+            best, least = tile, cost
+    return best
 
 
 class WinogradConv2d(nn.Conv2d):

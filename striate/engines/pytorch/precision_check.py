@@ -23,12 +23,16 @@ from striate.nets.pytorch.build import build
 
 # The steps of a check take about so long; those of a large network are tried on a part of the batch.
 SECONDS = 2.0
-ROUNDS = 3
+# Steps each way, the first of which is not timed.
+STEPS = 4
 FEWEST_IMAGES = 4
-# By how much bf16 may differ from float32, in the Euclidean norm: the most that was seen in eight networks is 0.05 and 0.4, where
-# rounding takes relus across zero. Numbers that have nothing to do with one another differ by 1 or more.
+# By how much bf16 may differ from float32, in the Euclidean norm. Among 17 networks the most was 0.07 for outputs, and for gradients
+# 0.5, but 0.9 after 20 conv layers with batch norm or more, because rounding takes relus across zero. Gradients that have nothing to
+# do with one another differ by 1.4, opposite ones by 2.
 OUTPUT_TOLERANCE = 0.15
-GRADIENT_TOLERANCE = 0.75
+GRADIENT_TOLERANCE = 1.2
+# And how many times as large the norm of a gradient may be, or as small; the most was 1.1.
+NORM_TOLERANCE = 1.5
 # A layer whose gradient is a smaller share of the whole is not compared by itself.
 SMALL_SHARE = 1e-3
 
@@ -51,25 +55,33 @@ def choose_precision(asked: PrecisionQuestion) -> PrecisionChoice:
         return precision.checked(_what_decides(asked), lambda: measure(asked)).choice()
     except (
         Exception
-    ) as error:  # an operation that has no bf16, no memory; whatever it is, float32 reports it if it has it too
+    ) as error:  # no memory, or an operation without bf16; what float32 does not have either, it reports itself
         return PrecisionChoice("float32", f"bf16 cannot be tried here ({type(error).__name__})")
 
 
 def measure(asked: PrecisionQuestion, clock: Clock = time.perf_counter) -> Bf16Check:
-    """Try steps of the network both ways, with weights of its own on random images."""
+    """Try steps of the network both ways, with weights of its own on random images: on few, then on as many as the time allows."""
     setup = _float32(asked)
     with applied(setup):
         torch.manual_seed(0)
         module = move(_network(asked), setup).train()
-        least = min(FEWEST_IMAGES, asked.images)
-        trial = _try(module, asked, least, SECONDS / 4, clock)
-        room = least * SECONDS / (ROUNDS + 1) / sum(trial.seconds)
-        images = asked.images
-        while images > max(least, room):
-            images = -(-images // 2)
-        if images > least:
-            trial = _try(module, asked, images, SECONDS, clock)
-    return Bf16Check(speedup=trial.seconds[0] / trial.seconds[1], disagreement=trial.disagreement)
+        sizes = [-(-asked.images // 2**halved) for halved in range(asked.images.bit_length())]
+        images, spent = min(FEWEST_IMAGES, asked.images), 0.0
+        while True:
+            trial = _Trial(module, asked, images, clock)
+            if trial.seconds < SECONDS / STEPS:
+                trial.run()
+            spent += trial.seconds
+            room = images * (SECONDS - spent) / (STEPS * sum(trial.least))
+            larger = [size for size in sizes if images < size <= room]
+            if not larger:
+                break
+            images = max(larger)
+        while len(trial.times) < STEPS and spent < SECONDS:
+            trial.run()
+            spent += sum(trial.times[-1])
+    exact, rounded = trial.least
+    return Bf16Check(speedup=exact / rounded, disagreement=trial.disagreement)
 
 
 def _float32(asked: PrecisionQuestion) -> Setup:
@@ -106,30 +118,35 @@ class _Step(NamedTuple):
     gradients: dict[str, Tensor]
 
 
-class _Trial(NamedTuple):
-    seconds: tuple[float, float]  # of a step in float32 and in bf16: the least of those that were timed
-    disagreement: str
+class _Trial:
+    """Steps in float32 and in bf16 by turns, on one batch. The first ones are compared, and timed only if they stay the only ones."""
 
+    def __init__(self, module: nn.Module, asked: PrecisionQuestion, images: int, clock: Clock) -> None:
+        channels, height, width = asked.input_shape
+        self._images = torch.randn(images, height, width, channels).permute(0, 3, 1, 2)  # channels-last, as in training
+        self._labels = torch.arange(images) % asked.classes
+        self._module, self._clock = module, clock
+        self.times: list[tuple[float, float]] = []
+        self.disagreement = _disagreement(*self.run())
 
-def _try(module: nn.Module, asked: PrecisionQuestion, images: int, seconds: float, clock: Clock) -> _Trial:
-    """Steps both ways in turns: the first are compared, the others timed, unless the first took all of `seconds`."""
-    channels, height, width = asked.input_shape
-    batch = torch.randn(images, height, width, channels).permute(0, 3, 1, 2)  # channels-last, as in training
-    labels = torch.arange(images) % asked.classes
-    times: tuple[list[float], list[float]] = ([], [])
+    def run(self) -> tuple[_Step, _Step]:
+        """A step each way."""
+        began = self._clock()
+        exact = _step(self._module, self._images, self._labels, is_bf16=False)
+        between = self._clock()
+        rounded = _step(self._module, self._images, self._labels, is_bf16=True)
+        self.times.append((between - began, self._clock() - between))
+        return exact, rounded
 
-    def timed(is_bf16: bool) -> _Step:
-        started = clock()
-        step = _step(module, batch, labels, is_bf16)
-        times[is_bf16].append(clock() - started)
-        return step
+    @property
+    def seconds(self) -> float:
+        return sum(map(sum, self.times))
 
-    disagreement = _disagreement(timed(False), timed(True))
-    while len(times[0]) <= ROUNDS and sum(map(sum, times)) < seconds:
-        timed(False)
-        timed(True)
-    exact, rounded = (min(of[1:] or of) for of in times)
-    return _Trial((exact, rounded), disagreement)
+    @property
+    def least(self) -> tuple[float, float]:
+        """The shortest time of a step in float32 and in bf16."""
+        exact, rounded = zip(*(self.times[1:] or self.times), strict=True)
+        return min(exact), min(rounded)
 
 
 def _step(module: nn.Module, images: Tensor, labels: Tensor, is_bf16: bool) -> _Step:
@@ -146,20 +163,18 @@ def _step(module: nn.Module, images: Tensor, labels: Tensor, is_bf16: bool) -> _
 
 def _disagreement(exact: _Step, rounded: _Step) -> str:
     """What is not the same up to rounding, in words; empty: nothing."""
-    sizes = {name: _norm(gradient) for name, gradient in exact.gradients.items()}
-    errors = {name: _norm(gradient - rounded.gradients[name]) for name, gradient in exact.gradients.items()}
-    size = math.hypot(*sizes.values())
-    shares = [
-        ("the outputs", _norm(exact.outputs - rounded.outputs) / (_norm(exact.outputs) or 1.0), OUTPUT_TOLERANCE),
-        ("the gradients", math.hypot(*errors.values()) / (size or 1.0), GRADIENT_TOLERANCE),
-    ]
+    error = _norm(exact.outputs - rounded.outputs) / (_norm(exact.outputs) or 1.0)
+    if not error <= OUTPUT_TOLERANCE:  # written so that no number at all is too much
+        return f"the outputs differ by {error:.0%} in bf16 here"
+    norms = {name: _norm(gradient) for name, gradient in exact.gradients.items()}
     for name, gradient in exact.gradients.items():
         # No biases: the gradient of one that a norm follows is nothing but rounding.
-        if gradient.dim() > 1 and sizes[name] > SMALL_SHARE * size:
-            shares.append((f"the gradients of {name}", errors[name] / sizes[name], GRADIENT_TOLERANCE))
-    # Written so that a share that is no number is over, too.
-    over = [f"{what} of bf16 differ by {share:.0%} here" for what, share, most in shares if not share <= most]
-    return over[0] if over else ""
+        if gradient.dim() > 1 and norms[name] > SMALL_SHARE * math.hypot(*norms.values()):
+            error = _norm(gradient - rounded.gradients[name]) / norms[name]
+            ratio = _norm(rounded.gradients[name]) / norms[name]
+            if not error <= GRADIENT_TOLERANCE or not 1 / NORM_TOLERANCE <= ratio <= NORM_TOLERANCE:
+                return f"the gradient of {name} differs by {error:.0%} in bf16 here"
+    return ""
 
 
 def _norm(tensor: Tensor) -> float:

@@ -13,7 +13,7 @@ import time
 import common
 import networks
 
-CASES = {"D1": None, "B1": None, "VGG-11": {"layers": "vgg11"}, "ResNet-20": {"layers": "resnet20"}, "A1": None}
+CASES = ("D1", "B1", "VGG11", "ResNet20", "A1")
 SECONDS = 2.0
 
 
@@ -27,8 +27,8 @@ def row(name: str, rounds: int, threads: int) -> list[str]:
     from striate.nets import NetworkConfig
     from striate.recipes import Recipe
 
-    case = networks.CASES.get(name, networks.CASES["D1"])
-    network = NetworkConfig(**(CASES[name] or case.striate))
+    case = networks.CASES[name]
+    network = NetworkConfig(**case.striate)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 255, (2048, 32, 32, case.channels), np.uint8)
     part = Part(images, rng.integers(0, 10, len(images)))

@@ -78,11 +78,11 @@ class Bf16Check(Record):
     def choice(self) -> PrecisionChoice:
         if self.disagreement:
             return PrecisionChoice("float32", self.disagreement, self.speedup)
-        precision = "bf16" if self.speedup >= LEAST_SPEEDUP else "float32"
-        only = "only " if 1 < self.speedup < LEAST_SPEEDUP else ""
-        than = " as float32" if precision == "bf16" else ""
-        subject = "" if precision == "bf16" else f"bf16 is {only}"
-        return PrecisionChoice(precision, f"{subject}{self.speedup:.2g} times as fast{than} here", self.speedup)
+        times = f"{self.speedup:.1f} times" if self.speedup >= 0.1 else f"{self.speedup:.1g} times"
+        if self.speedup >= LEAST_SPEEDUP:
+            return PrecisionChoice("bf16", f"{times} as fast as float32 here", self.speedup)
+        only = "only " if self.speedup >= 1 else ""
+        return PrecisionChoice("float32", f"bf16 is {only}{times} as fast here", self.speedup)
 
 
 def checked(asked: dict[str, Any], measure: Callable[[], Bf16Check]) -> Bf16Check:

@@ -52,7 +52,7 @@ def test_all_arms_are_in_float32_when_one_is_slower_in_bf16(tmp_path, speedups):
 
 
 def test_all_arms_are_in_bf16_when_all_are_faster(tmp_path, speedups):
-    reason = "2 times as fast as float32 here"
+    reason = "2.0 times as fast as float32 here"
     assert run(tmp_path) == {"plain seed-0": ("bf16", reason), "normalized seed-0": ("bf16", reason)}
 
 

@@ -142,12 +142,13 @@ def test_a_check_changes_neither_random_numbers_nor_threads():
 
 
 def test_the_limit_decides_and_the_words_say_what_was_measured():
-    words = [str(Bf16Check(speedup=speedup).choice()) for speedup in (1.9, LEAST_SPEEDUP, 1.1, 0.8)]
+    words = [str(Bf16Check(speedup=speedup).choice()) for speedup in (1.9, LEAST_SPEEDUP, 1.1, 0.8, 0.02)]
     assert words == [
         "bf16: 1.9 times as fast as float32 here",
         "bf16: 1.1 times as fast as float32 here",
         "float32: bf16 is only 1.1 times as fast here",
         "float32: bf16 is 0.8 times as fast here",
+        "float32: bf16 is 0.02 times as fast here",
     ]
 
 
@@ -237,7 +238,7 @@ def test_a_run_states_its_precision_and_what_decided_and_keeps_both(tmp_path, da
     steps = iter([False] * 3 + [True])
     select.train(job, tmp_path / "run", "cpu", dataset=dataset, threads=1, should_stop=lambda: next(steps))
     began = read(tmp_path / "run").environment
-    assert (began.precision, began.precision_reason) == ("bf16", "2 times as fast as float32 here")
+    assert (began.precision, began.precision_reason) == ("bf16", "2.0 times as fast as float32 here")
     answers["check"] = Bf16Check(speedup=0.5)
     assert select.train(job, tmp_path / "run", "cpu", dataset=dataset, threads=1).state == "finished"
     ended = read(tmp_path / "run").environment

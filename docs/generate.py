@@ -1,4 +1,4 @@
-"""Generate parts of the manual: the tables of the study file, the command line, the numbers of the walkthrough.
+"""Generate parts of the manual: the tables of the study file and of operators, the command line, the numbers of the walkthrough.
 
 `make docs` runs it. A test fails when a page differs from what this would write.
 """
@@ -14,6 +14,8 @@ from typing import Any
 DOCS = Path(__file__).parent
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WALKTHROUGH = re.compile(r"(<!-- walkthrough: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+OPERATORS = re.compile(r"(<!-- operators -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def records() -> dict[str, type]:
@@ -82,6 +84,11 @@ def with_tables(text: str) -> str:
     return TABLE.sub(lambda marked: f"{marked[1]}{table(by_name[marked[2]])}{marked[3]}", text)
 
 
+def with_operators(text: str) -> str:
+    """`text` with the table of operators measured again."""
+    return OPERATORS.sub(lambda marked: f"{marked[1]}{operators()}{marked[2]}", text)
+
+
 def with_walkthrough(text: str) -> str:
     """`text` with the numbers of the walkthrough computed again."""
     from striate.engines.scratch.walkthrough import parts
@@ -90,6 +97,46 @@ def with_walkthrough(text: str) -> str:
         return text
     computed = parts()
     return WALKTHROUGH.sub(lambda marked: f"{marked[1]}```\n{computed[marked[2]]}```\n{marked[3]}", text)
+
+
+def operators() -> str:
+    """What `striate probe` measures of the operators that networks are made of."""
+    import torch
+    from torch import nn
+
+    from striate.explain.operators import probe
+    from striate.nets.pytorch.modules import Flatten, Subsample
+
+    class Bias(nn.Module):
+        """Adds a number to each channel."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.tensor([0.5, -1.0, 2.0], dtype=x.dtype)[:, None, None]
+
+    torch.manual_seed(0)
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean, norm.running_var = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, 1.0, 2.0])
+    modules = {
+        "relu": (nn.ReLU(), "not linear, invariant: right"),
+        "the first pixel of each 2x2 block": (Subsample((2, 2)), "not linear, invariant: wrong twice"),
+        "2x2 max pool": (nn.MaxPool2d(2), ""),
+        "2x2 average pool": (nn.AvgPool2d(2), ""),
+        "adding a bias": (Bias(), "linear, not invariant: wrong twice"),
+        "fc on a flattened map": (
+            nn.Sequential(Flatten(), nn.Linear(768, 10, bias=False)),
+            "linear, not invariant: right",
+        ),
+        "3x3 convolution, zero padding": (nn.Conv2d(3, 4, 3, padding=1, bias=False), ""),
+        "3x3 convolution, circular padding": (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular", bias=False), ""),
+        "batch norm in evaluation": (norm, ""),
+        "global average pool": (nn.AdaptiveAvgPool2d(1), ""),
+    }
+    lines = ["| operator | linear | shift-equivariant | impulse response | report B said |", "|---|---|---|---|---|"]
+    for name, (module, said) in modules.items():
+        whole = probe(nn.Sequential(module), (3, 16, 16))[-1]
+        size = "" if whole.impulse is None or whole.impulse.ndim != 4 else "x".join(map(str, whole.impulse.shape[2:]))
+        lines.append(f"| {name} | {whole.linearity.verdict} | {whole.equivariance.verdict} | {size} | {said} |")
+    return "\n".join(lines) + "\n"
 
 
 def command_line() -> str:
@@ -125,7 +172,8 @@ def _parameters(function: Any) -> str:
 def pages() -> dict[Path, str]:
     """Each generated file and its text."""
     texts = {
-        path: with_walkthrough(with_tables(path.read_text(encoding="utf-8"))) for path in sorted(DOCS.glob("*.md"))
+        path: with_operators(with_walkthrough(with_tables(path.read_text(encoding="utf-8"))))
+        for path in sorted(DOCS.glob("*.md"))
     }
     return {**texts, DOCS / "command-line.md": command_line()}
 

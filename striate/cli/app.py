@@ -284,3 +284,24 @@ def explain(
 
     request = explain.request_of(layer or [], unit or [], image or [], class_name, method or [], limit)
     return explain.explain(folder, kinds or [], request, split, data, device, out, json)
+
+
+@app.command()
+def probe(
+    network: Annotated[
+        str,
+        typer.Argument(metavar="NETWORK|RUN", help="A network in the notation, the name of one, or a run's folder."),
+    ],
+    overrides: NetworkKeys = None,
+    input: ImageShape = None,  # noqa: A002
+    classes: Classes = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this layer, with its impulse response; may be repeated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure which layers are linear and which shift-equivariant, with the residuals in float64."""
+    from striate.cli import probe
+
+    probe.command([network, *(overrides or [])], input, classes, layer or [], json)

@@ -272,14 +272,14 @@ def trace_back(network: TracedNetwork, node: str, unit: tuple[int, ...]) -> list
     for earlier in reversed(graph.nodes[: names.index(node)]):
         if earlier.axes != len(graph.input_shape) - 1 or earlier.op == "dropout":
             continue
-        if below := _between(graph, earlier, node):
+        if below := graph_between(graph, earlier, node):
             steps.append(
                 Step(node=earlier.name, box=ReceptiveFields(below).box(node, unit), sides=earlier.output_shape[1:])
             )
     return steps
 
 
-def _between(graph: Graph, first: Node, last: str) -> Graph | None:
+def graph_between(graph: Graph, first: Node, last: str) -> Graph | None:
     """The part of the graph from one node, as its input, to another; None if no way leads from one to the other."""
     nodes = [Node(name=first.name, op="input", output_shape=first.output_shape, layer=first.layer)]
     reached = {first.name}

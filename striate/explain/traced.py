@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from striate.core.config import suggest
 from striate.core.errors import NetworkError
@@ -32,11 +33,16 @@ COMPILED = "is compiled, and what happens inside a compiled part cannot be seen"
 
 
 class RecordedCall(NamedTuple):
-    """A call of a function of torch."""
+    """A call of a function of torch. Tensors that come from the image are those that require a gradient."""
 
-    function: str
+    func: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
+
+    @property
+    def function(self) -> str:
+        """The plain name of the function."""
+        return function_name(self.func)
 
     def argument(self, name: str, position: int, default: Any = None) -> Any:
         """The argument called `name`, or the one at `position`."""
@@ -152,19 +158,19 @@ class TracedNetwork:
             values["input"] = pixels
         return values
 
-    @torch.no_grad()
     def call(self, images: Tensor, name: str) -> "RecordedCall":
         """The call of torch that gives a node on `images`: its function, and its arguments as they were before the call."""
         last: list[RecordedCall] = []
 
         def record(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             # The pass stops at the wanted call, so that is the last one.
-            kept = tuple(part.clone() if isinstance(part, Tensor) else part for part in args)
-            last[:] = [RecordedCall(function_name(func), kept, kwargs)]
+            last[:] = [RecordedCall(func, *tree_map_only(Tensor, Tensor.clone, (args, kwargs)))]
             return func(*args, **kwargs)
 
-        with self.running():
-            self._run(self.place(images), [name], lambda _, value: value, record)
+        # What needs a gradient comes from the image: parameters need none inside `running`.
+        pixels = self.place(images).requires_grad_()
+        with self.running(), torch.enable_grad():
+            self._run(pixels.clone(), [name], lambda _, value: value, record)
         return last[0]
 
     @contextmanager

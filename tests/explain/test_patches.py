@@ -241,5 +241,5 @@ def test_what_has_no_patches_is_refused(images):
         images.of_class("dog")
     broken = build(NETWORKS["plain"], images.input_shape, 3, seed=1)
     broken.conv1.weight.data.fill_(np.nan)
-    with pytest.raises(NetworkError, match="layer 'conv3': gives values that are not finite numbers"):
+    with pytest.raises(NetworkError, match="layer 'conv3_norm': gives values that are not finite numbers"):
         excitement(TracedNetwork(broken, images.input_shape), images, "conv3")

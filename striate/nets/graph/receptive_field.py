@@ -162,6 +162,10 @@ class ReceptiveFields:
             status=self.status(name),
         )
 
+    def axes(self, name: str) -> list[Axis]:
+        """The fields of the positions of node `name`, along each axis of the image."""
+        return list(self._reach[self.graph[name].name].axes)
+
     def status(self, name: str) -> Status:
         """What the boxes of node `name` promise."""
         reach = self._reach[self.graph[name].name]

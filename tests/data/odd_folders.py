@@ -89,7 +89,7 @@ def part_of_no_name(folder):
     parts(folder, "train", "test", "extra")
 
 
-@odd("'test' has 1 images and no class folders; sort them into class folders, or give the train folder alone")
+@odd("'test' has 1 image and no class folders; sort them into class folders, or give the train folder alone")
 def test_without_labels(folder):
     parts(folder, "train")
     save(folder / "test" / "1.png", 7)

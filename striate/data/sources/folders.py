@@ -130,11 +130,12 @@ def _refuse_others(root: Path, part_folders: Mapping[str, Path], unread: Unread)
             continue
         other = Unread(unread.root)
         images = _images_below(path, other)
+        count = f"{len(images):,} image{'' if len(images) == 1 else 's'}"
         if images and part_called(path.name):
-            rule = f"{unread.root}: '{path.name}' has {len(images):,} images and no class folders"
+            rule = f"{unread.root}: '{path.name}' has {count} and no class folders"
             raise DataError(f"{rule}; sort them into class folders, or give the train folder alone")
         if images:
-            rule = f"{unread.root}: '{path.name}' has {len(images):,} images and belongs to no part"
+            rule = f"{unread.root}: '{path.name}' has {count} and belongs to no part"
             raise DataError(f"{rule}; name it train, validation or test, or move it away")
         unread.no_images += other.no_images or [f"{unread.name(path)}/"]
         unread.left_behind += other.left_behind

@@ -61,6 +61,7 @@ class Decoder:
         self.deep_images = 0  # of 16 bits a channel
         self._largest = 0  # value in them
         self._with_more: list[str] = []  # names of files with further pictures
+        self._transparent: list[str] = []
         self._first: tuple[str, Images] | None = None
         self._resources = ExitStack()
 
@@ -80,7 +81,7 @@ class Decoder:
 
     def notes(self) -> tuple[str, ...]:
         """What a user should know of how the images were decoded."""
-        return (*self._depth_note(), *self._more_note(), *self._broken_note())
+        return (*self._depth_note(), *self._more_note(), *self._transparency_note(), *self._broken_note())
 
     def check_broken(self) -> None:
         """Check, once all parts are decoded, that no image was broken, unless broken ones are to be skipped.
@@ -142,7 +143,7 @@ class Decoder:
     def _convert(self, numbered: tuple[int, Images]) -> Decoded:
         index, pixels = numbered
         channels = self.config.channels or pixels.shape[2]
-        result = _caught(lambda: Picture(picture.convert(pixels, channels, self.config.size), None, False))
+        result = _caught(lambda: Picture(picture.convert(pixels, channels, self.config.size), None, False, False))
         return Decoded(f"image {index}", result)
 
     def _accept(self, decoded: Decoded) -> Images | None:
@@ -155,6 +156,8 @@ class Decoder:
             self._largest = max(self._largest, result.largest)
         if result.has_more:
             self._with_more.append(name)
+        if result.is_transparent:
+            self._transparent.append(name)
         self._check_size(name, result.pixels)
         return result.pixels
 
@@ -177,6 +180,11 @@ class Decoder:
         if self._with_more:
             files = "1 file has" if len(self._with_more) == 1 else f"{len(self._with_more):,} files have"
             yield f"{files} several pictures, of which the first is read: {listed(self._with_more)}"
+
+    def _transparency_note(self) -> Iterator[str]:
+        if self._transparent:
+            images = "1 image is" if len(self._transparent) == 1 else f"{len(self._transparent):,} images are"
+            yield f"{images} transparent in places, where the colors below are read: {listed(self._transparent)}"
 
     def _broken_note(self) -> Iterator[str]:
         if self.broken:

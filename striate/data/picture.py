@@ -39,6 +39,7 @@ class Picture(NamedTuple):
     pixels: Images
     largest: int | None  # the largest value of a file of 16 bits a channel; None for 8 bits
     has_more: bool  # further pictures in the file, which are not read
+    is_transparent: bool  # in places; the colors there are those that the file has under it
 
 
 def read(source: Path | bytes, channels: int, size: int | None, bits: int = FULL_BITS) -> Images:
@@ -61,7 +62,8 @@ def decode(source: Path | bytes, channels: int, size: int | None, bits: int = FU
             if bits < FULL_BITS:
                 values = _color_16_bit(source, upright, deep)
                 largest, upright = int(values.max()), Image.fromarray(_to_8_bits(values, bits))
-        return Picture(_to_array(_convert(_plain(upright), channels, size)), largest, has_more)
+        plain = _plain(upright)
+        return Picture(_to_array(_convert(plain, channels, size)), largest, has_more, _is_transparent(plain))
 
 
 def depth_of(largest: int) -> int:
@@ -138,6 +140,13 @@ def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
     """A tile of Pillow's (codec, box, offset, arguments) with another raw mode."""
     arguments = raw_mode if isinstance(tile[3], str) else (raw_mode, *tile[3][1:])
     return tile._replace(args=arguments) if hasattr(tile, "_replace") else (*tile[:3], arguments)
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    if image.mode not in ("RGBA", "LA", "RGBa", "La") and "transparency" not in image.info:
+        return False
+    lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
+    return lowest < 255  # type: ignore[operator]
 
 
 def _plain(image: Image.Image) -> Image.Image:

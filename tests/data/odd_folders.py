@@ -192,6 +192,16 @@ def animated(folder):
 # Pixels and metadata
 
 
+@odd("2 images are transparent in places, where the colors below are read: ants/0.png, bees/1.png", (6, 0, 2))
+def transparent(folder):
+    fill(folder)
+    for name in ("ants/0.png", "bees/1.png", "bees/2.png"):
+        image = Image.open(folder / name).convert("RGBA")
+        if name != "bees/2.png":  # with an alpha channel that hides nothing
+            image.putpixel((3, 3), (0, 255, 0, 0))
+        image.save(folder / name)
+
+
 def _deep(folder, top, mode="gray"):
     for i, name in enumerate(("ants", "bees")):
         (folder / name).mkdir(parents=True)

@@ -17,7 +17,7 @@ from striate.core.records import printable
 from striate.data.contents import Contents, EncodedImage, EncodedPart, Source, looks_too_dark
 from striate.data.file_kinds import SUFFIXES, format_of, readable_formats
 from striate.data.part_names import part_called, part_in
-from striate.data.unread import Unread, is_left_behind
+from striate.data.unread import Unread, is_left_behind, subfolders
 
 Tree = dict[str, dict[str, list[Path]]]  # part -> class -> files
 ClassFolders = dict[str, dict[str, Path]]  # part -> class -> folder
@@ -102,22 +102,20 @@ def _unwrapped(folder: Path, unread: Unread) -> Path:
 
 def _part_folders(root: Path, folder: Path) -> dict[str, Path]:
     """The folder of each part. A folder named `train` is a part if it holds folders, else a class."""
-    subfolders = list(_subfolders(root).values())
-    holders = [path for path in subfolders if _subfolders(path)]
-    named = [(part_called(path.name), path) for path in holders]
-    if not any(part for part, _ in named):
-        named = [(part_in(path.name), path) for path in holders]
-        if not {"train"} < {part for part, _ in named if part}:  # `train_station` alone is a class
+    below = list(_subfolders(root).values())
+    named = [(part, path) for path in below if (part := part_called(path.name)) and _subfolders(path)]
+    if not named:
+        named = [(part, path) for path in below if (part := part_in(path.name)) and _subfolders(path)]
+        if not {"train"} < {part for part, _ in named}:  # `train_station` alone is a class
             return {}
     part_folders: dict[str, Path] = {}
     for part, path in named:
         if part in part_folders:
             rule = f"{folder}: '{part_folders[part].name}' and '{path.name}' are both its {part} part"
             raise DataError(f"{rule}; keep one of them")
-        if part:
-            part_folders[part] = path
+        part_folders[part] = path
     if part_folders and "train" not in part_folders:
-        rule = f"{folder}: has {', '.join(path.name for path in subfolders)} and no train folder"
+        rule = f"{folder}: has {', '.join(path.name for path in below)} and no train folder"
         raise DataError(f"{rule}; add one, or give the folder of one part")
     return part_folders
 
@@ -180,7 +178,7 @@ def _parts_below_classes(folder: Path, classes: Mapping[str, Path]) -> ClassFold
 
 def _subfolders(folder: Path, unread: Unread | None = None) -> dict[str, Path]:
     """The folders in a folder by name; those that programs left behind are noted."""
-    found = sorted(path for path in folder.iterdir() if path.is_dir())
+    found = subfolders(folder)
     if unread:
         unread.left_behind += [f"{unread.name(path)}/" for path in found if is_left_behind(path.name)]
     return {path.name: path for path in found if not is_left_behind(path.name)}

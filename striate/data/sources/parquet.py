@@ -30,7 +30,7 @@ from striate.data.contents import (
     to_labels,
 )
 from striate.data.part_names import part_in, words
-from striate.data.unread import Unread, is_left_behind, listed
+from striate.data.unread import Unread, is_left_behind, listed, subfolders
 
 FIRST_FOLDERS = (".", "plain_text", "data")
 DEEPEST = 2  # folders between the given one and the files: CONFIG/SPLIT, as the hub converts datasets
@@ -82,10 +82,11 @@ def _parquet_in(folder: Path) -> tuple[Path, ...]:
 
 
 def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
-    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not is_left_behind(path.name)):
-        yield path
-        if depth > 1:
-            yield from _folders_below(path, depth - 1)
+    for path in subfolders(folder):
+        if not is_left_behind(path.name):
+            yield path
+            if depth > 1:
+                yield from _folders_below(path, depth - 1)
 
 
 def find(path: Path, leave_out: str = "") -> Source:

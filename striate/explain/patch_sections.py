@@ -7,7 +7,7 @@ from striate.explain import pictures
 from striate.explain.arithmetic import Step, unit_arithmetic
 from striate.explain.attribution import Method, Target, attribute
 from striate.explain.images import ImageSet
-from striate.explain.patches import SHOWN, Excitement, Patch, cut, excitements, patches, trace_back, verify
+from striate.explain.patches import SHOWN, Excitement, Patch, cut, excitements, patches, shown_box, trace_back, verify
 from striate.explain.pictures import Picture
 from striate.explain.request import Request, chosen_images, chosen_layers
 from striate.explain.run import Subject
@@ -29,8 +29,14 @@ def patches_section(subject: Subject, request: Request, progress: Progress = sil
     reproduced = shown = 0
     for index, excitement in enumerate(found):
         units = _units(excitement, request)
-        for channel in units:
-            verification = _unit(draft, subject, images, excitement, channel, request)
+        is_scored = not request.class_name and len(images) > 4 * SHOWN
+        sentences = (
+            [score.sentence for score in scores(subject.network, images, excitement, units)]
+            if is_scored
+            else [""] * len(units)
+        )
+        for channel, sentence in zip(units, sentences, strict=True):
+            verification = _unit(draft, subject, images, excitement, channel, sentence, request)
             reproduced, shown = reproduced + verification[0], shown + verification[1]
         progress(0.7 + 0.3 * (index + 1) / len(found))
     draft.text.insert(0, _rule(images, found, request))
@@ -67,7 +73,7 @@ def _units(excitement: Excitement, request: Request) -> tuple[int, ...]:
 
 
 def _unit(
-    draft: Draft, subject: Subject, images: ImageSet, excitement: Excitement, channel: int, request: Request
+    draft: Draft, subject: Subject, images: ImageSet, excitement: Excitement, channel: int, score: str, request: Request
 ) -> tuple[int, int]:
     """Add one unit: how many of its patches reproduce, and how many there are."""
     network, node = subject.network, excitement.node
@@ -90,8 +96,7 @@ def _unit(
         f"{images.classes[label]} {counts[label]}" for label in np.argsort(-counts, kind="stable")[:4] if counts[label]
     )
     caption = f"Receptive field {height}x{width} ({first.status}). Classes of the {counts.sum()} strongest images: {top}. {check}."
-    if not request.class_name and len(images) > 4 * SHOWN:
-        caption += f" {scores(network, images, excitement, [channel])[0].sentence}"
+    caption = f"{caption} {score}" if score else caption
     name = f"{node}-{channel}" + (f"-{request.class_name}" if request.class_name else "")
     draft.add(name, pictures.stack(rows), f"What excites unit {channel} of {node}", caption)
     draft.table(
@@ -122,7 +127,7 @@ def _attributed(subject: Subject, images: ImageSet, node: str, strip: list[Patch
                 raise
             method = "gradient"
             array = attribute(subject.network, image, target, method).array
-        picture, inside = cut(pictures.signed_color(array), subject.network.fields.box(node, one.unit, clipped=False))
+        picture, inside = cut(pictures.signed_color(array), shown_box(subject.network, node, one.unit))
         tiles.append(pictures.sized(pictures.hatched(picture, inside), side))
     return method, pictures.grid(tiles, len(tiles))
 

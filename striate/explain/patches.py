@@ -197,10 +197,15 @@ def patch(
 ) -> Patch:
     """The patch of one image for one unit of a node."""
     box = network.fields.box(node, unit)
-    pixels, inside = cut(images.images[image], network.fields.box(node, unit, clipped=False))
+    pixels, inside = cut(images.images[image], shown_box(network, node, unit))
     return Patch(
         image=image, unit=unit, value=value, box=box, pixels=pixels, inside=inside, status=network.fields.status(node)
     )
+
+
+def shown_box(network: TracedNetwork, node: str, unit: tuple[int, ...]) -> tuple[Interval, ...]:
+    """The box of a patch: with its padding, so that all patches of a node have one size; the image, where that is all it needs."""
+    return network.fields.box(node, unit, clipped=network.fields.status(node) == "whole image")
 
 
 def cut(picture: np.ndarray, box: tuple[Interval, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,12 +16,12 @@ from torch import Tensor
 from striate.core.errors import NetworkError
 from striate.core.seeds import stream
 from striate.explain.images import ImageSet
-from striate.explain.patches import Excitement, cut
+from striate.explain.patches import Excitement, cut, shown_box
 from striate.explain.traced import TracedNetwork
 
 HELD_OUT = 100
 # Positions of an image that are compared, along each axis.
-MOST_POSITIONS = 16
+MOST_POSITIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +53,17 @@ def scores(network: TracedNetwork, images: ImageSet, found: Excitement, channels
         raise NetworkError(
             f"score: the units of layer '{found.node}' have receptive fields of different sizes; choose another layer"
         )
-    count = min(len(images), 2 * HELD_OUT)
+    count = min(len(images), HELD_OUT + found.strongest.images.shape[1] + found.weakest.images.shape[1])
     candidates = np.sort(stream(0, "held out").choice(images.indices, count, replace=False))
-    values = _highest(network, images, found.node, candidates)[:, list(channels)]
+    examples = [
+        [_examples(network, images, found, channel, which) for which in ("strongest", "weakest")]
+        for channel in channels
+    ]
+    predicted = _predict(network, images, found.node, candidates, examples)
+    values = _highest(network, images, found.node, candidates)
     return [
-        _score(network, images, found, channel, candidates, of_channel)
-        for channel, of_channel in zip(channels, values.T, strict=True)
+        _score(found, channel, candidates, by_channel, values[:, channel])
+        for channel, by_channel in zip(channels, predicted, strict=True)
     ]
 
 
@@ -70,20 +75,11 @@ def concordance(predicted: np.ndarray, actual: np.ndarray) -> tuple[float, int]:
     return (float(((ahead[is_pair] + 1) / 2).mean()), pairs) if pairs else (0.5, 0)
 
 
-def _score(
-    network: TracedNetwork,
-    images: ImageSet,
-    found: Excitement,
-    channel: int,
-    candidates: np.ndarray,
-    values: np.ndarray,
-) -> Score:
-    shown = {*found.strongest.images[channel], *found.weakest.images[channel]}
-    is_held_out = ~np.isin(candidates, list(shown))
-    rows = np.flatnonzero(is_held_out)[:HELD_OUT]
-    examples = [_example_patches(network, images, found, channel, which) for which in ("strongest", "weakest")]
-    predicted = _predict(network, images, found.node, candidates[rows], examples)
-    (by_pixels, pairs), (by_first_layer, _) = (concordance(each, values[rows]) for each in predicted)
+def _score(found: Excitement, channel: int, candidates: np.ndarray, predicted: np.ndarray, values: np.ndarray) -> Score:
+    """`predicted` is (image, 2): by pixels and by the first layer."""
+    shown = [*found.strongest.images[channel], *found.weakest.images[channel]]
+    rows = np.flatnonzero(~np.isin(candidates, shown))[:HELD_OUT]
+    (by_pixels, pairs), (by_first_layer, _) = (concordance(each, values[rows]) for each in predicted[rows].T)
     return Score(channel=channel, by_pixels=by_pixels, by_first_layer=by_first_layer, pairs=pairs)
 
 
@@ -104,7 +100,7 @@ def _highest(network: TracedNetwork, images: ImageSet, node: str, indices: np.nd
     return torch.cat(highest).float().cpu().numpy()
 
 
-def _example_patches(network: TracedNetwork, images: ImageSet, found: Excitement, channel: int, which: str) -> Tensor:
+def _examples(network: TracedNetwork, images: ImageSet, found: Excitement, channel: int, which: str) -> Tensor:
     ranking = getattr(found, which)
     cuts = []
     for rank in range(ranking.count(channel)):
@@ -115,22 +111,24 @@ def _example_patches(network: TracedNetwork, images: ImageSet, found: Excitement
 
 def _cut(network: TracedNetwork, images: ImageSet, node: str, image: int, unit: tuple[int, ...]) -> Tensor:
     """A patch as the network gets it; 0 in the padding."""
-    pixels, inside = cut(images.images[image], network.fields.box(node, unit, clipped=False))
+    pixels, inside = cut(images.images[image], shown_box(network, node, unit))
     return images.normalize(pixels[None])[0] * torch.from_numpy(inside)
 
 
 def _predict(
-    network: TracedNetwork, images: ImageSet, node: str, indices: np.ndarray, examples: Sequence[Tensor]
-) -> list[np.ndarray]:
-    """For each image its score by pixels and by the first layer."""
+    network: TracedNetwork, images: ImageSet, node: str, indices: np.ndarray, examples: Sequence[Sequence[Tensor]]
+) -> np.ndarray:
+    """For each channel (of `examples`: its strongest and its weakest patches) and image the score by pixels and by the first layer."""
     positions = _positions(network.graph[node].output_shape[1:])
-    first = [_features(network, part) for part in examples]
-    by_pixels, by_first_layer = [], []
-    for image in indices:
+    pixels = [[part.flatten(1) for part in parts] for parts in examples]
+    features = [[_features(network, part) for part in parts] for parts in examples]
+    scores = np.zeros((len(examples), len(indices), 2))
+    for row, image in enumerate(indices):
         cuts = torch.stack([_cut(network, images, node, int(image), (0, *position)) for position in positions])
-        by_pixels.append(_closeness(cuts.flatten(1), [part.flatten(1) for part in examples]))
-        by_first_layer.append(_closeness(_features(network, cuts), first))
-    return [np.array(by_pixels), np.array(by_first_layer)]
+        flat, of_first_layer = cuts.flatten(1), _features(network, cuts)
+        for channel in range(len(examples)):
+            scores[channel, row] = _closeness(flat, pixels[channel]), _closeness(of_first_layer, features[channel])
+    return scores
 
 
 def _positions(sides: tuple[int, ...]) -> list[tuple[int, ...]]:

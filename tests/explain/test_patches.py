@@ -163,6 +163,16 @@ def test_what_lies_in_the_padding_is_marked():
     assert inside.tolist() == [[False] * 4, [True, True, False, False], [True, True, False, False]]
 
 
+def test_a_field_of_the_whole_image_is_the_image(images):
+    network = TracedNetwork(
+        build(NetworkConfig(layers="conv4k5 pool conv4k5 pool conv4k5"), images.input_shape, 3, seed=0),
+        images.input_shape,
+    )
+    whole = patch(network, images, "conv3", 3, (0, 1, 1), 1.0)
+    assert (whole.status, whole.inside.all()) == ("whole image", True)
+    np.testing.assert_array_equal(whole.pixels, images.images[3])
+
+
 def test_a_patch_has_the_pixels_of_its_box(images):
     network = TracedNetwork(
         build(NetworkConfig(layers="conv4 pool conv4"), images.input_shape, 3, seed=0), images.input_shape

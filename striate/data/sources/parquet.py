@@ -6,6 +6,7 @@ each file's schema, if it is there; files that number the classes differently ar
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,7 +79,11 @@ def list_files(path: Path, is_deep: bool = True) -> tuple[Path, ...]:
 
 
 def _parquet_in(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(file for file in folder.glob("*.parquet") if not file.name.startswith(".")))
+    if not folder.is_dir():
+        return ()
+    with os.scandir(folder) as entries:  # faster than glob in a class folder of many images
+        names = [entry.name for entry in entries if entry.name.lower().endswith(".parquet")]
+    return tuple(folder / name for name in sorted(names) if not is_left_behind(name))
 
 
 def _folders_below(folder: Path, depth: int) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from typing import Self, TypedDict
 import numpy as np
 
 from striate.core.errors import TrainingError
-from striate.data import Dataset, Splits, mean_std, split
+from striate.data import Dataset, Splits, is_unequal, mean_std, split
 from striate.nets.layers import Shape
 from striate.nets.whitening import whitening_weights
 from striate.recipes import balanced_weights
@@ -64,7 +64,7 @@ class RunInputs:
 
     def data_facts(self, *, chance: float, **of_test: str) -> DataFacts:
         """What the summary says of the images. `chance` is the accuracy of always predicting the most common class."""
-        dataset, copies = self.dataset, self.splits.validation_copies
+        dataset, copies, sizes = self.dataset, self.splits.validation_copies, self.dataset.class_sizes
         return DataFacts(
             name=dataset.name,
             classes=tuple(dataset.classes),
@@ -77,6 +77,7 @@ class RunInputs:
             notes=tuple(dataset.notes),
             digest=dataset.digest,
             chance=chance,
+            **({"class_sizes": tuple(sizes.tolist())} if is_unequal(sizes) else {}),
             **({"bits": dataset.bits} if dataset.bits else {}),
             **({"validation_copies": copies} if copies else {}),
             **of_test,

@@ -126,6 +126,7 @@ class DataFacts(_OpenRecord):
     notes: tuple[str, ...] = ()  # what the user should know of how they were read
     digest: str = ""  # of all images and labels
     chance: float | None = None  # the share of the commonest class in validation
+    class_sizes: tuple[int, ...] = ()  # training images of each class, where their numbers are very unequal
     bits: int | None = None  # used of the 16 bits of a channel, where images have so many
     validation_copies: int = 0  # drawn validation images that are, pixel by pixel, training images too
     test_digest: str = ""  # of the test images and labels; "" while the test part is closed

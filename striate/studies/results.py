@@ -89,6 +89,18 @@ class RunRow:
         return None if share is None else 100 * share
 
     @property
+    def class_accuracies(self) -> tuple[float | None, ...]:
+        """Of the test images of each class, in percent; None for a class without any. Empty without a result."""
+        scores = self.summary.test if self.summary else None
+        return tuple(None if share is None else 100 * share for share in scores.per_class) if scores else ()
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """The mean test accuracy of the classes, in percent: each counts alike, however large it is."""
+        known = [accuracy for accuracy in self.class_accuracies if accuracy is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
     def validation_accuracy(self) -> float | None:
         """In percent, at the best epoch by validation."""
         share = self.summary.validation_accuracy if self.summary else None
@@ -169,9 +181,27 @@ class Results:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the verdicts must know, a sentence each: changes of the plan, runs that are left out."""
+        """What a reader of the verdicts must know, a sentence each: changes of the plan, runs left out, classes left behind."""
         changes = (f"The plan was changed after the first results: {change}." for change in self.study.replanned)
-        return (*changes, self.left_out_text) if self.left_out else tuple(changes)
+        left_out = [self.left_out_text] if self.left_out else []
+        return (*changes, *left_out, *filter(None, (self._small_class(arm.name) for arm in self.arms)))
+
+    def _small_class(self, arm: str) -> str:
+        """The least accurate class of an arm whose classes are of very unequal size; empty for any other."""
+        rows = [row for row in self.of(arm) if row.class_accuracies and row.data and row.data.class_sizes]
+        classes = next((row.data.classes for row in rows if row.data), ())
+        if not classes:
+            return ""
+        columns = zip(*(row.class_accuracies for row in rows), strict=True)
+        of_class = {name: [a for a in column if a is not None] for name, column in zip(classes, columns, strict=True)}
+        means = {name: sum(accuracies) / len(accuracies) for name, accuracies in of_class.items() if accuracies}
+        worst = min(means, key=lambda name: means[name])
+        overall = sum(row.test_accuracy or 0 for row in rows) / len(rows)
+        balanced = sum(means.values()) / len(means)
+        return (
+            f"{arm}: the test accuracy is {overall:.1f} %, the balanced accuracy {balanced:.1f} %, and that of "
+            f"'{worst}', the least accurate class, {means[worst]:.1f} %."
+        )
 
     @property
     def left_out_text(self) -> str:
@@ -198,6 +228,7 @@ class Results:
                 "seed": row.seed,
                 "state": row.state,
                 "test_accuracy": row.test_accuracy,
+                "balanced_accuracy": row.balanced_accuracy,
                 "validation_accuracy": row.validation_accuracy,
                 "best_epoch": row.summary.best_epoch if row.summary else None,
                 "epochs": row.epochs_done,

@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 
 import filelock
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -34,6 +35,28 @@ def test_batch_norm_of_single_images_is_refused_in_the_plan(tmp_path):
     text = STUDY.replace("batch_size: 16", "batch_size: 1").replace("conv4 pool fc8", "fc8")
     with pytest.raises(RecipeError, match=r"arm 'normalized' .*recipe.batch_size: the batch norm of layer fc1"):
         load(write_study(tmp_path, text)).plan()
+
+
+def test_a_class_that_is_left_behind_is_named_beside_the_verdicts(tmp_path):
+    path = write_study(tmp_path, STUDY.replace("epochs: 2", "epochs: 1"))
+    with np.load(tmp_path / "squares.npz") as file:
+        arrays = dict(file)
+    assert not load(path, out=tmp_path / "equal").run(scheduler=InlineScheduler()).notes
+    kept = np.delete(np.arange(120), np.flatnonzero(arrays["train_labels"] == 2)[6:])
+    arrays |= {key: arrays[key][kept] for key in ("train_images", "train_labels")}
+    np.savez(tmp_path / "squares.npz", **arrays)
+    results = load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    rows = results.of("plain")
+    assert rows[0].data.class_sizes == (40, 40, 6)
+    assert rows[0].balanced_accuracy == pytest.approx(100 * rows[0].summary.test.balanced_accuracy)
+    assert results.table()[0]["balanced_accuracy"] == rows[0].balanced_accuracy
+    means = [np.mean([row.class_accuracies[k] for row in rows]) for k in range(3)]
+    worst = int(np.argmin(means))
+    assert f"and that of '{worst}', the least accurate class, {means[worst]:.1f} %." in results.notes[0]
+    assert results.notes[0].startswith(
+        f"plain: the test accuracy is {np.mean([row.test_accuracy for row in rows]):.1f} %, "
+    )
+    assert len(results.notes) == 2
 
 
 def test_a_study_is_run_gets_its_verdicts_and_is_not_run_again(tmp_path):

@@ -6,6 +6,7 @@ from typing import Any
 
 from striate.cli.output import count, out
 from striate.studies.results import Results
+from striate.verdicts import Verdict
 
 
 def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
@@ -49,21 +50,23 @@ def results_json(results: Results) -> dict[str, Any]:
         "study": results.study.name,
         "question": results.study.question,
         "complete": results.is_complete,
-        "verdicts": [
-            {
-                "comparison": verdict.comparison,
-                "label": verdict.label,
-                "sentence": verdict.sentence,
-                "difference": verdict.interval.mean if verdict.interval else None,
-                "low": verdict.interval.low if verdict.interval else None,
-                "high": verdict.interval.high if verdict.interval else None,
-                "confidence": verdict.interval.confidence if verdict.interval else None,
-                "matters": verdict.matters,
-                "seeds": len(verdict.differences),
-            }
-            for verdict in results.verdicts
-        ],
+        "verdicts": [verdict_json(verdict) for verdict in results.verdicts],
         "runs": results.table(),
+    }
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as plain data."""
+    return {
+        "comparison": verdict.comparison,
+        "label": verdict.label,
+        "sentence": verdict.sentence,
+        "difference": verdict.interval.mean if verdict.interval else None,
+        "low": verdict.interval.low if verdict.interval else None,
+        "high": verdict.interval.high if verdict.interval else None,
+        "confidence": verdict.interval.confidence if verdict.interval else None,
+        "matters": verdict.matters,
+        "seeds": len(verdict.differences),
     }
 
 

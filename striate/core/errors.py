@@ -10,6 +10,7 @@
     |-- TrainingError     what stops a training that has begun
     |-- DivergedError     a loss, an output or a weight that is not finite (engines.protocol)
     |-- GradientError     a derivative that differs from its finite difference (engines.scratch.gradient_check)
+    |-- TableError        numbers from elsewhere that cannot be judged (also a ValueError)
     |-- StudyError        a study as a whole: another study's folder, nothing finished
     `-- ReportError       a page that cannot be made
 
@@ -58,6 +59,10 @@ class TrainingError(StriateError):
 
 class StudyError(StriateError):
     """A study that cannot be planned, run or evaluated."""
+
+
+class TableError(StriateError, ValueError):
+    """Numbers from elsewhere that cannot be read or judged."""
 
 
 class ReportError(StriateError):

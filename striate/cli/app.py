@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from striate import __version__
+from striate.cli import judge_options as options
 from striate.core.errors import StudyError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -161,64 +162,24 @@ def report(
 
 @app.command()
 def judge(
-    path: Annotated[
-        Path, typer.Argument(parser=_path, metavar="FILE", help="A CSV or parquet file with a row for each run.")
-    ],
-    arm: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN", help="The column that names the arm; may be repeated, for arms of several settings."
-        ),
-    ] = None,
-    seed: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of the seed, which pairs the runs of two arms.")
-    ] = "",
-    metric: Annotated[str, typer.Option(metavar="COLUMN", help="The column to judge.")] = "",
-    run: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of run names that hold arm and seed, as in plain-seed3.")
-    ] = "",
-    images: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN|PATTERN",
-            help="The column that names the test image of a row, or a pattern of the 0/1 columns that are one each, as 'image_*'.",
-        ),
-    ] = "",
-    step: Annotated[
-        str, typer.Option(metavar="COLUMN", help="The column of epochs or steps, where runs have many rows.")
-    ] = "",
-    at: Annotated[
-        str, typer.Option(help="Which of a run's rows counts: last, max or min of the metric, or a step.")
-    ] = "last",
-    compare: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="'A - B'", help="A comparison; may be repeated. Each arm against the baseline by default."
-        ),
-    ] = None,
-    baseline: Annotated[str, typer.Option(metavar="ARM", help="The arm to compare with; the first by default.")] = "",
-    matters: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER",
-            help="The smallest difference of interest: points (0.5), percent of a time (5), or the metric's unit.",
-        ),
-    ] = None,
-    better: Annotated[
-        str, typer.Option(help="Whether higher or lower is better, if the metric's name does not say it.")
-    ] = "",
-    kind: Annotated[
-        str, typer.Option("--as", help="How to read the metric: percent, share (0 to 1), plain, or ratio (times).")
-    ] = "",
-    unit: Annotated[str, typer.Option(help="The metric's unit, for the sentences.")] = "",
-    test_images: Annotated[int, typer.Option(min=0, help="How many test images an accuracy was measured on.")] = 0,
-    comparisons: Annotated[
-        int, typer.Option(min=0, help="How many comparisons were planned, if more than are judged here.")
-    ] = 0,
-    grown: Annotated[
-        bool, typer.Option("--grown", help="Seeds were added after looking at results: judge by a rule that allows it.")
-    ] = False,
-    empty: Annotated[str, typer.Option(help="What a run without a value is: missing or diverged.")] = "missing",
+    path: options.Table,
+    arm: options.Arm = None,
+    seed: options.Seed = "",
+    metric: options.MetricColumn = "",
+    run: options.RunNames = "",
+    images: options.TestImages = "",
+    step: options.Step = "",
+    at: options.At = "last",
+    compare: options.Compare = None,
+    baseline: options.Baseline = "",
+    matters: options.Matters = None,
+    better: options.Better = "",
+    kind: options.Kind = "",
+    unit: options.Unit = "",
+    test_images: options.TestImageCount = 0,
+    comparisons: options.Comparisons = 0,
+    grown: options.Grown = False,
+    empty: options.Empty = "missing",
     json: Json = False,
 ) -> None:
     """Give verdicts on numbers from anywhere: a table of runs by arm and seed."""
@@ -231,7 +192,7 @@ def judge(
         compare=tuple(compare or ()), baseline=baseline, matters=matters, kind=kind, better=better, unit=unit, at=at,
         test_images=test_images, comparisons=comparisons, grown=grown, empty=empty,
     )  # fmt: skip
-    judge.command(path, choices, question, json)
+    judge.command(Path(path), choices, question, json)
 
 
 @app.command()

@@ -60,9 +60,9 @@ def parts():
 def digits_of(parts, monkeypatch):
     """Makes `parts` pass for a dataset: its sizes, classes and checksums are replaced by theirs."""
 
-    def replace_known(name="mnist", **changes):
+    def replace_known(name="mnist", is_own=True, **changes):
         small = replace(KNOWN[name], sizes={"train": 30, "test": 9}, classes=("zero", "one", "two"), **changes)
-        if small.idx_md5:
+        if small.idx_md5 and is_own:
             of_parts = {part: (idx_md5(loading.ArrayPart(labels, images))) for part, (images, labels) in parts.items()}
             small = replace(small, idx_md5=of_parts)
         monkeypatch.setitem(known_module.KNOWN, name, small)
@@ -173,6 +173,19 @@ def test_what_has_no_checksum_says_so(home, parts, digits_of):
     for file in (home / "kmnist").glob("*.gz"):
         file.unlink()
     assert load_at("kmnist").notes == ("Kuzushiji-MNIST by its sizes alone: no checksum is known for this form of it",)
+
+
+def test_one_dataset_under_the_name_of_another_is_refused(home, parts, digits_of, parquet):
+    """Both have the same sizes, and parquet files may have another order."""
+    digits_of("fashion-mnist")
+    digits_of("mnist", idx_md5={"train": ("0", "0"), "test": ("0", "0")}, is_own=False)
+    parquet(parts, name="home/mnist")
+    with pytest.raises(DataError, match=r"its pixels and labels are not those of MNIST \(checksum\)"):
+        load_at("mnist")
+    for images, labels in parts.values():
+        images[:], labels[:] = images[::-1].copy(), labels[::-1].copy()
+    parquet(parts, name="home/mnist")
+    assert load_at("mnist").notes == ("MNIST by its sizes alone: no checksum is known for this form of it",)
 
 
 def test_a_folder_of_that_name_comes_before_the_name(tmp_path, folder, parts, monkeypatch):

@@ -104,9 +104,10 @@ def as_known(known: Known, read: Callable[[], Contents]) -> Contents:
     parts = {name: _as_array(known, contents.location, name, part) for name, part in contents.parts.items()}
     is_checked = contents.is_checked
     if known.idx_md5 and not is_checked:
-        # Files from elsewhere keep the author's order, as a rule. So do not those of a folder, whose order is lost.
+        # Parquet and .npz files keep the author's order, as a rule; where they do not, no checksum fits.
         is_checked = all(idx_md5(part) == known.idx_md5[name] for name, part in parts.items())
-        if not is_checked and contents.keeps_order:
+        is_another = not is_checked and known_by_md5(parts, ()) is not None
+        if is_another or (not is_checked and contents.keeps_order):
             rule = f"{contents.location}: its pixels and labels are not those of {known.title} (checksum)"
             raise DataError(f"{rule}; {cure}")
     note = f"{known.title} by its sizes alone: no checksum is known for this form of it"

@@ -6,7 +6,7 @@ wherever they are stored.
 
 from striate.data.dataset import DataConfig, Dataset, Part
 from striate.data.loading import is_named, load
-from striate.data.part_notes import is_unequal
+from striate.data.part_notes import is_shared_note, is_unequal
 from striate.data.splits import Splits, batch_slices, epoch_order, mean_std, split
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "batch_slices",
     "epoch_order",
     "is_named",
+    "is_shared_note",
     "is_unequal",
     "load",
     "mean_std",

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from striate.data.canonical_order import HashedPart, count_shared_images, first_copies, two_labels
 
+_ALSO_IN = "pixel by pixel, also in the"
 UNEQUAL = 5  # times the images of the smallest class that the largest one has
 
 
@@ -33,7 +34,12 @@ def _copies_between(parts: Mapping[str, HashedPart]) -> Iterator[str]:
     for name, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
         if name in parts and other in parts and (count := count_shared_images(parts[other], parts[name])):
             images = "1 image is" if count == 1 else f"{count} images are"
-            yield f"{images} in the {name} part and, pixel by pixel, also in the {other} part"
+            yield f"{images} in the {name} part and, {_ALSO_IN} {other} part"
+
+
+def is_shared_note(note: str) -> bool:
+    """Whether a note says that two parts share images."""
+    return _ALSO_IN in note
 
 
 def _two_labels(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) -> Iterator[str]:

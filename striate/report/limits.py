@@ -1,5 +1,6 @@
 """The last section of the page: what the study cannot show, and the terms that the page uses."""
 
+from striate.report.contents import section
 from striate.report.figures import arm_accuracy
 from striate.report.wording import MINUS, count, listed, plain, whole
 from striate.studies.results import Results
@@ -105,7 +106,7 @@ def _test_images(results: Results) -> list[str]:
 
 def _validation() -> str:
     return (
-        "The best epoch was chosen by validation accuracy, so the validation accuracies in section 5 are slightly too "
+        f"The best epoch was chosen by validation accuracy, so the validation accuracies in {section('runs')} are slightly too "
         "high. The test accuracies are not affected."
     )
 
@@ -113,4 +114,4 @@ def _validation() -> str:
 def _settings(results: Results) -> str:
     if len(results.arms) == 1:
         return "The study has one arm and compares it with nothing."
-    return "Every arm used the settings in section 2. An arm may do better with settings of its own, such as another learning rate."
+    return f"Every arm used the settings in {section('compared')}. An arm may do better with settings of its own, such as another learning rate."

@@ -16,7 +16,9 @@ from markupsafe import Markup, escape
 from striate.core.errors import ReportError
 from striate.core.records import printable
 from striate.nets.summary.columns import legend
-from striate.report import curves, draw, figures, limits, sections, study_facts, svg
+from striate.report import curves, draw, figures, limits, sections, seeds, study_facts, svg
+from striate.report.checks import checks, in_words
+from striate.report.contents import NUMBERS, SECTIONS, TITLES
 from striate.report.marks import arm_style
 from striate.report.wording import abbreviated, one_line, shortened
 from striate.runs import layout
@@ -24,15 +26,6 @@ from striate.runs.files import write_text
 from striate.studies.results import Results
 
 _TEMPLATES = files("striate.report").joinpath("templates")
-SECTIONS = (
-    ("answer", "Answer"),
-    ("compared", "What was compared"),
-    ("differences", "Differences"),
-    ("curves", "Training curves"),
-    ("runs", "All runs"),
-    ("reproduce", "Reproduce"),
-    ("limits", "Limits and glossary"),
-)
 
 
 def build(results: Results) -> str:
@@ -44,6 +37,8 @@ def build(results: Results) -> str:
     return _environment().get_template("report.html.j2").render(
         study=results.study,
         contents=SECTIONS,
+        section_number=NUMBERS,
+        section_title=TITLES,
         css=Markup(_template("report.css")),
         can_draw=svg.is_available(),
         question=shortened(results.study.question),
@@ -70,6 +65,7 @@ def write(results: Results) -> Path:
 
 def _answers(results: Results) -> dict[str, Any]:
     accuracies, differences, course = figures.accuracies(results), figures.differences(results), curves.curves(results)
+    made = checks(results)
     shown = {"accuracies": accuracies, "differences": differences, "curves": course}
     return {
         **shown,
@@ -82,6 +78,13 @@ def _answers(results: Results) -> dict[str, Any]:
         "means": () if results.study.comparisons else sections.means(results),
         "claims": sections.claims(results),
         "differences_table": sections.differences_table(results),
+        "any_new_images": any(verdict.new_images for verdict in results.verdicts),
+        "uncertainty": sections.uncertainty(results),
+        "looks": seeds.looks(results),
+        "outcomes": seeds.outcomes(results),
+        "seed_notes": seeds.notes(results),
+        "checks": made,
+        "checks_in_words": in_words(made),
         "runs": sections.all_runs(results),
     }
 

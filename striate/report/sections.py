@@ -8,11 +8,13 @@ import re
 from dataclasses import dataclass
 from statistics import median
 
+from striate.report.contents import section
 from striate.report.figures import ArmAccuracy, arm_accuracy, mean_difference
 from striate.report.wording import (
     MINUS,
     NONE,
     Table,
+    abbreviated,
     between,
     between_signed,
     count,
@@ -70,7 +72,7 @@ def trouble(results: Results) -> tuple[str, ...]:
             continue
         lines += [f"{arm.name}, seed {row.seed}: {text}" for row in rows if (text := _trouble(row))]
     hidden = len(lines) - MOST_TROUBLE
-    return tuple(lines) if hidden <= 0 else (*lines[:MOST_TROUBLE], f"and {hidden} more; section 5 has all runs")
+    return tuple(lines) if hidden <= 0 else (*lines[:MOST_TROUBLE], f"and {hidden} more; {section('runs')} has all runs")
 
 
 def progress(results: Results) -> str:
@@ -113,9 +115,17 @@ def differences_table(results: Results) -> Table | None:
     several = len(results.verdicts) > 1
     rows = tuple(_difference(verdict, several) for verdict in results.verdicts)
     head = (
-        "comparison", "mean of first", "mean of second", "difference", "confidence interval", "confidence level", "n", "verdict",
+        "comparison", "mean of first", "mean of second", "difference", "on these test images", "on new images", "confidence level", "n",
+        "verdict",
     )  # fmt: skip
     return Table(head=head, rows=rows) if rows else None
+
+
+def uncertainty(results: Results) -> tuple[str, ...]:
+    """For each comparison with an interval, where its width comes from."""
+    return tuple(
+        f"{abbreviated(pair(v.first, v.second))}: {_typeset(shortened(v.details))}" for v in results.verdicts if v.details
+    )
 
 
 def unplanned(results: Results) -> Table | None:
@@ -193,10 +203,19 @@ def _difference(verdict: Verdict, several: bool) -> tuple[str, ...]:
         percent(verdict.second_mean),
         signed(mean_difference(verdict)) if differences else NONE,
         between_signed(interval.low, interval.high) if interval else NONE,
+        _on_new_images(verdict),
         ("95 % together" if several else "95 %") if interval else NONE,
         str(len(differences)) if differences else NONE,
         f"{GLYPHS[verdict.label][0]} {verdict.label}",
     )
+
+
+def _on_new_images(verdict: Verdict) -> str:
+    """The interval that knows that the test images are a sample too, and its word where it is another."""
+    if verdict.new_images is None:
+        return NONE
+    word = f" ({verdict.new_images_label})" if verdict.new_images_label != verdict.label else ""
+    return f"{between_signed(verdict.new_images.low, verdict.new_images.high)}{word}"
 
 
 def _run(row: RunRow) -> tuple[str, ...]:

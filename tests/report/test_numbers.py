@@ -23,7 +23,8 @@ def test_difference_and_interval_are_scipys(two_page):
         "mean of first": f"{NORMALIZED.mean():.1f} %",
         "mean of second": f"{PLAIN.mean():.1f} %",
         "difference": f"{(NORMALIZED - PLAIN).mean():+.1f}",
-        "confidence interval": f"{low:+.1f} to {high:+.1f}",
+        "on these test images": f"{low:+.1f} to {high:+.1f}",
+        "on new images": "–",
         "confidence level": "95 %",
         "n": "3",
         "verdict": "▲ clearly better",
@@ -133,7 +134,7 @@ def test_a_page_names_twelve_troubles_and_counts_the_rest(tmp_path):
             folders.write_run(folder, arm, seed, test=None, epochs=1, state="failed")
     lines = sections.trouble(Results.read(folder))
     assert len(lines) == 13
-    assert lines[-1] == "and 8 more; section 5 has all runs"
+    assert lines[-1] == "and 8 more; section 7 has all runs"
 
 
 def test_nothing_is_named_where_all_is_well(two):

@@ -72,7 +72,9 @@ def trouble(results: Results) -> tuple[str, ...]:
             continue
         lines += [f"{arm.name}, seed {row.seed}: {text}" for row in rows if (text := _trouble(row))]
     hidden = len(lines) - MOST_TROUBLE
-    return tuple(lines) if hidden <= 0 else (*lines[:MOST_TROUBLE], f"and {hidden} more; {section('runs')} has all runs")
+    return (
+        tuple(lines) if hidden <= 0 else (*lines[:MOST_TROUBLE], f"and {hidden} more; {section('runs')} has all runs")
+    )
 
 
 def progress(results: Results) -> str:
@@ -124,7 +126,9 @@ def differences_table(results: Results) -> Table | None:
 def uncertainty(results: Results) -> tuple[str, ...]:
     """For each comparison with an interval, where its width comes from."""
     return tuple(
-        f"{abbreviated(pair(v.first, v.second))}: {_typeset(shortened(v.details))}" for v in results.verdicts if v.details
+        f"{abbreviated(pair(v.first, v.second))}: {_typeset(shortened(v.details))}"
+        for v in results.verdicts
+        if v.details
     )
 
 

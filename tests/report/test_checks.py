@@ -93,9 +93,7 @@ def _network():
     from striate.nets.graph.from_layers import network_graph
     from striate.nets.summary.table import layer_table
 
-    return layer_table(
-        network_graph(NetworkConfig(layers="conv16 pool conv32 pool fc64"), (1, 8, 8), 10)
-    ).to_json()
+    return layer_table(network_graph(NetworkConfig(layers="conv16 pool conv32 pool fc64"), (1, 8, 8), 10)).to_json()
 
 
 @pytest.mark.parametrize(

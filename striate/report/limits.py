@@ -114,4 +114,5 @@ def _validation() -> str:
 def _settings(results: Results) -> str:
     if len(results.arms) == 1:
         return "The study has one arm and compares it with nothing."
-    return f"Every arm used the settings in {section('compared')}. An arm may do better with settings of its own, such as another learning rate."
+    own = "An arm may do better with settings of its own, such as another learning rate."
+    return f"Every arm used the settings in {section('compared')}. {own}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-MODULES = ("common", "networks", "plain", "peers", "training_speed", "study_throughput", "engine_speed")
+MODULES = ("common", "networks", "plain", "peers", "training_speed", "study_throughput", "engine_speed", "explain")
 
 
 @pytest.fixture
@@ -129,3 +129,24 @@ def test_an_engine_that_is_not_there_is_a_row_with_its_reason(bench):
     ]
     once = [there[0], {"failed": "torn"}]
     assert row("numpy", once, torch)[1:4] == ["1", "20 (20 to 20) torn", "2.00 (2.00 to 2.00)"]
+
+
+def test_the_loop_with_a_hook_finds_the_same_patches(bench, monkeypatch):
+    import numpy as np
+
+    from striate.explain.images import ImageSet
+
+    rng = np.random.default_rng(0)
+    images = ImageSet(
+        images=rng.integers(0, 256, (40, 32, 32, 3), np.uint8),
+        labels=rng.integers(0, 10, 40),
+        mean=np.full(3, 0.5),
+        std=np.full(3, 0.25),
+        classes=tuple("abcdefghij"),
+    )
+    explain = bench["explain"]
+    monkeypatch.setattr(explain, "images_of", lambda config: images)
+    monkeypatch.setattr(explain, "CALLS", 2)
+    ours, theirs = explain.ours({}), explain.hooks({}, are_ready=True)
+    assert ours["sum"] == pytest.approx(theirs["sum"], rel=1e-5)
+    assert ours["sum"] > 0

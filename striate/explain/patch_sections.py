@@ -110,7 +110,7 @@ def _unit(
 
 
 def _strip(strip: list[Patch], side: int) -> Picture:
-    tiles = [pictures.sized(pictures.hatched(one.pixels, one.inside), side) for one in strip]
+    tiles = [pictures.hatched(one.pixels, one.inside, side) for one in strip]
     return pictures.grid(tiles, len(tiles), [f"{one.value:.3g}" for one in strip])
 
 
@@ -128,7 +128,7 @@ def _attributed(subject: Subject, images: ImageSet, node: str, strip: list[Patch
             method = "gradient"
             array = attribute(subject.network, image, target, method).array
         picture, inside = cut(pictures.signed_color(array), shown_box(subject.network, node, one.unit))
-        tiles.append(pictures.sized(pictures.hatched(picture, inside), side))
+        tiles.append(pictures.hatched(picture, inside, side))
     return method, pictures.grid(tiles, len(tiles))
 
 
@@ -152,7 +152,7 @@ def _traced(draft: Draft, subject: Subject, images: ImageSet, node: str, first: 
     picture = pictures.rgba(images.images[first.image])
     side = 4 * tile_side(subject)
     tiles = [pictures.framed(picture, first.box, side)]
-    tiles.append(pictures.sized(pictures.hatched(first.pixels, first.inside), side))
+    tiles.append(pictures.hatched(first.pixels, first.inside, side))
     unit = " ".join(map(str, first.unit))
     draft.add(
         f"{node}-traced",
@@ -215,7 +215,7 @@ def _windows(draft: Draft, layer: str, step: Step) -> None:
     rows: list[Picture] = []
     for channel in order:
         parts = (step.window[channel], step.kernel[channel], step.products[channel])
-        tiles = [pictures.sized(pictures.hatched(pictures.signed(part), step.inside), 96) for part in parts]
+        tiles = [pictures.hatched(pictures.signed(part), step.inside, 96) for part in parts]
         rows.append(pictures.titled(pictures.grid(tiles, 3), f"channel {step.channels[channel]}: {sums[channel]:+.4g}"))
     others = len(sums) - len(order)
     rest = f" The other {others} channels add {sums.sum() - sums[order].sum():+.4g}." if others else ""

@@ -23,6 +23,7 @@ from striate.nets.graph.receptive_field import Interval, ReceptiveFields, Status
 SHOWN = 9
 # The classes of so many of the strongest images are counted.
 COUNTED = 100
+GOLDEN = 0.618034  # multiples of the golden ratio lie apart from each other, modulo 1
 # Sums of float32 numbers in another order (another size of batch) were seen to differ by up to 1e-6 of the largest value.
 TOLERANCE = 1e-5
 
@@ -128,8 +129,9 @@ class _Pass:
         self._strongest.add(highest, at, indices)
         lowest, at = value.min(2)
         self._weakest.add(-lowest, at, indices)
-        # The same for every channel and every size of batches.
+        # The same for every size of batches; turned by another share for each channel, so that each has images of its own.
         keys = torch.from_numpy(self._rng.random((len(value), 1, value.shape[2]), np.float32)).to(value)
+        keys = (keys + GOLDEN * torch.arange(value.shape[1]).to(value)[:, None]) % 1
         key, at = torch.where(value > 0, keys, -1.0).max(2)
         self._random.add(key, at, indices, value.gather(2, at[:, :, None])[:, :, 0])
 

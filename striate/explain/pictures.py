@@ -17,7 +17,9 @@ GAP = 4
 LEVELS = 64  # of gray and of each scale of colors: nobody sees more, and files are a third smaller
 LABEL_COLOR = (122, 122, 122, 255)
 HATCH = ((196, 196, 196, 255), (150, 150, 150, 255))
+STRIPE = 5  # pixels, of the hatch
 FRAME = (255, 80, 20, 255)
+MOST_PIXELS = 300_000  # a larger picture gets a palette of 256 colors, which makes a third of its file
 FONT_SIZE = 11
 # Nine points of viridis (S. van der Walt and N. Smith, CC0), between which colors are interpolated.
 VIRIDIS = (
@@ -66,12 +68,15 @@ def over(picture: Picture, values: np.ndarray, strength: float = 0.75) -> Pictur
     return rgba(np.rint(np.broadcast_to(mixed, picture[..., :3].shape)).astype(np.uint8))
 
 
-def hatched(pixels: np.ndarray, inside: np.ndarray) -> Picture:
-    """A picture with diagonal stripes where nothing is inside."""
-    picture = pixels.copy() if pixels.shape[2] == 4 else rgba(pixels)
-    rows, columns = np.indices(inside.shape)
-    stripes = np.array(HATCH, np.uint8)[((rows + columns) // 2) % 2]
-    return np.where(inside[..., None], picture, stripes).astype(np.uint8)
+def hatched(pixels: np.ndarray, inside: np.ndarray, side: int) -> Picture:
+    """A picture sized to `side`, with diagonal stripes where nothing is inside."""
+    picture = sized(pixels if pixels.shape[2] == 4 else rgba(pixels), side)
+    rows, columns = (
+        np.arange(after) * before // after for after, before in zip(picture.shape, inside.shape, strict=False)
+    )
+    down, across = np.indices(picture.shape[:2])
+    stripes = np.array(HATCH, np.uint8)[((down + across) // STRIPE) % 2]
+    return np.where(inside[np.ix_(rows, columns)][..., None], picture, stripes).astype(np.uint8)
 
 
 def framed(picture: Picture, box: tuple[tuple[int, int], ...], side: int) -> Picture:
@@ -149,11 +154,13 @@ def text_height() -> int:
 
 
 def png(picture: Picture) -> bytes:
-    """The file: as few bytes as Pillow finds, the same for the same picture."""
+    """The file; the same bytes for the same picture."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     if bool((picture[..., 3] == 255).all()):
         image = image.convert("RGB")
     stream = io.BytesIO()
+    if image.width * image.height > MOST_PIXELS:
+        image = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 

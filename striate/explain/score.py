@@ -119,7 +119,7 @@ def _predict(
     network: TracedNetwork, images: ImageSet, node: str, indices: np.ndarray, examples: Sequence[Sequence[Tensor]]
 ) -> np.ndarray:
     """For each channel (of `examples`: its strongest and its weakest patches) and image the score by pixels and by the first layer."""
-    positions = _positions(network.graph[node].output_shape[1:])
+    positions = _positions(network, node)
     pixels = [[part.flatten(1) for part in parts] for parts in examples]
     features = [[_features(network, part) for part in parts] for parts in examples]
     scores = np.zeros((len(examples), len(indices), 2))
@@ -131,13 +131,13 @@ def _predict(
     return scores
 
 
-def _positions(sides: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Positions of a map, evenly spread where it has many."""
+def _positions(network: TracedNetwork, node: str) -> list[tuple[int, ...]]:
+    """Positions of a node's map, evenly spread where it has many; of those with the same box one."""
     positions: list[tuple[int, ...]] = [()]
-    for side in sides:
+    for side in network.graph[node].output_shape[1:]:
         along = np.unique(np.linspace(0, side - 1, min(side, MOST_POSITIONS)).round().astype(int))
         positions = [(*before, int(i)) for before in positions for i in along]
-    return positions
+    return list({shown_box(network, node, (0, *position)): position for position in positions}.values())
 
 
 def _closeness(patches: Tensor, examples: Sequence[Tensor]) -> float:

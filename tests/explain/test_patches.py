@@ -11,7 +11,7 @@ from striate.core.errors import DataError, NetworkError
 from striate.core.seeds import stream
 from striate.explain import images as image_sets
 from striate.explain.images import ImageSet
-from striate.explain.patches import Ranking, cut, excitement, excitements, patch, patches, trace_back, verify
+from striate.explain.patches import GOLDEN, Ranking, cut, excitement, excitements, patch, patches, trace_back, verify
 from striate.explain.traced import TracedNetwork
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
@@ -61,13 +61,11 @@ def brute_force(network, images, node, sign, keys=None):
         for channel, channel_map in enumerate(value.reshape(len(value), *value.shape[1:])):
             best = None
             for position in np.ndindex(channel_map.shape):
-                key = (
-                    sign * channel_map[position]
-                    if keys is None
-                    else keys[index][position]
-                    if channel_map[position] > 0
-                    else -1
-                )
+                if keys is None:
+                    key = sign * channel_map[position]
+                else:
+                    turned = (keys[index][position] + np.float32(GOLDEN) * np.float32(channel)) % np.float32(1)
+                    key = turned if channel_map[position] > 0 else -1
                 if key >= (-np.inf if keys is None else 0) and (best is None or key > best[0]):
                     best = (key, int(index), position, channel_map[position])
             if best:

@@ -44,7 +44,7 @@ SEED = (
     "run",
     "run id",
 )
-RUN = ("run", "run name", "name", "tags mlflow run name", "experiment", "experiment name", "job", "id", "run id")
+RUN = ("run", "run file", "run name", "name", "mlflow run name", "experiment", "experiment name", "job", "id", "run id")
 STEP = ("step", "global step", "trainer global step", "epoch", "iteration", "iter", "round")
 STATE = ("state", "status", "run state")
 IMAGE = (
@@ -60,6 +60,7 @@ IMAGE = (
     "index",
     "idx",
 )
+_SETTINGS = ("config", "params", "hparams")
 _PREFIXES = ("config", "params", "hparams", "hyperparameters", "param", "args", "tags")
 FEWEST_IMAGES = 10  # columns of 0 and 1 that are read as test images when nobody says so
 
@@ -111,7 +112,7 @@ def recognize(table: Table, choices: Choices) -> tuple[Table, Columns]:
         if name and name not in table.columns:
             raise TableError(f"{table.place}: there is no column '{name:.60}'; {suggest(name, table.columns)}")
     seed = choices.seed or _seed(table, set(choices.arm))
-    arm = choices.arm or tuple(_named(table, ARM, {seed}))[:1]
+    arm = choices.arm or _arm(table, seed)
     run = choices.run
     if not (arm and seed) or run:
         table, arm, seed, run = _from_runs(table, choices, arm, seed)
@@ -125,6 +126,21 @@ def recognize(table: Table, choices: Choices) -> tuple[Table, Columns]:
     return table, Columns(
         arm=arm, seed=seed, metric=metric, step=step, state=state, image=image, images=images, run=run
     )
+
+
+def _arm(table: Table, seed: str) -> tuple[str, ...]:
+    """The first column with a known name, else the one setting of runs that varies; of columns with more than one value."""
+    known = [name for name in _named(table, ARM, {seed}) if table.value_count(name) > 1]
+    if not known and seed:
+        known = [name for name in _varying_settings(table, seed) if _has_several_seeds(table, name, seed)]
+        known = known if len(known) == 1 else []
+    return tuple(known[:1])
+
+
+def _varying_settings(table: Table, seed: str) -> list[str]:
+    """The columns of what a tracker keeps as settings of runs, as far as they differ."""
+    settings = (name for name in table.columns if words(name)[:1] and words(name)[0] in _SETTINGS and name != seed)
+    return [name for name in settings if table.value_count(name) > 1]
 
 
 def _named(table: Table, known: Sequence[str], taken: set[str]) -> Iterator[str]:
@@ -168,7 +184,7 @@ def _from_runs(
             if not seed:
                 added[SEED_OF_RUN] = np.array([part[1] if part else 0 for part in split])[codes].tolist()
             return table.with_columns(added), arm or (ARM_OF_RUN,), seed or SEED_OF_RUN, name
-        if seed and not arm and len(texts) < table.rows:
+        if seed and not arm and table.value_count(name) > 1 and _has_several_seeds(table, name, seed):
             return table, (name,), seed, ""
         if choices.run:
             bad = next((text for text, part in zip(texts, split, strict=True) if not part), texts[0])
@@ -177,7 +193,9 @@ def _from_runs(
                 "name the columns with --arm and --seed"
             )
     role, option = ("arm", "--arm") if seed else ("seed", "--seed")
-    columns = [f"{name} ({n} values)" for name, n in table.few_valued()] or list(table.columns)
+    skipped = ("metrics", "summary", seed, *STATE, *STEP)
+    few = [(name, n) for name, n in table.few_valued() if not {name.lower(), *words(name)[:1]} & {*skipped}]
+    columns = [f"{name} ({n} values)" for name, n in few] or list(table.columns)
     raise TableError(
         f"{table.place}: no column is recognized as the {role}; name it with {option}. There are: {short_list(columns, 12)}"
     )
@@ -193,6 +211,12 @@ def split_name(name: str) -> tuple[str, int] | None:
     number = next(group for group in match.groups() if group is not None)
     left, right = name[: match.start()].strip(" _-/.,;:()="), name[match.end() :].strip(" _-/.,;:()=")
     return "/".join(part for part in (left, right) if part) or "runs", int(number)
+
+
+def _has_several_seeds(table: Table, name: str, seed: str) -> bool:
+    """Whether any value of `name` has more than one seed, as an arm has."""
+    texts, codes = table.texts(name)
+    return len(np.unique(np.stack([codes, table.texts(seed)[1]]), axis=1).T) > len(texts)
 
 
 def _is_design(split: Sequence[tuple[str, int] | None]) -> bool:

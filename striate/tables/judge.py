@@ -15,6 +15,7 @@ from striate.verdicts import ArmResults, Design, Verdict, compare
 from striate.verdicts.wording import seed_list, short_list
 
 MOST_ARMS = 200
+BASELINES = ("baseline", "control", "reference", "vanilla", "plain")  # an arm called so is one, if nobody says which
 MATTERS = {"percent": 0.5, "ratio": 5.0}
 
 
@@ -23,7 +24,7 @@ class Question:
     """What is to be judged, beside the columns."""
 
     compare: tuple[str, ...] = ()  # 'a - b'; empty: every arm against the baseline
-    baseline: str = ""  # empty: the first arm
+    baseline: str = ""  # empty: the arm that is called so, else the first
     matters: float | None = None
     kind: str = ""  # percent, share, plain or ratio
     better: str = ""
@@ -89,14 +90,15 @@ def judge_table(table: Table, choices: Choices = _RECOGNIZED, question: Question
         comparisons=max(question.comparisons, len(pairs)),
         looks=(1,) if question.grown else (),
     )
+    verdicts = tuple(compare([(results[a], results[b]) for a, b in pairs], design))
     return Judged(
         place=table.place,
         origin=table.origin,
         mapping=_mapping(table, columns, runs, kind.text, matters, design, arms),
         design=design,
         arms=tuple(results.values()),
-        verdicts=tuple(compare([(results[a], results[b]) for a, b in pairs], design)),
-        notes=(*table.notes, *runs.notes, *_without_pair(results)),
+        verdicts=verdicts,
+        notes=(*table.notes, *runs.notes, *_without_pair(results), *_without_spread(verdicts)),
     )
 
 
@@ -140,7 +142,8 @@ def _pairs(table: Table, arms: Sequence[str], question: Question) -> list[tuple[
     if question.compare:
         pairs = [_comparison(table, text, arms) for text in question.compare]
         return list(dict.fromkeys(pairs))
-    baseline = question.baseline or arms[0]
+    usual = (arm for name in BASELINES for arm in arms if arm.lower() == name)
+    baseline = question.baseline or next(usual, arms[0])
     if baseline not in arms:
         raise TableError(f"{table.place}: --baseline: there is no arm '{baseline:.60}'; {suggest(baseline, arms)}")
     return [(arm, baseline) for arm in arms if arm != baseline]
@@ -184,3 +187,12 @@ def _without_pair(results: dict[str, ArmResults]) -> list[str]:
     every = set().union(*has.values())
     lacking = [f"{name} ({seed_list(sorted(every - seeds))})" for name, seeds in has.items() if every - seeds]
     return [f"Runs that are missing, so their seeds have no pair: {short_list(lacking)}."] if lacking else []
+
+
+def _without_spread(verdicts: Sequence[Verdict]) -> list[str]:
+    """The comparisons whose differences are all equal, so that the interval has no width."""
+    equal = [v.comparison for v in verdicts if v.interval and v.interval.half < 1e-9]
+    if not equal:
+        return []
+    cure = " --test-images says how large it is at least." if verdicts[0].metric.scale == "percent" else ""
+    return [f"The differences are the same at all seeds, so their real spread is not known: {short_list(equal)}.{cure}"]

@@ -47,7 +47,7 @@ _UNITS = {
     "h": "h",
 }
 _LONG = {"acc": "accuracy", "val": "validation", "valid": "validation", "err": "error", "eval": "evaluation"}
-_NO_PART_OF_A_NAME = {"metrics", "metric", "summary", "data"}
+_NO_PART_OF_A_NAME = {"metrics", "metric", "summary", "data", "hp", "hparam"}
 _OTHER_SPLITS = {"val", "valid", "validation", "train", "training", "dev"}
 
 

@@ -6,7 +6,7 @@ converted.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from striate.core.errors import TableError
 
 NO_VALUE = frozenset({"", "na", "n/a", "null", "none", "-", "<na>"})
-MOST_ROWS = 20_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +57,10 @@ class Table:
             self.cache["texts", name] = distinct, merged[codes] if len(merged) else codes
         found: tuple[list[str], np.ndarray] = self.cache["texts", name]
         return found
+
+    def value_count(self, name: str) -> int:
+        """How many different values a column has, beside none."""
+        return sum(bool(text.strip()) for text in self.texts(name)[0])
 
     def numbers(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """A column as numbers, and where there is no value; NaN and infinity are values.
@@ -106,23 +109,25 @@ class Table:
         given = [text for text in self.texts(name)[0] if text.strip().lower() not in NO_VALUE]
         return bool(given) and all(text.rstrip().endswith("%") for text in given)
 
+    def first_text(self, name: str) -> str:
+        """The first value of a column that is not empty."""
+        texts = (_text(value).strip() for value in self.columns[name][:200].to_pylist())
+        return next((text for text in texts if text), "")
+
     def with_columns(self, columns: Mapping[str, Sequence[Any]]) -> "Table":
+        """With more columns, from lists."""
         import pyarrow as pa
 
-        added = {name: pa.array(list(values)) for name, values in columns.items()}
-        return Table(
-            place=self.place,
-            origin=self.origin,
-            columns={**self.columns, **added},
-            notes=self.notes,
-            decimal_comma=self.decimal_comma,
-            row_name=self.row_name,
-        )
+        return self.with_arrays({**self.columns, **{name: pa.array(list(v)) for name, v in columns.items()}})
+
+    def with_arrays(self, columns: Mapping[str, Any]) -> "Table":
+        """With other columns."""
+        return replace(self, columns=columns, cache={})
 
     def few_valued(self, most: int = 50) -> Iterator[tuple[str, int]]:
         """Columns that could name arms: those with 2 to `most` different values, and fewer than rows."""
         for name in list(self.columns)[:200]:
-            n = len(self.texts(name)[0])
+            n = self.value_count(name)
             if 1 < n <= most and n < self.rows:
                 yield name, n
 

@@ -4,7 +4,13 @@ from typing import Annotated
 
 import typer
 
-Table = Annotated[str, typer.Argument(metavar="FILE", help="A CSV or parquet file with a row for each run.")]
+Table = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A CSV, parquet or JSON file with a row for each run, or a folder of MLflow, TensorBoard or files.",
+    ),
+]
 Arm = Annotated[
     list[str] | None,
     typer.Option(
@@ -30,7 +36,13 @@ Compare = Annotated[
     list[str] | None,
     typer.Option(metavar="'A - B'", help="A comparison; may be repeated. Each arm against the baseline by default."),
 ]
-Baseline = Annotated[str, typer.Option(metavar="ARM", help="The arm to compare with; the first by default.")]
+Baseline = Annotated[
+    str,
+    typer.Option(
+        metavar="ARM",
+        help="The arm to compare with; by default one called baseline, control, plain or the like, else the first.",
+    ),
+]
 Matters = Annotated[
     float | None,
     typer.Option(

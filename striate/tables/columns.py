@@ -192,6 +192,8 @@ def _from_runs(
                 f"{table.place}: a run's name must hold its arm and its seed, as in 'plain-seed3' or 'plain/3', got '{bad:.60}'; "
                 "name the columns with --arm and --seed"
             )
+    if seed and not choices.run and (constant := next(_named(table, ARM, {seed}), "")):
+        return table, (constant,), seed, ""  # one arm, which is refused where arms are counted
     role, option = ("arm", "--arm") if seed else ("seed", "--seed")
     skipped = ("metrics", "summary", seed, *STATE, *STEP)
     few = [(name, n) for name, n in table.few_valued() if not {name.lower(), *words(name)[:1]} & {*skipped}]

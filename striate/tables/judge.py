@@ -15,7 +15,14 @@ from striate.verdicts import ArmResults, Design, Verdict, compare
 from striate.verdicts.wording import seed_list, short_list
 
 MOST_ARMS = 200
-BASELINES = ("baseline", "control", "reference", "vanilla", "plain")  # an arm called so is one, if nobody says which
+BASELINES = (
+    "baseline",
+    "control",
+    "reference",
+    "vanilla",
+    "plain",
+    "none",
+)  # an arm called so is one, if nobody says which
 MATTERS = {"percent": 0.5, "ratio": 5.0}
 
 

@@ -6,7 +6,7 @@ Columns are called as `mlflow.search_runs` calls them: metrics.NAME, params.NAME
 import contextlib
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,10 @@ def run_folders(folder: Path) -> list[Path]:
 
 def read_files(folder: Path, runs: list[Path]) -> Table:
     """The runs of a store of files; those that were deleted are left out."""
-    return history_table(str(folder), "MLflow", [run for path in runs if (run := _run(path))], row_name="row")
+    kept = [(_meta(path), path) for path in runs]
+    kept = [(meta, path) for meta, path in kept if meta.get("lifecycle_stage") != "deleted"]
+    kept.sort(key=lambda item: (str(item[0].get("start_time", "")), item[1]))
+    return history_table(str(folder), "MLflow", [_run(meta, path) for meta, path in kept], row_name="row")
 
 
 def read_database(path: Path) -> Table:
@@ -44,10 +47,7 @@ def read_database(path: Path) -> Table:
         raise TableError(f"{path}: is no database of MLflow ({error}); give mlflow.db or a folder mlruns") from error
 
 
-def _run(folder: Path) -> LoggedRun | None:
-    meta = _meta(folder)
-    if meta.get("lifecycle_stage") == "deleted":
-        return None
+def _run(meta: Mapping[str, Any], folder: Path) -> LoggedRun:
     experiment = _meta(folder.parent).get("name", folder.parent.name)
     fixed = {
         "run_id": folder.name,

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -46,7 +46,7 @@ def runs_of(table: Table, columns: Columns, at: At = "last", empty: str = "missi
     values, is_missing = table.numbers(columns.metric)
     if columns.image and len(keys) < np.count_nonzero(run_of_row >= 0):
         return _from_image_rows(table, columns, keys, run_of_row)
-    rows, step_text, notes = _row_of_each(table, columns, keys, run_of_row, at)
+    rows, step_text, notes = _row_of_each(table, columns, keys, run_of_row, at, unfinished=state)
     return _collect(keys, rows, values, is_missing, state, empty, columns, step_text, notes)
 
 
@@ -122,7 +122,7 @@ def _states(table: Table, columns: Columns, keys: Sequence[Key], run_of_row: np.
 
 
 def _row_of_each(
-    table: Table, columns: Columns, keys: Sequence[Key], run_of_row: np.ndarray, at: At
+    table: Table, columns: Columns, keys: Sequence[Key], run_of_row: np.ndarray, at: At, unfinished: Container[int] = ()
 ) -> tuple[dict[int, int], str, list[str]]:
     """The row that counts for each run; of a history, that of the step `at`."""
     rows = np.flatnonzero(run_of_row >= 0)
@@ -145,7 +145,7 @@ def _row_of_each(
     else:
         order = rows[steps[rows] == float(at)]
     chosen = dict(zip(run_of_row[order].tolist(), order.tolist(), strict=True))  # the last of each run stays
-    used = sorted({float(steps[row]) for row in chosen.values()})
+    used = sorted({float(steps[row]) for run, row in chosen.items() if run not in unfinished})
     name, notes = columns.step, []
     text = {"last": f"the last {name} of each run with a value", "max": f"the {name} of each run with the largest value",
             "min": f"the {name} of each run with the smallest value"}.get(at, f"{name} {at} of each run")  # fmt: skip

@@ -89,7 +89,10 @@ def test_arms_with_other_images_are_not_compared(write):
 
 
 def test_missing_pairs_are_named(write):
-    path = write("arm,seed,acc\n" + "".join(f"{a},{s},9{s}\n" for a in "ab" for s in range(5) if (a, s) != ("b", 2)))
+    path = write(
+        "arm,seed,acc\n"
+        + "".join(f"{a},{s},9{s}.{s * (a == 'b')}\n" for a in "ab" for s in range(5) if (a, s) != ("b", 2))
+    )
     judged = judge(path)
     assert judged.notes == ("Runs that are missing, so their seeds have no pair: b (seed 2).",)
     assert "Left out, as the other arm has no such run: seed 2 of a." in judged.verdicts[0].sentence
@@ -153,7 +156,7 @@ def test_a_million_rows_take_seconds(write):
         ("arm,seed,acc\na,0,90\nb,0,much\n", "data row 2: 'acc' must be a number, got 'much'"),
         ("arm,seed,acc\na,0,90\nb,x,91\n", "data row 2: 'seed' must be a whole number, got 'x'"),
         ("arm,seed,acc\na,0,90\nb,,91\n", "data row 2: 'seed' is empty"),
-        ("arm,seed,acc\na,0,90\n,0,91\n", "data row 2: 'arm' is empty"),
+        ("arm,seed,acc\na,0,90\nb,0,90\n,0,91\n", "data row 3: 'arm' is empty"),
         ("arm,seed,acc\na,0,90\nb,0\n", r"row 3 \(the header is row 1\): must have 3 cells like the header, has 2"),
         ("arm,seed,acc\na,0,0.9\nb,0,91\n", "must be in percent or in shares, has values from 0.9 to 91"),
         ("arm,seed,acc,acc\na,0,1,1\n", "two columns are called 'acc'"),
@@ -161,7 +164,7 @@ def test_a_million_rows_take_seconds(write):
         ("arm,seed,score\na,0,3\nb,0,4\n", "whether a higher or a lower 'score' is better is not known; say --better"),
         ("arm,seed,x,y\na,0,3,1\nb,0,4,1\n", "no column is recognized as the metric; name it with --metric. Numbers are in: x, y"),
         ("arm,acc\na,90\nb,91\n", "no column is recognized as the seed; name it with --seed"),
-        ("lr,seed,acc\n0.1,0,90\n0.2,0,91\n0.1,1,92\n", r"recognized as the arm; name it with --arm. There are: lr \(2 values\), seed"),
+        ("lr,seed,acc\n0.1,0,90\n0.2,0,91\n0.1,1,92\n", r"recognized as the arm; name it with --arm. There are: lr \(2 values\)$"),
         ("arm,seed,acc\na,0,\nb,0,\n", "no run has a value of 'acc'|'acc' has no value in any row"),
         ("arm,seed,acc\n" + "".join(f"run{i},0,9\n" for i in range(201)), "column 'arm' has 201 values, which are too many"),
         (b"arm,seed,acc\na\0b,0,1\n", "is no text file"),

@@ -13,7 +13,9 @@ def values(judged):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
 def test_encodings(encoding, write):
-    text = "Größe,seed,acc\n" + "".join(f"{arm},{s},9{s}.5\n" for s in range(3) for arm in ("früh", "spät"))
+    text = "Größe,seed,acc\n" + "".join(
+        f"{arm},{s},9{s}.{s * i}\n" for s in range(3) for i, arm in enumerate(("früh", "spät"))
+    )
     judged = judge(write(text.encode(encoding)), Choices(arm=("Größe",)))
     assert [arm.arm for arm in judged.arms] == ["früh", "spät"]
     assert judged.notes == (("The file is not UTF-8; it was read as Windows-1252.",) if encoding == "cp1252" else ())

@@ -1,8 +1,6 @@
 """JSON files of runs: records, lines of records, or columns, as pandas and trackers write them."""
 
-import ast
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,6 @@ from typing import Any
 from striate.core.errors import TableError
 from striate.tables.history import table_of_rows
 from striate.tables.table import Table
-
-_LONGEST_CELL = 1_000_000
-_NOT_FINITE = re.compile(r"(?<=[:\[,(] )(-?(?:nan|inf))(?=[,}\])])")
 
 
 def read_json(path: Path, content: bytes) -> Table:
@@ -39,44 +34,6 @@ def flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield from flat(value, f"{prefix}{key}.")
         elif value is None or isinstance(value, bool | int | float | str):
             yield f"{prefix}{key}", value
-
-
-def without_dicts_in_cells(table: Table) -> Table:
-    """A table whose cells that hold whole dictionaries, as Python or JSON writes them, have become columns."""
-    columns: dict[str, Any] = {}
-    for name in table.columns:
-        records = _records_of(table, name)
-        if records is None:
-            columns[name] = table.columns[name]
-            continue
-        parsed = table_of_rows(table.place, table.origin, [dict(flat(record, f"{name}.")) for record in records])
-        columns |= parsed.columns
-    return table.with_arrays(columns)
-
-
-def _records_of(table: Table, name: str) -> list[dict[str, Any]] | None:
-    """A column of dictionaries; None where it holds something else."""
-    first = table.first_text(name)
-    if not first.startswith("{") or not first.endswith("}"):
-        return None
-    texts, codes = table.texts(name)
-    parsed = [_dictionary(text) for text in texts]
-    return None if None in parsed else [parsed[code] or {} for code in codes]
-
-
-def _dictionary(text: str) -> dict[str, Any] | None:
-    if not text.strip():
-        return {}
-    if len(text) > _LONGEST_CELL:
-        return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        try:
-            value = ast.literal_eval(_NOT_FINITE.sub(r"'\1'", text))
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            return None
-    return value if isinstance(value, dict) else None
 
 
 def _parsed(content: bytes) -> Any:

@@ -7,7 +7,7 @@ from striate.core.errors import TableError
 from striate.tables import mlflow, tensorboard, wandb
 from striate.tables.csv_files import read_csv
 from striate.tables.history import table_of_rows
-from striate.tables.json_files import read_json, without_dicts_in_cells
+from striate.tables.json_files import read_json
 from striate.tables.table import Table, plain_columns
 
 MOST_BYTES = 4_000_000_000
@@ -49,7 +49,7 @@ def _read_file(path: Path) -> Table:
         raise TableError(f"{path}: is empty; give a table with a header and a row for each run")
     if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"[", b"{"):
         return read_json(path, content)
-    return wandb.from_chart(without_dicts_in_cells(read_csv(path, content)))
+    return wandb.from_chart(wandb.without_dicts_in_cells(read_csv(path, content)))
 
 
 def _read_folder(folder: Path) -> Table:

@@ -14,18 +14,33 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Classifier": "striate.deploy",
     "LoadedStudy": "striate.studies.loaded",
     "Results": "striate.studies.results",
+    "Prediction": "striate.deploy",
     "Run": "striate.runs.reader",
     "StriateError": "striate.core.errors",
     "Verdict": "striate.verdicts",
     "load": "striate.studies.loaded",
+    "open": "striate.deploy",
 }
 
-__all__ = ["LoadedStudy", "Results", "Run", "StriateError", "Verdict", "__version__", "load"]
+__all__ = [
+    "Classifier",
+    "LoadedStudy",
+    "Prediction",
+    "Results",
+    "Run",
+    "StriateError",
+    "Verdict",
+    "__version__",
+    "load",
+    "open",
+]
 
 if TYPE_CHECKING:
     from striate.core.errors import StriateError
+    from striate.deploy import Classifier, Prediction, open  # noqa: A004
     from striate.runs.reader import Run
     from striate.studies.loaded import LoadedStudy, load
     from striate.studies.results import Results

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from striate import __version__
+from striate.cli import deploy_options as deploy
 from striate.cli import judge_options as options
 from striate.core.errors import StudyError
 
@@ -341,3 +342,19 @@ def probe(
     from striate.cli import probe
 
     probe.command([network, *(overrides or [])], input, classes, layer or [], json)
+
+
+@app.command()
+def predict(
+    model: deploy.Model,
+    images: deploy.Images,
+    ensemble: deploy.With = None,
+    top: deploy.Top = 1,
+    every: deploy.All = False,
+    device: Device = "auto",
+    json: Json = False,
+) -> int:
+    """Classify images with a trained network, or with several as an ensemble: a row for each image."""
+    from striate.cli import predict
+
+    return predict.predict([model, *(ensemble or [])], images, device, predict.Columns(top, every), json)

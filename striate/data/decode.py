@@ -41,6 +41,11 @@ class Decoded(NamedTuple):
     result: Picture | Exception
     hint: str = ""  # what the user can do about an image that could not be read
 
+    @property
+    def reason(self) -> str:
+        """Why the image could not be read; empty if it was."""
+        return (self.hint or _reason(self.result)) if isinstance(self.result, Exception) else ""
+
 
 class Broken(NamedTuple):
     """An image that could not be read, and why."""
@@ -112,6 +117,12 @@ class Decoder:
             return ((part.images[i : i + CHUNK], part.labels[i : i + CHUNK]) for i in range(0, len(part.labels), CHUNK))
         return self._decoded_chunks(part)
 
+    def decode_files(self, images: Iterable[EncodedImage]) -> Iterator[list[Decoded]]:
+        """Encoded images in their order, decoded by chunks; one that cannot be read is given with its reason."""
+        for encoded in _chunked(images):
+            run = map if _byte_count(encoded[0].data) < SMALL_BYTES else self._pool.map
+            yield list(run(self._read, encoded))
+
     def _is_unchanged(self, images: Images) -> bool:
         return self.config.size is None and self.config.channels in (None, images.shape[3])
 
@@ -127,9 +138,7 @@ class Decoder:
 
     def _decode(self, part: SourcePart) -> Iterator[list[Decoded]]:
         if isinstance(part, EncodedPart):
-            for encoded in _chunked(part.images()):
-                run = map if _byte_count(encoded[0].data) < SMALL_BYTES else self._pool.map
-                yield list(run(self._read, encoded))
+            yield from self.decode_files(part.images())
         elif len(part.images):
             run = map if part.images[0].nbytes < SMALL_BYTES else self._pool.map
             for numbered in _chunked(enumerate(part.images)):
@@ -147,9 +156,9 @@ class Decoder:
         return Decoded(f"image {index}", result)
 
     def _accept(self, decoded: Decoded) -> Images | None:
-        name, result, hint = decoded
+        name, result, _ = decoded
         if isinstance(result, Exception):
-            self.broken.append(Broken(name, hint or _reason(result)))
+            self.broken.append(Broken(name, decoded.reason))
             return None
         if result.largest is not None:
             self.deep_images += 1
@@ -237,6 +246,8 @@ def _size(image: Images) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     # Pillow repeats the path, or the address of the buffer.
     text = str(error).splitlines()[0] if str(error) else ""
     return "not an image, or a damaged one" if not text or "identify image file" in text else text

@@ -68,6 +68,12 @@ def runs_in(study: Path) -> Iterator[tuple[str, int]]:
             yield path.parent.parent.name, int(seed)
 
 
+def seeds_in(arm: Path) -> list[Path]:
+    """The folders of an arm's runs, by seed."""
+    seeds = {path.parent: path.parent.name.removeprefix("seed-") for path in arm.glob(f"seed-*/{RUN}")}
+    return sorted((path for path, seed in seeds.items() if seed.isdecimal()), key=lambda path: int(seeds[path]))
+
+
 def ledger(logger: str) -> str:
     """The file of a run that says how far a logger is."""
     return f"logged-{logger}.json"

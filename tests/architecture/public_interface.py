@@ -32,6 +32,12 @@ for row in results.rows:
         assert_type(row.run.folder, Path)
         assert_type(row.run.metrics[0].train_loss, float | None)
 
+classifier = striate.open("runs/quickstart/plain", device="cpu")
+assert_type(classifier, striate.Classifier)
+for prediction in classifier.predict(["a.png", Path("photos")]):
+    assert_type(prediction, striate.Prediction)
+    assert_type(prediction.top(3), list[tuple[str, float]])
+
 try:
     striate.load(Path("mine.yaml"))
 except striate.StriateError as error:

@@ -59,7 +59,7 @@ def _list_images(folder: Path) -> Listing:
     unread = Unread(folder)
     folders, reading = _class_folders(folder, unread)
     tree = {
-        part: {name: _images_below(path, unread) for name, path in classes.items()} for part, classes in folders.items()
+        part: {name: images_below(path, unread) for name, path in classes.items()} for part, classes in folders.items()
     }
     notes = unread.notes()
     if not any(paths for classes in tree.values() for paths in classes.values()):
@@ -127,7 +127,7 @@ def _refuse_others(root: Path, part_folders: Mapping[str, Path], unread: Unread)
         if path in part_folders.values():
             continue
         other = Unread(unread.root)
-        images = _images_below(path, other)
+        images = images_below(path, other)
         count = f"{len(images):,} image{'' if len(images) == 1 else 's'}"
         if images and part_called(path.name):
             rule = f"{unread.root}: '{path.name}' has {count} and no class folders"
@@ -195,7 +195,8 @@ def _note_files(folder: Path, unread: Unread) -> None:
             unread.add_file(path, format_of(path))
 
 
-def _images_below(folder: Path, unread: Unread) -> list[Path]:
+def images_below(folder: Path, unread: Unread) -> list[Path]:
+    """The images in a folder, however deep, sorted. What is not read is added to `unread`."""
     paths = []
     for parent, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
         left = [name for name in folders if is_left_behind(name)]

@@ -1,0 +1,5 @@
+"""Trained networks put to use: predictions for new images."""
+
+from striate.deploy.classifier import Classifier, Prediction, open  # noqa: A004
+
+__all__ = ["Classifier", "Prediction", "open"]

@@ -1,0 +1,1 @@
+"""The part of deploying that needs torch."""

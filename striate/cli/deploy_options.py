@@ -1,5 +1,6 @@
-"""The options of `striate predict`, with the text of `--help`."""
+"""The options of `striate predict` and `striate export`, with the text of `--help`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,3 +29,13 @@ With = Annotated[
 ]
 Top = Annotated[int, typer.Option(min=1, metavar="K", help="The K most probable classes of each image.")]
 All = Annotated[bool, typer.Option("--all", help="Also the probability of every class.")]
+Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help="The kind of file: onnx or torch.")]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="The file to write; by default model.onnx or model.pt2 in the run's folder."
+    ),
+]
+Source = Annotated[
+    str, typer.Option("--data", metavar="SOURCE", help="Where the run's images are now, if they were moved.")
+]

@@ -36,7 +36,12 @@ NORM_TOLERANCE = 1.5
 # A layer whose gradient is a smaller share of the whole is not compared by itself.
 SMALL_SHARE = 1e-3
 
-Clock = Callable[[], float]
+# The seconds on the wall and those of the process on its cores.
+Clock = Callable[[], tuple[float, float]]
+
+
+def both_clocks() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
 
 
 def choose_precision(asked: PrecisionQuestion) -> PrecisionChoice:
@@ -59,7 +64,7 @@ def choose_precision(asked: PrecisionQuestion) -> PrecisionChoice:
         return PrecisionChoice("float32", f"bf16 cannot be tried here ({type(error).__name__})")
 
 
-def measure(asked: PrecisionQuestion, clock: Clock = time.perf_counter) -> Bf16Check:
+def measure(asked: PrecisionQuestion, clock: Clock = both_clocks) -> Bf16Check:
     """Try steps of the network both ways, with weights of its own on random images: on few, then on as many as the time allows."""
     setup = _float32(asked)
     with applied(setup):
@@ -135,7 +140,7 @@ class _Trial:
         exact = _step(self._module, self._images, self._labels, is_bf16=False)
         between = self._clock()
         rounded = _step(self._module, self._images, self._labels, is_bf16=True)
-        self.times.append((between - began, self._clock() - between))
+        self.times.append((_elapsed(began, between), _elapsed(between, self._clock())))
         return exact, rounded
 
     @property
@@ -159,6 +164,11 @@ def _step(module: nn.Module, images: Tensor, labels: Tensor, is_bf16: bool) -> _
     named = module.named_parameters()
     gradients = {name: parameter.grad for name, parameter in named if parameter.grad is not None}
     return _Step(outputs.detach(), gradients)
+
+
+def _elapsed(began: tuple[float, float], ended: tuple[float, float]) -> float:
+    """The shorter time: on the wall, unless the process had to wait for its cores or was stopped meanwhile."""
+    return min(end - begin for begin, end in zip(began, ended, strict=True))
 
 
 def _disagreement(exact: _Step, rounded: _Step) -> str:

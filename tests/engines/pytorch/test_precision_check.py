@@ -24,10 +24,14 @@ def question(network=NETWORK, **changes) -> PrecisionQuestion:
     return PrecisionQuestion(network=network, **{**settings, **changes})
 
 
-def false_clock(float32: float, bf16: float):
-    """A step takes so many seconds; it is read before both, between them, and after both."""
-    readings = itertools.cycle([0.0, float32, float32 + bf16])
-    return lambda: next(readings)
+def false_clock(float32: float, bf16: float, *, threads: int = 1, stopped: float = 0.0):
+    """A step takes so many seconds; the clock is read before both, between them, and after both.
+
+    Each of the threads is busy all the time. In every step in bf16 the process is stopped for `stopped` seconds.
+    """
+    wall = itertools.cycle([0.0, float32, float32 + bf16 + stopped])
+    process = itertools.cycle([0.0, threads * float32, threads * (float32 + bf16)])
+    return lambda: (next(wall), next(process))
 
 
 @pytest.fixture
@@ -72,14 +76,17 @@ class Flipped(torch.autograd.Function):
         return -g
 
 
-def measured(monkeypatch, module, float32=0.01, bf16=0.005, **changes) -> Bf16Check:
+def measured(monkeypatch, module, float32=0.01, bf16=0.005, images=32, **on_clock) -> Bf16Check:
     monkeypatch.setattr(precision_check, "build", lambda *_, **__: module)
-    return precision_check.measure(question(**changes), false_clock(float32, bf16))
+    return precision_check.measure(question(images=images), false_clock(float32, bf16, **on_clock))
 
 
-@pytest.mark.parametrize(("bf16", "speedup"), [(0.005, 2.0), (0.02, 0.5)])
-def test_the_speedup_is_that_of_the_steps(monkeypatch, bf16, speedup):
-    check = measured(monkeypatch, Recorded(), bf16=bf16)
+@pytest.mark.parametrize(
+    ("bf16", "on_clock", "speedup"),
+    [(0.005, {}, 2.0), (0.02, {}, 0.5), (0.005, {"threads": 4}, 2.0), (0.005, {"stopped": 1000.0}, 2.0)],
+)
+def test_the_speedup_is_that_of_the_steps(monkeypatch, bf16, on_clock, speedup):
+    check = measured(monkeypatch, Recorded(), bf16=bf16, **on_clock)
     assert check.speedup == pytest.approx(speedup)
     assert check.disagreement == ""
 

@@ -59,9 +59,8 @@ def choose_precision(asked: PrecisionQuestion) -> PrecisionChoice:
         return by_units
     try:
         return precision.checked(_what_decides(asked), lambda: measure(asked)).choice()
-    except (
-        Exception
-    ) as error:  # no memory, or an operation without bf16; what float32 does not have either, it reports itself
+    except Exception as error:
+        # No memory, or an operation without bf16. What float32 does not have either is reported when the run trains.
         return PrecisionChoice("float32", f"bf16 cannot be tried here ({type(error).__name__})")
 
 
@@ -168,8 +167,9 @@ def _step(module: nn.Module, images: Tensor, labels: Tensor, is_bf16: bool) -> _
 
 
 def _elapsed(began: tuple[float, float], ended: tuple[float, float]) -> float:
-    """The shorter time: on the wall, unless the process had to wait for its cores or was stopped meanwhile."""
-    return min(end - begin for begin, end in zip(began, ended, strict=True))
+    """The time on the wall, unless the process had to wait for its cores or was stopped meanwhile."""
+    wall, process = (end - begin for begin, end in zip(began, ended, strict=True))
+    return process if 0 < process < wall else wall  # 0: some systems count in ticks of 16 ms
 
 
 def _disagreement(exact: _Step, rounded: _Step) -> str:

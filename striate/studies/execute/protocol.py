@@ -74,6 +74,6 @@ Ended = Finished | Failed | Stopped
 
 
 class Scheduler(Protocol):
-    """Trains tasks somewhere."""
+    """Trains tasks somewhere, each in the precision that it names."""
 
     def run(self, tasks: Sequence[Task], should_stop: Callable[[], bool]) -> Generator[Event, None, None]: ...

@@ -26,7 +26,7 @@ from striate.report.marks import (
     padded_range,
 )
 from striate.report.svg import Chart
-from striate.report.wording import abbreviated, between, between_signed, pair, percent, signed
+from striate.report.wording import abbreviated, pair
 from striate.verdicts.intervals import Interval
 
 WIDE, NARROW, PANEL = 720, 340, 290
@@ -63,44 +63,45 @@ def accuracies_spec(figure: AccuraciesFigure, width: int) -> Spec:
     """A row for each arm: dots, interval, mean."""
     layers: list[Spec] = []
     for row, arm in enumerate(figure.arms):
-        text = percent(arm.mean) if arm.points else "no result"
+        text = figure.words.value(arm.mean) if arm.points else "no result"
         if arm.interval and width > NARROW:
-            text += f" ({between(arm.interval.low, arm.interval.high)})"
+            text += f" ({figure.words.between(arm.interval)})"
         layers += _row_text(row, arm.arm, text, width)
         dots = [(point.value, point.seed) for point in arm.points if point.trained]
         crosses = [point.value for point in arm.points if not point.trained]
         layers += _row_marks(row, arm_style(row), dots, crosses, arm.mean, arm.interval)
     values = [point.value for arm in figure.arms for point in arm.points]
     ends = [end for arm in figure.arms if arm.interval for end in (arm.interval.low, arm.interval.high)]
-    low, high = padded_range(values + ends)
+    low, high = padded_range(values + ends, 10.0**-figure.words.digits)
     # A t interval may reach past 0 or 100; the axis does not, and the bar is cut there.
-    return _rows_chart(layers, len(figure.arms), (max(low, 0.0), min(high, 100.0)), "test accuracy (%)", width)
+    least, most = figure.words.limits
+    return _rows_chart(layers, len(figure.arms), (max(low, least), min(high, most)), figure.words.axis, width)
 
 
 def differences_spec(figure: DifferencesFigure, width: int) -> Spec:
     """A row for each comparison, over the band of differences that do not matter."""
-    matters = figure.matters
+    words, (low, high) = figure.words, figure.band
     band = {
         "mark": {"type": "rect", "color": "var(--band)"},
-        "encoding": {"x": datum(-matters), "x2": {"datum": matters}},
+        "encoding": {"x": datum(low), "x2": {"datum": high}},
     }
     zero = {"mark": {"type": "rule", "color": MUTED, "strokeWidth": 1}, "encoding": {"x": datum(0)}}
     layers: list[Spec] = [band, zero]
-    ends = [-1.6 * matters, 1.6 * matters]
+    ends = [1.6 * low, 1.6 * high]
     neutral = ArmStyle(color=INK, dash=(), marker=arm_style(0).marker)
     for row, verdict in enumerate(figure.verdicts):
         mean, interval = mean_difference(verdict), verdict.interval
-        text = signed(mean)
+        text = words.difference(mean)
         if width > NARROW:
-            span = f" ({between_signed(interval.low, interval.high)})" if interval else ""
+            span = f" ({words.between_differences(interval)})" if interval else ""
             text = f"{verdict.label}, {text}{span}"
         layers += _row_text(row, pair(verdict.first, verdict.second), text, width)
         dots = [(difference, seed) for seed, difference in verdict.differences.items()]
         layers += _row_marks(row, neutral, dots, [], mean, interval)
         ends += verdict.differences.values()
         ends += [interval.low, interval.high] if interval else []
-    title = "difference of test accuracy (points)"
-    return _rows_chart(layers, len(figure.verdicts), padded_range(ends), title, width)
+    domain = padded_range(ends, 10.0**-words.digits)
+    return _rows_chart(layers, len(figure.verdicts), domain, words.difference_axis, width)
 
 
 def panel_spec(panel: Panel, width: int, height: int) -> Spec:

@@ -1,28 +1,30 @@
-"""Results to figures, as numbers: the accuracies of each arm, and the differences of the planned comparisons.
+"""Results to figures, as numbers: the values of each arm, and the differences of the planned comparisons.
 
 A figure is a frozen record: a title (one sentence, made from its numbers), a caption (n, unit, what dots and bars mean)
 and a table of its numbers. Colors and pixels belong to `draw`.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from striate.report.metric_words import MetricWords
 from striate.report.wording import (
     MINUS,
     Table,
     abbreviated,
-    between,
     between_signed,
     count,
     listed,
     pair,
-    percent,
     plain,
     signed,
 )
 from striate.studies.results import Results
 from striate.verdicts import Verdict
-from striate.verdicts.intervals import Interval, arm_interval, deviation
+from striate.verdicts.intervals import Interval, deviation
+
+_ACCURACY = MetricWords()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +38,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmAccuracy:
-    """Test accuracies of one arm in percent; a run without one is not a point.
+    """Values of one arm (test accuracies in percent); a run without one is not a point.
 
     Mean, standard deviation and interval are of the runs that trained.
     """
@@ -61,6 +63,7 @@ class AccuraciesFigure:
     caption: str
     arms: tuple[ArmAccuracy, ...]
     table: Table
+    words: MetricWords
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +73,14 @@ class DifferencesFigure:
     title: str
     caption: str
     verdicts: tuple[Verdict, ...]
-    matters: float  # smaller differences do not matter; percentage points
+    matters: float  # smaller differences do not matter; in the unit of the differences
     table: Table
+    words: MetricWords
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """The differences that do not matter."""
+        return self.verdicts[0].band
 
 
 def accuracies(results: Results) -> AccuraciesFigure | None:
@@ -79,11 +88,19 @@ def accuracies(results: Results) -> AccuraciesFigure | None:
     arms = tuple(arm_accuracy(results, arm.name) for arm in results.arms)
     if not any(arm.points for arm in arms):
         return None
+    return values_figure(arms, results.study.seeds)
+
+
+def values_figure(
+    arms: tuple[ArmAccuracy, ...], seeds: Sequence[int], words: MetricWords = _ACCURACY
+) -> AccuraciesFigure:
+    """The values of arms, at least one of which has some."""
     return AccuraciesFigure(
-        title=_accuracies_title([arm for arm in arms if arm.mean is not None]),
-        caption=_accuracies_caption(arms),
+        title=_accuracies_title([arm for arm in arms if arm.mean is not None], words),
+        caption=_accuracies_caption(arms, words),
         arms=arms,
-        table=_accuracies_table(arms, results.study.seeds),
+        table=_accuracies_table(arms, seeds, words),
+        words=words,
     )
 
 
@@ -94,71 +111,84 @@ def arm_accuracy(results: Results, name: str) -> ArmAccuracy:
         for row in results.of(name)
         if row.test_accuracy is not None
     )
-    values = [point.value for point in points if point.trained]
     images = min((row.summary.test_images for row in results.of(name) if row.summary and row.trained), default=0)
+    return arm_values(name, points, images)
+
+
+def arm_values(name: str, points: tuple[Point, ...], images: int = 0, words: MetricWords = _ACCURACY) -> ArmAccuracy:
+    """An arm with these runs; `images`: how many a percentage was measured on."""
+    values = [point.value for point in points if point.trained]
     several = len(values) > 1
     return ArmAccuracy(
         arm=name,
         points=points,
-        mean=sum(values) / len(values) if values else None,
+        mean=words.mean(values) if values else None,
         standard_deviation=deviation(values) if several else None,
-        interval=arm_interval(values, images) if several else None,
+        interval=words.interval(values, images) if several else None,
     )
 
 
 def differences(results: Results) -> DifferencesFigure | None:
     """The differences of the planned comparisons; None when none has differences that may be shown."""
-    verdicts = tuple(v for v in results.verdicts if v.differences and v.label != "not comparable")
-    if not verdicts:
+    return differences_figure(results.verdicts, results.study.matters, results.study.seeds)
+
+
+def differences_figure(
+    verdicts: Sequence[Verdict], matters: float, seeds: Sequence[int], words: MetricWords = _ACCURACY
+) -> DifferencesFigure | None:
+    """The differences of these verdicts; None when none has differences that may be shown."""
+    shown = tuple(v for v in verdicts if v.differences and v.label != "not comparable")
+    if not shown:
         return None
     return DifferencesFigure(
-        title=_differences_title(verdicts, results.study.matters),
-        caption=_differences_caption(verdicts, results.study.matters),
-        verdicts=verdicts,
-        matters=results.study.matters,
-        table=_differences_table(verdicts, results.study.seeds),
+        title=_differences_title(shown, matters, words),
+        caption=_differences_caption(shown, matters, words),
+        verdicts=shown,
+        matters=matters,
+        table=_differences_table(shown, seeds, words),
+        words=words,
     )
 
 
 def mean_difference(verdict: Verdict) -> float:
-    values = list(verdict.differences.values())
-    return sum(values) / len(values)
+    return MetricWords(metric=verdict.metric).mean_difference(verdict)
 
 
-def _accuracies_title(arms: list[ArmAccuracy]) -> str:
+def _accuracies_title(arms: list[ArmAccuracy], words: MetricWords) -> str:
     ranked = sorted(arms, key=lambda arm: arm.mean or 0.0)
     low, high = ranked[0], ranked[-1]
     if len(arms) == 1:
-        return f"{abbreviated(high.arm)} has a mean test accuracy of {percent(high.mean)}"
+        return f"{abbreviated(high.arm)} has a mean {words.name} of {words.value(high.mean)}"
     if len(arms) == 2:
-        first, second = (f"{percent(arm.mean)} for {abbreviated(arm.arm)}" for arm in (high, low))
-        return f"Mean test accuracy is {first} and {second}"
-    first, last = (f"{percent(arm.mean)} ({abbreviated(arm.arm)})" for arm in (low, high))
-    return f"Mean test accuracy ranges from {first} to {last}"
+        first, second = (f"{words.value(arm.mean)} for {abbreviated(arm.arm)}" for arm in (high, low))
+        return f"Mean {words.name} is {first} and {second}"
+    first, last = (f"{words.value(arm.mean)} ({abbreviated(arm.arm)})" for arm in (low, high))
+    return f"Mean {words.name} ranges from {first} to {last}"
 
 
-def _accuracies_caption(arms: tuple[ArmAccuracy, ...]) -> str:
-    sentences = [f"Test accuracy in percent. Each dot is one run ({_seeds([arm.n for arm in arms])} per arm)."]
+def _accuracies_caption(arms: tuple[ArmAccuracy, ...], words: MetricWords) -> str:
+    sentences = [f"{words.title}{words.in_unit}. Each dot is one run ({_seeds([arm.n for arm in arms])} per arm)."]
     if any(arm.interval for arm in arms):
         sentences.append(
-            "The vertical line is the mean. The bar is its 95 % confidence interval over the seeds (Wilson's, with the variance "
-            "that the seeds show)."
+            f"The vertical line is the mean. The bar is its 95 % confidence interval over the seeds ({words.interval_name})."
         )
     if any(not point.trained for arm in arms for point in arm.points):
         sentences.append("A cross is a run that diverged (drawn at chance) or stayed at chance; it is not in the mean.")
     return " ".join([*sentences, "The axis may not start at 0."])
 
 
-def _accuracies_table(arms: tuple[ArmAccuracy, ...], seeds: tuple[int, ...]) -> Table:
+def _accuracies_table(arms: tuple[ArmAccuracy, ...], seeds: Sequence[int], words: MetricWords) -> Table:
     rows = []
     for arm in arms:
         by_seed = {point.seed: point for point in arm.points}
         cells = [
-            f"{plain(by_seed[seed].value, 2)}{'' if by_seed[seed].trained else '*'}" if seed in by_seed else plain(None)
+            f"{words.cell(by_seed[seed].value)}{'' if by_seed[seed].trained else '*'}"
+            if seed in by_seed
+            else plain(None)
             for seed in seeds
         ]
-        span = between(arm.interval.low, arm.interval.high, 2) if arm.interval else plain(None)
-        rows.append((arm.arm, *cells, plain(arm.mean, 2), plain(arm.standard_deviation, 2), span, str(arm.n)))
+        span = words.between_cells(arm.interval) if arm.interval else plain(None)
+        rows.append((arm.arm, *cells, words.cell(arm.mean), words.cell(arm.standard_deviation), span, str(arm.n)))
     any_failed = any(not point.trained for arm in arms for point in arm.points)
     return Table(
         head=("arm", *map(_seed, seeds), "mean", "standard deviation", "95 % confidence interval", "n"),
@@ -167,23 +197,23 @@ def _accuracies_table(arms: tuple[ArmAccuracy, ...], seeds: tuple[int, ...]) -> 
     )
 
 
-def _differences_title(verdicts: tuple[Verdict, ...], matters: float) -> str:
+def _differences_title(verdicts: tuple[Verdict, ...], matters: float, words: MetricWords) -> str:
     if len(verdicts) > 1:
         counts = Counter(verdict.label for verdict in verdicts)
         if len(counts) == 1:
             return f"All {len(verdicts)} planned comparisons: {verdicts[0].label}"
         return f"{len(verdicts)} planned comparisons: {listed(f'{n} {label}' for label, n in counts.items())}"
     verdict = verdicts[0]
-    mean = mean_difference(verdict)
+    mean, least = mean_difference(verdict), words.size(matters, f"{matters:g}")
     side, sign = ("above", "+") if mean >= 0 else ("below", MINUS)
-    sentence = f"{abbreviated(verdict.first)} is {plain(abs(mean))} points {side} {abbreviated(verdict.second)}"
+    sentence = f"{abbreviated(verdict.first)} is {words.size(abs(mean))} {side} {abbreviated(verdict.second)}"
     match verdict.label:
         case "clearly better" | "clearly worse":
-            return f"{sentence}; the whole confidence interval is {side} {sign}{matters:g} points"
+            return f"{sentence}; the whole confidence interval is {side} {sign}{least}"
         case "better" | "worse":
-            return f"{sentence}; the confidence interval excludes 0 but includes differences under {matters:g} points"
+            return f"{sentence}; the confidence interval excludes 0 but includes differences under {least}"
         case "no difference that matters":
-            return f"{sentence}; the whole confidence interval is within \N{PLUS-MINUS SIGN}{matters:g} points"
+            return f"{sentence}; the whole confidence interval is within \N{PLUS-MINUS SIGN}{least}"
         case "undecided":
             return f"{sentence}; the confidence interval is too wide for a verdict"
         case "trains more often" | "trains less often":
@@ -191,25 +221,33 @@ def _differences_title(verdicts: tuple[Verdict, ...], matters: float) -> str:
     return f"{sentence}; there are too few seeds for a verdict"
 
 
-def _differences_caption(verdicts: tuple[Verdict, ...], matters: float) -> str:
+def _differences_caption(verdicts: tuple[Verdict, ...], matters: float, words: MetricWords) -> str:
     seeds = _seeds([len(verdict.differences) for verdict in verdicts])
     sentences = [
-        f"Difference of test accuracy in percentage points: first arm minus second arm. Each dot is one seed ({seeds}, paired)."
+        f"Difference of {words.name}{words.difference_unit}: first arm minus second arm. Each dot is one seed ({seeds}, paired)."
     ]
     if any(v.interval for v in verdicts):
         together = f"95 % together for all {len(verdicts)} comparisons" if len(verdicts) > 1 else "95 %"
         sentences.append(
             f"The vertical line is the mean. The bar is its confidence interval (Student's t; {together})."
         )
-    return " ".join([*sentences, f"Gray area: differences under {matters:g} points, which do not matter."])
+    return " ".join(
+        [*sentences, f"Gray area: differences under {words.size(matters, f'{matters:g}')}, which do not matter."]
+    )
 
 
-def _differences_table(verdicts: tuple[Verdict, ...], seeds: tuple[int, ...]) -> Table:
+def _differences_table(verdicts: tuple[Verdict, ...], seeds: Sequence[int], words: MetricWords) -> Table:
     rows = []
     for verdict in verdicts:
-        cells = [signed(verdict.differences.get(seed), 2) for seed in seeds]
-        span = between_signed(verdict.interval.low, verdict.interval.high, 2) if verdict.interval else plain(None)
-        rows.append((pair(verdict.first, verdict.second), *cells, signed(mean_difference(verdict), 2), span))
+        cells = [signed(verdict.differences.get(seed), words.digits + 1) for seed in seeds]
+        span = (
+            between_signed(verdict.interval.low, verdict.interval.high, words.digits + 1)
+            if verdict.interval
+            else plain(None)
+        )
+        rows.append(
+            (pair(verdict.first, verdict.second), *cells, signed(mean_difference(verdict), words.digits + 1), span)
+        )
     return Table(head=("comparison", *map(_seed, seeds), "mean", "confidence interval"), rows=tuple(rows))
 
 

@@ -106,8 +106,8 @@ def field(name: str) -> Spec:
     return {"field": name, "type": "quantitative"}
 
 
-def padded_range(values: list[float]) -> tuple[float, float]:
-    """From the least to the largest value with 5 % on each side, and never of width 0."""
+def padded_range(values: list[float], least: float = 0.1) -> tuple[float, float]:
+    """From the least to the largest value with 5 % on each side, and `least` or more."""
     low, high = min(values), max(values)
-    padding = max((high - low) * 0.05, 0.1)
+    padding = max((high - low) * 0.05, least)
     return low - padding, high + padding

@@ -6,6 +6,8 @@ SECTIONS = (
     ("differences", "Differences"),
     ("looks", "Looks and seeds"),
     ("curves", "Training curves"),
+    ("cost", "Cost"),
+    ("classes", "Classes and confusion"),
     ("trust", "Trust"),
     ("runs", "All runs"),
     ("reproduce", "Reproduce"),

@@ -5,8 +5,13 @@ width, so one design serves a phone (NARROW) and a desk (WIDE). The style sheet 
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from striate.report.classes import ClassesFigure
+from striate.report.costs import CostFigure
 from striate.report.curves import ArmCurve, CurvesFigure, Line, Panel
+from striate.report.draw_points import calibration_spec, classes_spec, cost_spec
 from striate.report.figures import AccuraciesFigure, DifferencesFigure, mean_difference
 from striate.report.marks import (
     CROSS,
@@ -26,6 +31,7 @@ from striate.report.marks import (
     padded_range,
 )
 from striate.report.svg import Chart
+from striate.report.trust import CalibrationFigure
 from striate.report.wording import abbreviated, pair
 from striate.verdicts.intervals import Interval
 
@@ -35,28 +41,64 @@ _ROW, _TEXT, _NUMBERS = 54, 12, 38  # height of a row, and where in it the text 
 _DIGIT, _WIDEST_FONT = 8.0, 1.25  # pixels of a digit in a wide font; width of a wide font over that of Arial
 
 
-def charts(
-    accuracies: AccuraciesFigure | None, differences: DifferencesFigure | None, curves: CurvesFigure | None
-) -> list[Chart]:
-    """Every chart of a page, at each size that the style sheet chooses from."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figures:
+    """The figures of a page that charts are drawn of, in the order of the page; None where there is nothing to show."""
+
+    accuracies: AccuraciesFigure | None = None
+    differences: DifferencesFigure | None = None
+    curves: CurvesFigure | None = None
+    cost: CostFigure | None = None
+    classes: ClassesFigure | None = None
+    calibration: CalibrationFigure | None = None
+
+
+def charts(figures: Figures, arms: Sequence[str]) -> list[Chart]:
+    """Every chart of a page, at each size that the style sheet chooses from. `arms`: all of the study, in its order."""
     drawn: list[Chart] = []
     for size, width in (("wide", WIDE), ("narrow", NARROW)):
-        if accuracies:
-            spec = accuracies_spec(accuracies, width)
-            drawn.append(Chart(figure="accuracies", size=size, spec=spec, label=accuracies.title))
-        if differences:
-            spec = differences_spec(differences, width)
-            drawn.append(Chart(figure="differences", size=size, spec=spec, label=differences.title))
-    if curves:
-        # Lines of many arms cross: they get the width of the page where there is one.
-        small = ("narrow" if curves.is_crowded else "small", PANEL, 215)
-        sizes = [("wide", WIDE, 330), small] if curves.is_crowded else [small]
+        if accuracies := figures.accuracies:
+            drawn.append(
+                Chart(figure="accuracies", size=size, spec=accuracies_spec(accuracies, width), label=accuracies.title)
+            )
+        if differences := figures.differences:
+            drawn.append(
+                Chart(
+                    figure="differences", size=size, spec=differences_spec(differences, width), label=differences.title
+                )
+            )
+        if classes := figures.classes:
+            spec = classes_spec(classes, width, tuple(arms.index(arm) for arm in classes.arms))
+            drawn.append(Chart(figure="classes", size=size, spec=spec, label=classes.title))
+    if figures.curves:
+        drawn += _curve_charts(figures.curves)
+    if cost := figures.cost:
+        by = ["seconds", *(["parameters"] if cost.is_in_size_too else [])]
         drawn += [
-            Chart(figure=f"curves-{i}", size=size, spec=panel_spec(panel, width, height), label=panel.title)
-            for i, panel in enumerate(curves.panels, 1)
-            for size, width, height in sizes
+            Chart(figure=f"cost-{key}", size="small", spec=cost_spec(cost, NARROW, 260, key), label=cost.title)
+            for key in by
         ]
+    if calibration := figures.calibration:
+        drawn.append(
+            Chart(
+                figure="calibration",
+                size="small",
+                spec=calibration_spec(calibration, NARROW, 300),
+                label=calibration.title,
+            )
+        )
     return drawn
+
+
+def _curve_charts(curves: CurvesFigure) -> list[Chart]:
+    # Lines of many arms cross: they get the width of the page where there is one.
+    small = ("narrow" if curves.is_crowded else "small", PANEL, 215)
+    sizes = [("wide", WIDE, 330), small] if curves.is_crowded else [small]
+    return [
+        Chart(figure=f"curves-{i}", size=size, spec=panel_spec(panel, width, height), label=panel.title)
+        for i, panel in enumerate(curves.panels, 1)
+        for size, width, height in sizes
+    ]
 
 
 def accuracies_spec(figure: AccuraciesFigure, width: int) -> Spec:

@@ -16,7 +16,8 @@ from markupsafe import Markup, escape
 from striate.core.errors import ReportError
 from striate.core.records import printable
 from striate.nets.summary.columns import legend
-from striate.report import curves, draw, figures, limits, sections, seeds, study_facts, svg
+from striate.report import classes, costs, curves, draw, figures, limits, sections, seeds, study_facts, svg, trust
+from striate.report.answers import StudyAnswers
 from striate.report.checks import checks, in_words
 from striate.report.contents import NUMBERS, SECTIONS, TITLES
 from striate.report.marks import arm_style
@@ -64,13 +65,32 @@ def write(results: Results) -> Path:
 
 
 def _answers(results: Results) -> dict[str, Any]:
-    accuracies, differences, course = figures.accuracies(results), figures.differences(results), curves.curves(results)
     made = checks(results)
-    shown = {"accuracies": accuracies, "differences": differences, "curves": course}
+    answers = StudyAnswers(results)
+    drawn = draw.Figures(
+        accuracies=figures.accuracies(results),
+        differences=figures.differences(results),
+        curves=curves.curves(results),
+        cost=costs.cost(results),
+        classes=classes.per_class(answers),
+        calibration=trust.calibration(answers),
+    )
+    shown = {
+        "accuracies": drawn.accuracies,
+        "differences": drawn.differences,
+        "curves": drawn.curves,
+        "cost": drawn.cost,
+        "classes": drawn.classes,
+        "confusion": classes.confusions(answers),
+        "calibration": drawn.calibration,
+    }
+    styles = {arm.name: arm_style(i) for i, arm in enumerate(results.arms)}
     return {
         **shown,
         "number": {name: n for n, name in enumerate((name for name, figure in shown.items() if figure), 1)},
-        "pictures": svg.pictures(draw.charts(accuracies, differences, course)),
+        "pictures": svg.pictures(draw.charts(drawn, [arm.name for arm in results.arms])),
+        "pair_styles": [(arm, styles[arm]) for arm in answers.pair],
+        "stability": trust.stability(answers),
         "arm_styles": [(arm.name, arm_style(i)) for i, arm in enumerate(results.arms)],
         "cards": sections.cards(results),
         "trouble": sections.trouble(results),

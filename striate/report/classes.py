@@ -1,5 +1,6 @@
 """Where the baseline and the best arm differ: accuracy of each class, and which classes are taken for which."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,7 +142,7 @@ def _shares(table: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(100.0 * table, of_class, out=np.zeros(table.shape), where=of_class > 0)
 
 
-def _matrices(names: tuple[str, ...], shares: list[tuple[str, NDArray[np.float64]]]) -> tuple[Matrix, ...]:
+def _matrices(names: Sequence[str], shares: list[tuple[str, NDArray[np.float64]]]) -> tuple[Matrix, ...]:
     drawn = []
     for arm, table in shares:
         title = f"{abbreviated(arm)}: percent of each class"
@@ -158,7 +159,7 @@ def _errors(table: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.eye(len(table), dtype=bool), 0.0, table)
 
 
-def _confusion_title(names: tuple[str, ...], share: tuple[str, NDArray[np.float64]]) -> str:
+def _confusion_title(names: Sequence[str], share: tuple[str, NDArray[np.float64]]) -> str:
     arm, table = share
     errors = _errors(table)
     i, j = np.unravel_index(int(errors.argmax()), errors.shape)
@@ -183,9 +184,9 @@ def _confusion_caption(classes: int, arms: int) -> str:
     return f"{read}{difference} Sums over the runs that trained; strength grows with the square root of the number."
 
 
-def _pairs(names: tuple[str, ...], known: list[tuple[str, NDArray[np.int64]]]) -> Table:
+def _pairs(names: Sequence[str], known: list[tuple[str, NDArray[np.int64]]]) -> Table:
     """The most frequent mistakes of all arms together, with counts."""
-    total = np.sum([_errors(table) for _, table in known], axis=0)
+    total = np.sum([_errors(table.astype(np.float64)) for _, table in known], axis=0)
     order = np.argsort(-total, axis=None, kind="stable")[:MOST_PAIRS]
     rows = []
     for place in order:

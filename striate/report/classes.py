@@ -162,7 +162,7 @@ def _errors(table: NDArray[np.float64]) -> NDArray[np.float64]:
 def _confusion_title(names: Sequence[str], share: tuple[str, NDArray[np.float64]]) -> str:
     arm, table = share
     errors = _errors(table)
-    i, j = np.unravel_index(int(errors.argmax()), errors.shape)
+    i, j = divmod(int(errors.argmax()), len(errors))
     if not errors[i, j]:
         return f"{abbreviated(arm)} makes no mistake"
     return (
@@ -190,7 +190,7 @@ def _pairs(names: Sequence[str], known: list[tuple[str, NDArray[np.int64]]]) -> 
     order = np.argsort(-total, axis=None, kind="stable")[:MOST_PAIRS]
     rows = []
     for place in order:
-        i, j = np.unravel_index(int(place), total.shape)
+        i, j = divmod(int(place), len(total))
         if total[i, j]:
             rows.append((f"{names[i]} as {names[j]}", *(str(int(table[i, j])) for _, table in known)))
     possible = int((total > 0).sum())

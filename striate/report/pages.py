@@ -110,6 +110,7 @@ def _answers(results: Results) -> dict[str, Any]:
 
 
 def _background(results: Results) -> dict[str, Any]:
+    local_paths = study_facts.local_paths(results.study.model_dump(mode="json", exclude_defaults=True)).values()
     return {
         "arms_table": study_facts.arms_table(results),
         "facts": (*study_facts.data_facts(results), *study_facts.design_facts(results)),
@@ -117,6 +118,8 @@ def _background(results: Results) -> dict[str, Any]:
         "columns": legend(),
         "unplanned": sections.unplanned(results),
         "study_yaml": escape(printable(study_facts.study_yaml(results.study))),
+        "local_paths": local_paths,
+        "digests": sorted({row.data.digest[:12] for row in results.rows if row.data and row.data.digest}),
         "environments": study_facts.environments(results),
         "glossary": limits.glossary(results),
         "limits": limits.limits(results),

@@ -26,6 +26,8 @@ Facts = tuple[tuple[str, str], ...]
 
 MOST_NETWORKS = 4  # layer tables on a page; a grid of networks would fill it with rows that nobody reads
 
+_PATH_KEYS = {"source", "data", "pretrained"}  # of a study file, whose values may be paths
+
 _ENVIRONMENT = (
     "striate", "study_commit", "engine", "python", "torch", "numpy", "cupy", "platform", "device", "device_name", "precision",
     "precision_reason", "convolution", "threads", "runs_at_once", "channels_last", "fused_optimizer",
@@ -189,7 +191,7 @@ def study_yaml(study: Study) -> str:
         content["claims"] = [
             {"says": c.says, **({"source": c.source} if c.source else {}), **c.values} for c in study.claims
         ]
-    return config.dump(_without_paths(content))
+    return config.dump(_without_paths(content, local_paths(content)))
 
 
 def environments(results: Results) -> Table | None:
@@ -311,11 +313,31 @@ def _setting(key: str, item: Any) -> str:
     return PurePath(str(item)).name or value(item) if key.endswith("source") and item is not None else value(item)
 
 
-def _without_paths(content: Any, key: str = "") -> Any:
+def local_paths(content: Any) -> dict[str, str]:
+    """Each absolute path to images or weights in a study file, with the name beside the file that the page gives it.
+
+    `./photos`, because `photos` could be the name of a data set; `./photos-2` for another folder of that name.
+    """
+    names: dict[str, str] = {}
+    for key, item in _leaves(content, "") if isinstance(content, Mapping) else []:
+        for path in item if isinstance(item, list | tuple) else [item]:
+            if isinstance(path, str) and key.split(".")[-1] in _PATH_KEYS and PurePath(path).is_absolute():
+                names.setdefault(path, _free_name(PurePath(path), set(names.values())))
+    return names
+
+
+def _free_name(path: PurePath, taken: set[str]) -> str:
+    name, number = f"./{path.name}", 2
+    while name in taken:
+        name, number = f"./{path.stem}-{number}{path.suffix}", number + 1
+    return name
+
+
+def _without_paths(content: Any, local: Mapping[str, str], key: str = "") -> Any:
     if isinstance(content, Mapping):
-        return {name: _without_paths(item, str(name)) for name, item in content.items()}
+        return {name: _without_paths(item, local, str(name)) for name, item in content.items()}
     if isinstance(content, list | tuple):
-        return [_without_paths(item, key) for item in content]
+        return [_without_paths(item, local, key) for item in content]
     if not isinstance(content, str):
         return content
-    return _setting("source", content) if key.split(".")[-1] in {"source", "data"} else shortened(content)
+    return local.get(content, content) if key.split(".")[-1] in _PATH_KEYS else shortened(content)

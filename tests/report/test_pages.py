@@ -18,7 +18,7 @@ from striate.nets.summary.summarize import count_parameters
 from striate.nets.summary.table import layer_table
 from striate.report import pages, svg
 from striate.report.pages import build, write
-from striate.report.study_facts import layer_tables, study_yaml
+from striate.report.study_facts import layer_tables, local_paths, study_yaml
 from striate.report.wording import abbreviated, duration, shortened, signed
 from striate.runs.files import write_json
 from striate.runs.layout import slug
@@ -95,7 +95,7 @@ def test_no_absolute_path(troubled, troubled_page, tmp_path):
     folder = folders.two_arms(tmp_path / "s", data="/srv/somebody/pictures/flowers")
     page = build(Results.read(folder))
     assert "somebody" not in page
-    assert "data: flowers" in page
+    assert "data: ./flowers" in page
 
 
 def test_the_study_can_be_run_again_from_the_page(troubled, troubled_page, two, tmp_path):
@@ -311,3 +311,15 @@ def test_a_folder_that_is_gone_is_not_made_again_for_its_report(two, tmp_path):
     with pytest.raises(ReportError, match="the study's folder is gone"):
         write(dataclasses.replace(two, folder=tmp_path / "gone"))
     assert not (tmp_path / "gone").exists()
+
+
+def test_two_folders_of_one_name_stay_two():
+    content = {
+        "data": "/a/photos",
+        "network": {"pretrained": "/w/best.pt"},
+        "arms": {"x": {"data.source": "/b/photos"}},
+    }
+    assert local_paths(content) == {"/a/photos": "./photos", "/w/best.pt": "./best.pt", "/b/photos": "./photos-2"}
+    assert local_paths({"data": "cifar10", "grid": {"data.source": ["digits", "/c/cifar10"]}}) == {
+        "/c/cifar10": "./cifar10"
+    }

@@ -57,7 +57,7 @@ def test_what_the_page_prints_gives_the_same_runs(tmp_path, monkeypatch):
         program, *arguments = line.split()
         assert program == "striate"
         monkeypatch.setattr("sys.argv", [program, *arguments])
-        with pytest.raises(SystemExit, match="^0$"):
+        with pytest.raises(SystemExit, match=r"^0$"):
             main()
     second = Results.read(again / "runs" / "again")
     assert [row.run.fingerprint for row in second.rows] == [row.run.fingerprint for row in first.rows]

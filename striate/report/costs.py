@@ -87,6 +87,8 @@ def _title(arms: tuple[ArmCost, ...]) -> str:
         return f"{abbreviated(best.arm)} has the best mean accuracy and the shortest training ({duration(best.seconds)} a run)"
     ratio = best.seconds / fastest.seconds if fastest.seconds else 1.0
     gain = f"{plain(best.accuracy - fastest.accuracy)} points more than {abbreviated(fastest.arm)}, the fastest"
+    if ratio < 1.05:
+        return f"{abbreviated(best.arm)} has {gain}, in about the same training time"
     return f"{abbreviated(best.arm)} has {gain}, in {plain(ratio)} times its training time"
 
 

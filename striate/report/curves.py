@@ -12,6 +12,8 @@ from striate.report.wording import Table, abbreviated, count, listed, plain
 from striate.studies.results import Results, RunRow
 from striate.verdicts.intervals import interval
 
+MOST_PLOTS = 12  # arms with a plot of their own
+CROWDED = 4  # arms; more are small plots, one each
 MOST_ROWS = 40  # of a folded table: every k-th epoch keeps the page under 6000 nodes with 8 arms
 
 
@@ -61,9 +63,18 @@ class CurvesFigure:
     panels: tuple[Panel, ...]
 
     @property
+    def plotted(self) -> tuple[str, ...]:
+        """Arms with a plot of their own, where they are many: the first, and those with the best accuracy at their end."""
+        if len(self.arms) <= MOST_PLOTS:
+            return self.arms
+        ends = {curve.arm: curve.means[-1].mean for curve in self.panels[-1].arms if curve.means}
+        best = sorted(ends, key=lambda arm: -ends[arm])
+        return tuple(dict.fromkeys([self.arms[0], *best]))[:MOST_PLOTS]
+
+    @property
     def is_crowded(self) -> bool:
-        """More arms than one can follow in a third of the page's width."""
-        return len(self.arms) > 4
+        """More arms than one can follow in one plot, as their bands hide each other."""
+        return len(self.arms) > CROWDED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,16 +220,26 @@ def _caption(panels: tuple[Panel, ...], unfinished_arms: list[str]) -> str:
         "Thin line: one run.",
         f"Thick line with a marker at its end: mean of the finished runs{of_unfinished}.",
     ]
+    if len(arms) > CROWDED:
+        gray = "Gray lines: the means of the other arms." if len(arms) <= MOST_PLOTS else _omitted(len(arms))
+        sentences.append(f"{gray} All plots of a metric have the same axes.")
     if any(mean.low is not None for curve in arms for mean in curve.means):
         sentences.append("Band: 95 % confidence interval of the mean (Student's t, over the seeds).")
     if diverged := sum(line.diverged for curve in arms for line in curve.lines):
         sentences.append(f"Cross: end of a diverged run ({diverged}); it is not in the mean, and is cut at the axis.")
     watched = any(panel.name.startswith("test ") for panel in panels)
     sentences += [
-        "Loss is cross-entropy, accuracy is in percent.",
+        "Loss is cross-entropy, accuracy is in percent. The axes may not start at 0.",
         "The test set was evaluated in every epoch and decided nothing." if watched else "The test set was not used.",
     ]
     return " ".join(sentences)
+
+
+def _omitted(arms: int) -> str:
+    return (
+        f"Of {arms} arms, the first and the {MOST_PLOTS - 1} with the best validation accuracy at their end have a plot. Gray area: the range "
+        "of the means of all."
+    )
 
 
 def _table(arms: tuple[ArmCurve, ...], digits: int) -> Table:

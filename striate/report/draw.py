@@ -4,13 +4,14 @@ Accuracies and differences are rows with their text above and their numbers belo
 width, so one design serves a phone (NARROW) and a desk (WIDE). The style sheet shows the size that fits the page.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from striate.report.classes import ClassesFigure
 from striate.report.costs import CostFigure
-from striate.report.curves import ArmCurve, CurvesFigure, Line, Panel
+from striate.report.curves import MOST_PLOTS, ArmCurve, CurvesFigure, Line, Panel
 from striate.report.draw_points import calibration_spec, classes_spec, cost_spec
 from striate.report.figures import AccuraciesFigure, DifferencesFigure, mean_difference
 from striate.report.marks import (
@@ -35,6 +36,7 @@ from striate.report.trust import CalibrationFigure
 from striate.report.wording import abbreviated, pair
 from striate.verdicts.intervals import Interval
 
+_MULTIPLE = (150, 96)  # the plot of one of many arms, in pixels
 WIDE, NARROW, PANEL = 720, 340, 290
 _ROW, _TEXT, _NUMBERS = 54, 12, 38  # height of a row, and where in it the text and the numbers are
 # Vega measures text in Arial. A browser's own font may be a quarter wider, so a name is cut earlier than Vega would.
@@ -91,13 +93,16 @@ def charts(figures: Figures, arms: Sequence[str]) -> list[Chart]:
 
 
 def _curve_charts(curves: CurvesFigure) -> list[Chart]:
-    # Lines of many arms cross: they get the width of the page where there is one.
-    small = ("narrow" if curves.is_crowded else "small", PANEL, 215)
-    sizes = [("wide", WIDE, 330), small] if curves.is_crowded else [small]
+    """One chart a panel; of many arms, whose bands would hide each other, one a panel and arm."""
+    if not curves.is_crowded:
+        return [
+            Chart(figure=f"curves-{i}", size="small", spec=panel_spec(panel, PANEL, 215), label=panel.title)
+            for i, panel in enumerate(curves.panels, 1)
+        ]
     return [
-        Chart(figure=f"curves-{i}", size=size, spec=panel_spec(panel, width, height), label=panel.title)
+        Chart(figure=f"curves-{i}", size=size, spec=multiples_spec(panel, curves.plotted, columns), label=panel.title)
         for i, panel in enumerate(curves.panels, 1)
-        for size, width, height in sizes
+        for size, columns in (("wide", 4), ("narrow", 2))
     ]
 
 
@@ -149,14 +154,61 @@ def differences_spec(figure: DifferencesFigure, width: int) -> Spec:
 def panel_spec(panel: Panel, width: int, height: int) -> Spec:
     """Every arm in one pair of axes: bands at the bottom, then thin lines, means, and a marker at each end."""
     drawn = [(arm_style(i), curve) for i, curve in enumerate(panel.arms) if curve.lines]
+    low, high, last = _ranges(panel)
+    return chart([_axes(low, high, last, 5), *_curve_layers(drawn, low, high)], width, height)
+
+
+def multiples_spec(panel: Panel, plotted: Sequence[str], columns: int) -> Spec:
+    """A small plot for each arm in `plotted`, over the means of all others in gray; all have the same axes."""
+    low, high, last = _ranges(panel)
+    others = _others(panel)
+    plots = []
+    for style, curve in ((arm_style(i), curve) for i, curve in enumerate(panel.arms) if curve.arm in plotted):
+        title = {"text": abbreviated(curve.arm), "anchor": "start", "fontSize": 11.5, "fontWeight": 600, "color": INK}
+        layers = [_axes(low, high, last, 3), *others, *_curve_layers([(style, curve)], low, high)]
+        size = {"width": _MULTIPLE[0], "height": _MULTIPLE[1]}
+        plots.append({"title": {**title, "limit": _MULTIPLE[0], "offset": 4}, **size, "layer": layers})
+    whole = chart([], *_MULTIPLE)
+    for key in ("layer", "width", "height", "autosize"):
+        del whole[key]
+    return {**whole, "concat": plots, "columns": columns, "spacing": {"row": 14, "column": 18}}
+
+
+def _others(panel: Panel) -> list[Spec]:
+    """The mean of each arm as a gray line; of very many, the range that they cover."""
+    means = [[(mean.epoch, mean.mean) for mean in curve.means] for curve in panel.arms if curve.means]
+    if len(means) <= MOST_PLOTS:
+        return [line(points, color=MUTED, strokeWidth=0.8, opacity=0.45) for points in means]
+    by_epoch: dict[int, list[float]] = {}
+    for epoch, mean in itertools.chain.from_iterable(means):
+        by_epoch.setdefault(epoch, []).append(mean)
+    values = [{"x": epoch, "low": min(of_epoch), "high": max(of_epoch)} for epoch, of_epoch in sorted(by_epoch.items())]
+    area = {"type": "area", "color": MUTED, "opacity": 0.2, "clip": True}
+    encoding = {"x": field("x"), "y": field("low"), "y2": {"field": "high"}}
+    return [{"data": {"values": values}, "mark": area, "encoding": encoding}]
+
+
+def _ranges(panel: Panel) -> tuple[float, float, int]:
+    """Of the y axis, and the last epoch."""
+    lines = [run for curve in panel.arms for run in curve.lines]
+    return *_y_range(lines, is_percent=panel.unit == "%"), max((run.points[-1][0] for run in lines), default=1)
+
+
+def _axes(low: float, high: float, last: int, ticks: int) -> Spec:
+    x_axis = {
+        "title": "epoch" if ticks > 3 else None,
+        "grid": False,
+        "values": _epoch_ticks(last, ticks + 1),
+        "format": "d",
+    }
+    y_axis = {"title": None, "tickCount": ticks, "domain": False, "ticks": False}
+    return frame(axis("x", (1, max(last, 2)), x_axis), axis("y", (low, high), y_axis))
+
+
+def _curve_layers(drawn: Sequence[tuple[ArmStyle, ArmCurve]], low: float, high: float) -> list[Spec]:
     lines = [(style, run) for style, curve in drawn for run in curve.lines]
     means = [(style, curve) for style, curve in drawn if curve.means]
-    low, high = _y_range([run for _, run in lines], is_percent=panel.unit == "%")
-    last = max((run.points[-1][0] for _, run in lines), default=1)
-    x_axis = {"title": "epoch", "grid": False, "values": _epoch_ticks(last), "format": "d"}
-    y_axis = {"title": None, "tickCount": 5, "domain": False, "ticks": False}
-    layers = [frame(axis("x", (1, max(last, 2)), x_axis), axis("y", (low, high), y_axis))]
-    layers += [_band(curve, style) for style, curve in means if any(mean.low is not None for mean in curve.means)]
+    layers = [_band(curve, style) for style, curve in means if any(mean.low is not None for mean in curve.means)]
     # Many lines are drawn fainter, or they would hide the means.
     opacity = 0.42 if len(lines) <= 12 else 0.22
     layers += [line(run.points, color=style.color, strokeWidth=0.9, opacity=opacity) for style, run in lines]
@@ -167,7 +219,7 @@ def panel_spec(panel: Panel, width: int, height: int) -> Spec:
         layers.append(marker(curve.means[-1].epoch, curve.means[-1].mean, style.color, style.marker, 3.6))
     for style, (x, y) in [(style, run.points[-1]) for style, run in lines if run.diverged]:
         layers.append(marker(x, max(low, min(high, y)), style.color, CROSS))
-    return chart(layers, width, height)
+    return layers
 
 
 def _row_text(row: int, left: str, right: str, width: int) -> list[Spec]:
@@ -240,10 +292,10 @@ def _band(curve: ArmCurve, style: ArmStyle) -> Spec:
     }
 
 
-def _epoch_ticks(last: int) -> list[int]:
-    """At most six whole epochs; Vega's own ticks fall between epochs when there are few."""
+def _epoch_ticks(last: int, most: int = 6) -> list[int]:
+    """At most so many whole epochs; Vega's own ticks fall between epochs when there are few."""
     steps = (n * 10**power for power in range(9) for n in (1, 2, 5))
-    step = next(step for step in steps if last // step <= 6)
+    step = next(step for step in steps if last // step <= most)
     return list(range(step, last + 1, step))
 
 
@@ -254,6 +306,12 @@ def _y_range(lines: list[Line], *, is_percent: bool) -> tuple[float, float]:
     if not values:
         return 0.0, 1.0
     if not is_percent:
-        return 0.0, 1.04 * max(values) or 1.0
+        # An axis that starts at 0 shows ratios; one that squeezes all curves into its upper half shows nothing.
+        low, high = min(values), max(values)
+        return (
+            (0.0, 1.04 * high or 1.0)
+            if low < 0.4 * high
+            else (low - 0.05 * (high - low), high + 0.05 * (high - low) or 1.0)
+        )
     low, high = padded_range(values)
     return max(low, 0.0), min(high, 100.0)

@@ -165,7 +165,7 @@ def exploding() -> list[dict[str, Any]]:
 
 def many(folder: Path, *, arms: int = 8, seeds: int = 5, epochs: int = 60) -> Path:
     """The size that the budget is written for."""
-    names = [f"arm {letter}" for letter in "abcdefghij"[:arms]]
+    names = [f"arm {letter}" for letter in "abcdefghij"[:arms]] if arms <= 10 else [f"arm {n}" for n in range(arms)]
     changes = {name: {"recipe.optimizer.lr": 0.001 * (i + 1)} for i, name in enumerate(names)}
     write_study(folder, arms=changes, seeds=seeds, compare=None)
     for i, name in enumerate(names):

@@ -240,3 +240,32 @@ def test_the_network_s_sentence_names_all_that_is_not_the_default():
     assert plain == "conv8; no normalization, relu after each conv and fc layer, and a classifier on top"
     family = study_facts.network(Study(question="q", data="digits", network={"family": "stack", "conv": 1}))
     assert family == f"conv100 pool; {plain.partition('; ')[2]}"
+
+
+def test_more_than_four_arms_are_small_plots_over_the_others_in_gray(many):
+    figure = curves.curves(many)
+    assert figure.is_crowded
+    spec = draw.multiples_spec(figure.panels[0], figure.plotted, 4)
+    assert [plot["title"]["text"] for plot in spec["concat"]] == [arm.name for arm in many.arms]
+    gray = [layer for layer in spec["concat"][0]["layer"] if layer["mark"].get("color") == "var(--muted)"]
+    assert len(gray) == 8
+    assert "Gray lines: the means of the other arms." in figure.caption
+
+
+def test_of_very_many_arms_twelve_have_a_plot_and_the_caption_says_which(tmp_path):
+    figure = curves.curves(Results.read(folders.many(tmp_path / "s", arms=14, seeds=2, epochs=2)))
+    assert len(figure.plotted) == 12
+    assert figure.plotted[0] == "arm 0"
+    assert "arm 13" in figure.plotted
+    assert (
+        "Of 14 arms, the first and the 11 with the best validation accuracy at their end have a plot." in figure.caption
+    )
+
+
+def test_a_loss_axis_starts_at_0_only_where_that_squeezes_nothing():
+    def span(*values):
+        run = curves.Line(seed=0, points=tuple(enumerate(values, 1)))
+        return draw._y_range([run], is_percent=False)
+
+    assert span(0.1, 2.0)[0] == 0.0
+    assert span(1.9, 2.0) == pytest.approx((1.895, 2.005))

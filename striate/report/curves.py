@@ -237,8 +237,8 @@ def _caption(panels: tuple[Panel, ...], unfinished_arms: list[str]) -> str:
 
 def _omitted(arms: int) -> str:
     return (
-        f"Of {arms} arms, the first and the {MOST_PLOTS - 1} with the best validation accuracy at their end have a plot. Gray area: the range "
-        "of the means of all."
+        f"Of {arms} arms, the first and the {MOST_PLOTS - 1} with the best validation accuracy at their end have a plot. Gray area: the "
+        "range of the means of all."
     )
 
 

@@ -358,3 +358,17 @@ def predict(
     from striate.cli import predict
 
     return predict.predict([model, *(ensemble or [])], images, device, predict.Columns(top, every), json)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(parser=_path, metavar="RUN", help="A finished run's folder.")],
+    kind: deploy.Format = "onnx",
+    file: deploy.File = None,
+    data: deploy.Source = "",
+    json: Json = False,
+) -> None:
+    """Write a run's network as a file for other programs, and keep it only if it agrees on the whole test part."""
+    from striate.cli import export
+
+    export.export(folder, kind, file, data, json)

@@ -33,7 +33,10 @@ Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help="The kin
 File = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="FILE", help="The file to write; by default model.onnx or model.pt2 in the run's folder."
+        "--out",
+        parser=Path,
+        metavar="FILE",
+        help="The file to write; by default model.onnx or model.pt2 in the run's folder.",
     ),
 ]
 Source = Annotated[

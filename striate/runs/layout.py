@@ -15,6 +15,7 @@ newest. A run without a summary is unfinished, whatever else it holds.
       best.safetensors      weights of the best epoch by validation
       final.safetensors     weights after the last epoch
       predictions.npz       logits and labels of the validation and test images
+      model.onnx, model.pt2 the network with normalization and softmax, for other programs, as exported
       logged-<logger>.json  the last epoch that the logger has, and its name for the run
       tensorboard/  wandb/  files of those loggers
       explain/              pictures of the inside of the network: index.html, explain.json, PNG files
@@ -42,6 +43,8 @@ CHECKPOINTS = (CHECKPOINT, CHECKPOINT_NUMPY)
 BEST = "best.safetensors"
 FINAL = "final.safetensors"
 PREDICTIONS = "predictions.npz"
+MODEL_ONNX = "model.onnx"
+MODEL_TORCH = "model.pt2"
 EXPLAIN = "explain"
 EXPLAIN_PAGE = "index.html"
 EXPLAIN_RECORD = "explain.json"

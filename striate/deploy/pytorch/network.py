@@ -1,8 +1,10 @@
 """A run's trained network on a device: uint8 images to logits, computed as in the run's own evaluation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import nn
 
 from striate.data.dataset import Images
@@ -14,11 +16,16 @@ from striate.runs import Run
 
 
 class Network:
-    """The network of the best epoch of a run, with the precision and the test-time views of its recipe."""
+    """The network of the best epoch of a run, with the precision and the test-time views of its recipe.
 
-    def __init__(self, run: Run, device: str = "auto") -> None:
+    `is_plain`: in float32 with PyTorch's own convolutions, whatever the recipe says.
+    """
+
+    def __init__(self, run: Run, device: str = "auto", *, is_plain: bool = False) -> None:
         self.run = run
         self.setup = choose(run.job.recipe, device, previous=run.environment)
+        if is_plain:
+            self.setup = replace(self.setup, dtype=torch.float32, convolution="direct")
         facts = run.summary.data if run.summary else None
         assert facts is not None, "a run with a rule has them"
         self.mean, self.std = np.array(facts.mean), np.array(facts.std)

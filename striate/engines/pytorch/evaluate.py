@@ -23,7 +23,7 @@ def evaluate(module: nn.Module, data: DeviceDataset, test_time: str = "none") ->
     logits, images_done = [], 0
     with evaluation_mode(module), dead_unit_counter(module) as counter, data.setup.autocast():
         for images, labels in data.in_order(evaluation_batch_size(data)):
-            logits.append(sum(w * module(_view(images, shift, flip)).float() for w, shift, flip in views(test_time)))
+            logits.append(sum(w * module(view(images, shift, flip)).float() for w, shift, flip in views(test_time)))
             images_done += len(labels)
             if images_done >= DEAD_UNIT_IMAGES:
                 counter.close()
@@ -47,7 +47,7 @@ def evaluation_batch_size(data: DeviceDataset) -> int:
     return max(1, PIXELS_AT_ONCE // (H * W))
 
 
-def _view(images: Tensor, shift: int, is_mirrored: bool) -> Tensor:
+def view(images: Tensor, shift: int, is_mirrored: bool) -> Tensor:
     """Images (N, C, H, W) shifted by a pixel, with the edge repeated, and mirrored."""
     if shift:
         H, W = images.shape[2:]

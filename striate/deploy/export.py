@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
-from striate import __version__
 from striate.core.errors import DataError, RunError, StriateError
 from striate.core.optional import check_package, require
 from striate.data import load
@@ -90,7 +90,7 @@ def metadata(run: Run, rule: Rule) -> dict[str, str]:
         "run": run.fingerprint,
         "seed": str(run.seed),
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "striate": __version__,
+        "striate": version("striate"),
     }
 
 

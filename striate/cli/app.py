@@ -355,9 +355,9 @@ def predict(
     json: Json = False,
 ) -> int:
     """Classify images with a trained network, or with several as an ensemble: a row for each image."""
-    from striate.cli import predict
+    from striate.cli import deploy as commands
 
-    return predict.predict([model, *(ensemble or [])], images, device, predict.Columns(top, every), json)
+    return commands.predict([model, *(ensemble or [])], images, device, commands.Columns(top, every), json)
 
 
 @app.command()
@@ -369,6 +369,6 @@ def export(
     json: Json = False,
 ) -> None:
     """Write a run's network as a file for other programs, and keep it only if it agrees on the whole test part."""
-    from striate.cli import export
+    from striate.cli import deploy as commands
 
-    export.export(folder, kind, file, data, json)
+    commands.export(folder, kind, file, data, json)

@@ -1,4 +1,4 @@
-"""`striate predict`: a row for each image, as CSV or JSON, written while the images are read."""
+"""`striate predict`: a row for each image, as CSV or JSON, written while the images are read; `striate export`: a file."""
 
 import csv
 import io
@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from rich import progress as rich_progress
 from rich.console import Console
 
 from striate import cli
-from striate.cli.output import count, out
+from striate.cli.output import count, disk_size, out, plain_json
 from striate.core.records import printable
 from striate.deploy.classifier import Prediction
 from striate.deploy.classifier import open as open_classifier
+from striate.deploy.export import export as export_run
 from striate.deploy.files import expand_all
 
 LINE_SECONDS = 10.0  # between two lines of progress, where stderr is no terminal
@@ -71,7 +73,7 @@ class Columns:
 
 
 def predict(runs: Sequence[str], images: Sequence[str], device: str, columns: Columns, as_json: bool) -> int:
-    """The command."""
+    """`striate predict`."""
     classifier = open_classifier(*runs, device=device)
     out(f"Images: {classifier.rule.sentence}.", error=True)
     if len(classifier.members) > 1:
@@ -163,3 +165,29 @@ class _Lines:
         if time.monotonic() - self._last > LINE_SECONDS:
             self._last = time.monotonic()
             out(count(done, "image"), error=True)
+
+
+def export(folder: Path, kind: str, file: Path | None, data: str, as_json: bool) -> None:
+    """`striate export`: how the file compares with the run on the test images."""
+    exported = export_run(folder, kind, file, data, note=lambda text: out(text, error=True))
+    if as_json:
+        plain_json(
+            {
+                "file": str(exported.file),
+                "bytes": exported.file.stat().st_size,
+                "test_images": exported.images,
+                "same_classes": exported.images,
+                "same_classes_as_predictions": exported.same_as_run,
+                "largest_difference": exported.largest_difference,
+            }
+        )
+        return
+    out(f"{exported.file}: {disk_size(exported.file.stat().st_size)}", bold=True)
+    out(
+        f"  opened from the disk and run on all {count(exported.images, 'test image')}: "
+        f"the same class for each, largest difference of a probability {exported.largest_difference:.1e}"
+    )
+    out(f"  the class of the run's own predictions for {exported.same_as_run:,} of {exported.images:,}")
+    out(
+        "  input: uint8 images N x H x W x C; output: probabilities; classes and preparation are in the file's metadata"
+    )

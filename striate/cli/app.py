@@ -36,7 +36,7 @@ def _device(text: str) -> str:
 
 
 def _seeds(number: int | None) -> int | None:
-    from striate.studies.study import MOST_SEEDS
+    from striate.studies.seed_plan import MOST_SEEDS
 
     if number is not None and not 1 <= number <= MOST_SEEDS:
         raise StudyError(f"--seeds: must be a number from 1 to {MOST_SEEDS}, got {number}")

@@ -12,6 +12,7 @@ from striate.data import Dataset
 from striate.nets.summary.summarize import summarize
 from striate.studies.execute.estimate import Resources, TimeEstimate, estimate_time, resources
 from striate.studies.loaded import LoadedStudy
+from striate.studies.metrics import run_metric
 from striate.studies.plan import Plan
 from striate.tracking import check_installed
 
@@ -59,17 +60,27 @@ def _plan(plan: Plan, workers: Resources) -> None:
     _arms(plan)
     out("")
     for comparison in plan.study.comparisons:
-        out(f"comparison: {comparison}, matters from {plan.study.matters:g} points of test accuracy")
+        out(f"comparison: {comparison}, matters from {_matters(plan)}")
     if not plan.study.comparisons:
         out("no comparison is planned: the result is each arm's accuracy, without a verdict")
     missing = len(plan.missing)
-    out(f"{count(len(plan.runs), 'run')}: {len(plan.runs) - missing} done, {missing} to train")
+    out(f"{count(len(plan.due), 'run')}: {len(plan.due) - missing} done, {missing} to train")
+    if plan.study.looks:
+        looks = ", ".join(map(str, plan.study.looks))
+        out(f"looks after {looks} seeds: undecided comparisons go on, to {count(len(plan.runs), 'run')} at most")
     if missing:
         threads = count(workers.threads, "thread")
         out(f"trained {workers.at_once} at a time, {threads} each ({workers.device_name}, {workers.precision})")
         if workers.auto:
             out(str(workers.auto))
         out(f"disk: about {disk_size(workers.disk_bytes)} in {plan.folder}")
+
+
+def _matters(plan: Plan) -> str:
+    """0.5 points of test accuracy; 5 % of training time; 0.01 of test loss."""
+    metric, matters = run_metric(plan.study.metric).metric, f"{plan.study.matters:g}"
+    unit = {"percent": " points", "ratio": " %", "plain": ""}[metric.scale]
+    return f"{matters}{unit} of {metric.name}"
 
 
 def _data(plan: Plan, dataset: Dataset) -> None:
@@ -89,7 +100,7 @@ def _arms(plan: Plan) -> None:
     columns = ["arm", "parameters", "runs", "done"]
     rows = []
     for arm in plan.arms:
-        runs = [run for run in plan.runs if run.arm == arm.name]
+        runs = [run for run in plan.due if run.arm == arm.name]
         done = sum(run.state == "done" for run in runs)
         rows.append([arm.name, f"{plan.parameters[arm.name]:,}", f"{len(runs)}", f"{done}"])
     if not plan.study.grid:  # whose arms are named by what they change

@@ -64,10 +64,12 @@ class _Lines:
 
     def on_plan(self, plan: Plan) -> None:
         missing = len(plan.missing)
-        runs = count(len(plan.runs), "run")
-        self._print(f"{plan.study.name}: {runs}, {len(plan.runs) - missing} done, {missing} to train")
+        runs = count(len(plan.due), "run")
+        self._print(f"{plan.study.name}: {runs}, {len(plan.due) - missing} done, {missing} to train")
         for note in plan.notes:
-            self._print(f"note: {note}")
+            if note not in self._notes:  # a plan with looks comes again before each
+                self._notes.add(note)
+                self._print(f"note: {note}")
 
     def on_event(self, event: Event) -> None:
         label = event.task.label
@@ -121,10 +123,17 @@ class _Bars:
 
     def on_plan(self, plan: Plan) -> None:
         for note in plan.notes:
-            self._print(f"note: {note}")
-        self._total = len(plan.missing)
-        if self._total:
+            if note not in self._notes:
+                self._notes.add(note)
+                self._print(f"note: {note}")
+        if not plan.missing:
+            return
+        is_first = not self._total
+        self._total = self._done + len(plan.missing)
+        if is_first:
             self._study = self._progress.add_task(printable(plan.study.name, keep=""), total=self._total, facts="")
+        else:  # the next look
+            self._progress.update(self._study, total=self._total)
 
     def on_event(self, event: Event) -> None:
         label = event.task.label

@@ -16,6 +16,8 @@ def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
     """
     for verdict in results.verdicts:
         out(f"  {verdict.sentence}")
+        if verdict.details:
+            out(f"    {verdict.details}")
     for note in results.notes:
         out(f"  {note}")
     if not results.verdicts:
@@ -51,22 +53,34 @@ def results_json(results: Results) -> dict[str, Any]:
         "question": results.study.question,
         "complete": results.is_complete,
         "verdicts": [verdict_json(verdict) for verdict in results.verdicts],
+        "notes": list(results.notes),
         "runs": results.table(),
     }
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as plain data."""
+    interval, on_new, promise = verdict.interval, verdict.new_images, verdict.promise
     return {
         "comparison": verdict.comparison,
         "label": verdict.label,
         "sentence": verdict.sentence,
-        "difference": verdict.interval.mean if verdict.interval else None,
-        "low": verdict.interval.low if verdict.interval else None,
-        "high": verdict.interval.high if verdict.interval else None,
-        "confidence": verdict.interval.confidence if verdict.interval else None,
+        "details": verdict.details,
+        "metric": verdict.metric.name,
+        "difference": interval.mean if interval else None,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+        "confidence": interval.confidence if interval else None,
+        "comparisons": verdict.comparisons,
         "matters": verdict.matters,
         "seeds": len(verdict.differences),
+        "looks": list(verdict.looks),
+        "seeds_beyond_plan": verdict.beyond_plan,
+        "new_images": {"label": verdict.new_images_label, "low": on_new.low, "high": on_new.high} if on_new else None,
+        "failures": {failed.arm: dict(failed.kinds) for failed in verdict.failures or ()},
+        "seeds_needed": {"certain": promise.certain, "if_at_most": promise.spread, "likely": promise.likely}
+        if promise
+        else None,
     }
 
 

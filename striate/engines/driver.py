@@ -21,7 +21,7 @@ from striate.core.errors import RunError, StriateError, TrainingError
 from striate.data import Dataset, Part, load
 from striate.engines.inputs import Progress, RunInputs
 from striate.engines.loop import TrainingLoop
-from striate.engines.metrics import is_at_chance, is_balanced_at_chance, majority_share, scores
+from striate.engines.metrics import is_at_chance, majority_share, scores
 from striate.engines.protocol import DivergedError, Engine, Evaluation, TrainState
 from striate.nets.summary.summarize import summarize
 from striate.recipes import plateau_factor, stop_reason
@@ -206,9 +206,7 @@ class Driver:
         validation = engine.evaluate("validation", self.recipe.test_time)
         test = engine.evaluate("test", self.recipe.test_time)
         self.writer.save(layout.PREDICTIONS, lambda path: _write_predictions(path, validation, test))
-        at_chance = is_at_chance(validation.accuracy, validation.labels)
-        if self.is_balanced:  # which costs accuracy on the large classes
-            at_chance &= is_balanced_at_chance(validation.balanced_accuracy, validation.labels)
+        at_chance = is_at_chance((validation.logits, validation.labels), (test.logits, test.labels))
         cause = self._diagnose(should_stop) if at_chance else ""
         if at_chance and should_stop():
             return None  # the diagnosis may be incomplete; the run resumes from its last save

@@ -6,6 +6,7 @@ All of it follows from predictions.npz, so it can be computed again without the 
 import numpy as np
 
 from striate.runs.records import SplitScores
+from striate.verdicts import outcomes
 
 TOP = 5
 BINS = 15  # of the calibration error: Guo et al., arXiv 1706.04599
@@ -43,23 +44,11 @@ def balanced_accuracy(predicted: np.ndarray, labels: np.ndarray, classes: int) -
     return float(np.mean([share for share in per_class(predicted, labels, classes) if share is not None]))
 
 
-def is_at_chance(accuracy: float, labels: np.ndarray) -> bool:
-    """Whether an accuracy is no higher than that of the most common class, within three standard deviations."""
-    chance = majority_share(labels)
-    return bool(accuracy <= chance + 3 * (chance * (1 - chance) / len(labels)) ** 0.5)
-
-
-def is_balanced_at_chance(accuracy: float, labels: np.ndarray) -> bool:
-    """Whether a balanced accuracy is no higher than one over the number of classes, within three standard deviations.
-
-    False where a class has so few images that none could be higher.
-    """
-    counts = np.bincount(labels)
-    counts = counts[counts > 0]
-    chance = 1 / len(counts)
-    # The variance of a mean over K classes is the sum of their variances over K squared.
-    highest = chance + 3 * (chance * (1 - chance) * (1 / counts).sum()) ** 0.5 / len(counts)
-    return bool(accuracy <= highest < 1)
+def is_at_chance(*splits: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether logits tell the classes apart no better than a guess, on the images of all splits (logits, labels) together."""
+    classes = splits[0][0].shape[1]
+    tables = [confusion(logits.argmax(1), labels, classes) for logits, labels in splits]
+    return outcomes.is_at_chance(np.sum(tables, axis=0).tolist())
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.report.wording import Table, abbreviated, count, listed, plain
-from striate.studies.results import Results, RunRow
+from striate.studies.results import Results
+from striate.studies.rows import RunRow
 from striate.verdicts.intervals import interval
 
 MOST_PLOTS = 12  # arms with a plot of their own

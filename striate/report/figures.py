@@ -88,7 +88,7 @@ def accuracies(results: Results) -> AccuraciesFigure | None:
     arms = tuple(arm_accuracy(results, arm.name) for arm in results.arms)
     if not any(arm.points for arm in arms):
         return None
-    return values_figure(arms, results.study.seeds)
+    return values_figure(arms, results.seeds)
 
 
 def values_figure(
@@ -130,7 +130,7 @@ def arm_values(name: str, points: tuple[Point, ...], images: int = 0, words: Met
 
 def differences(results: Results) -> DifferencesFigure | None:
     """The differences of the planned comparisons; None when none has differences that may be shown."""
-    return differences_figure(results.verdicts, results.study.matters, results.study.seeds)
+    return differences_figure(results.verdicts, results.study.matters, results.seeds)
 
 
 def differences_figure(

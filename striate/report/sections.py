@@ -27,7 +27,8 @@ from striate.report.wording import (
     whole,
 )
 from striate.runs import Summary
-from striate.studies.results import Results, RunRow
+from striate.studies.results import Results
+from striate.studies.rows import RunRow
 from striate.verdicts import Label, Verdict
 
 # Word and glyph: color never carries the verdict alone. Filled is clear, hollow is not.
@@ -80,7 +81,7 @@ def trouble(results: Results) -> tuple[str, ...]:
 def progress(results: Results) -> str:
     """6 of 6 runs have a result: 2 arms, 3 seeds. And the runs that the study leaves out, if there are any."""
     ended = sum(row.run is not None and row.run.is_result for row in results.rows)
-    size = f"{count(len(results.arms), 'arm')}, {count(len(results.study.seeds), 'seed')}"
+    size = f"{count(len(results.arms), 'arm')}, {count(len(results.seeds), 'seed')}"
     return f"{ended} of {count(len(results.rows), 'run')} have a result: {size}. {results.left_out_text}".rstrip()
 
 
@@ -135,11 +136,15 @@ def uncertainty(results: Results) -> tuple[str, ...]:
 def unplanned(results: Results) -> Table | None:
     """Pairs of arms that no comparison was planned for, with their mean differences alone; the largest first."""
     planned = {frozenset((c.first, c.second)) for c in results.study.comparisons}
-    accuracy = {arm.name: {row.seed: row.test_accuracy for row in results.of(arm.name)} for arm in results.arms}
+    accuracy = {
+        arm.name: {row.seed: row.test_accuracy for row in results.of(arm.name) if row.trained} for arm in results.arms
+    }
     pairs = []
     for second, first in itertools.combinations(accuracy, 2):
         differences = [
-            a - b for seed, a in accuracy[first].items() if a is not None and (b := accuracy[second][seed]) is not None
+            a - b
+            for seed, a in accuracy[first].items()
+            if a is not None and (b := accuracy[second].get(seed)) is not None
         ]
         if differences and frozenset((first, second)) not in planned:
             pairs.append((sum(differences) / len(differences), first, second, len(differences)))

@@ -19,7 +19,8 @@ from striate.nets.summary.table import LayerTable, layer_table
 from striate.recipes import AugmentConfig, Recipe, StopConfig
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.runs import DataFacts
-from striate.studies.results import Results, RunRow
+from striate.studies.results import Results
+from striate.studies.rows import RunRow
 from striate.studies.study import Arm, Study
 
 Facts = tuple[tuple[str, str], ...]
@@ -182,8 +183,10 @@ def study_yaml(study: Study) -> str:
     for key, short in (("data", "source"), ("network", "layers")):
         if set(content[key]) == {short}:
             content[key] = content[key][short]
+    for key in ("design", "looks_taken", "looks"):
+        content.pop(key, None)
     if study.seeds == tuple(range(len(study.seeds))):
-        content["seeds"] = len(study.seeds)
+        content["seeds"] = {"looks": list(study.looks)} if study.looks else len(study.seeds)
     content["matters"] = study.matters  # also where it is the default: the verdicts depend on it
     if study.compare is not None:
         content["compare"] = [str(comparison) for comparison in study.compare]

@@ -22,7 +22,7 @@ from striate.core.errors import ConfigError, RunError, StudyError
 from striate.core.processes import cpu_count
 from striate.data import is_named
 from striate.engines.precision import PrecisionChoice
-from striate.runs import layout
+from striate.runs import layout, read
 from striate.runs.files import disk_errors, write_text
 from striate.runs.reader import read_summary
 from striate.studies.display import page
@@ -30,6 +30,7 @@ from striate.studies.execute.precision import study_precision
 from striate.studies.execute.protocol import Event, Note, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
+from striate.studies.stages import new_looks
 from striate.studies.study import Arm, Study, read_study
 from striate.tracking import check_installed
 from striate.verdicts.wording import seed_list, short_list
@@ -60,12 +61,13 @@ class LoadedStudy:
         keys = list(dict.fromkeys(key for arm in self.arms for key in arm.changes))
         arms = short_list([arm.name for arm in self.arms])
         comparisons = short_list([str(comparison) for comparison in self.study.comparisons])
+        most = "at most " if self.study.looks else ""
         return [
             f"{len(self.arms)} arm{'s' * (len(self.arms) > 1)}: {arms}",
             f"varied: {', '.join(keys) or 'nothing'}",
             seed_list(self.study.seeds),
             f"comparisons: {comparisons or 'none'}",
-            f"{self._ended()} of {len(self.arms) * len(self.study.seeds)} runs have ended, in {self.folder}",
+            f"{self._ended()} of {most}{len(self.arms) * len(self.study.seeds)} runs have ended, in {self.folder}",
         ]
 
     def _ended(self) -> int:
@@ -98,8 +100,8 @@ class LoadedStudy:
     ) -> Results:
         """Train the missing runs and return the results. `jobs`: runs at once; None chooses.
 
-        `on_plan` gets the plan before the first run starts, `on_event` each event from then on. Without `on_event`, notes
-        for the user (a logger that failed) are warnings once the runs have ended.
+        `on_plan` gets the plan before the first run starts, and again before those of each further look; `on_event` each event
+        from then on. Without `on_event`, notes for the user (a logger that failed) are warnings once the runs have ended.
 
         Raises:
             StudyError: when another process runs this study.
@@ -109,6 +111,11 @@ class LoadedStudy:
 
         check_installed(self.study.log)
         notes: set[str] = set()
+
+        def note(event: Event) -> None:
+            if isinstance(event, Note):
+                notes.add(event.text)
+
         with contextlib.ExitStack() as stack:
             # The lock comes before the plan, which another process may be changing; a study that is refused leaves no folder.
             is_new = not self.folder.exists()
@@ -121,21 +128,38 @@ class LoadedStudy:
             if is_new:
                 stack.enter_context(self._locked())
             study = self._write_study(plan)
-            on_plan(plan)
-            precision = _choose_precision(plan, chosen, device, should_stop)
-            tasks = [Task(run.label, run.job, run.folder, self.study.log, precision) for run in plan.missing]
-            # Closed whatever happens: no run may train after the lock is released.
-            with contextlib.closing(chosen.run(tasks, should_stop)) as events:
-                for event in events:
-                    if on_event:
-                        on_event(event)
-                    elif isinstance(event, Note):
-                        notes.add(event.text)
-            finished = {run.folder: run.run for run in plan.runs if run.run and run.state == "done"}
-            results = Results.collect(self.folder, study, self.arms, finished)
+            choose = partial(_choose_precision, scheduler=chosen, device=device, should_stop=should_stop)
+            plan = self._train(plan, chosen, choose, on_plan, on_event or note, should_stop)
+            results = self._look(study, plan)
         for text in sorted(notes):
             warnings.warn(text, stacklevel=2)
         return results
+
+    def _train(
+        self,
+        plan: Plan,
+        scheduler: Scheduler,
+        choose_precision: Callable[[Plan], PrecisionChoice | None],
+        on_plan: Callable[[Plan], None],
+        on_event: Callable[[Event], None],
+        should_stop: Callable[[], bool],
+    ) -> Plan:
+        """Train what is due; with planned looks, look by look until none is. Each run is tried once."""
+        tried: set[Path] = set()
+        precision = None
+        while True:
+            on_plan(plan)
+            precision = precision or choose_precision(plan)
+            runs = [run for run in plan.missing if run.folder not in tried]
+            tried |= {run.folder for run in runs}
+            tasks = [Task(run.label, run.job, run.folder, self.study.log, precision) for run in runs]
+            # Closed whatever happens: no run may train after the lock is released.
+            with contextlib.closing(scheduler.run(tasks, should_stop)) as events:
+                for event in events:
+                    on_event(event)
+            plan = plan.after({run.folder: read(run.folder) for run in runs if run.has_begun})
+            if should_stop() or all(run.folder in tried for run in plan.missing):
+                return plan
 
     def check_engines(self, device: str = "auto") -> None:
         """Let each arm's engine check its recipe and network.
@@ -151,11 +175,28 @@ class LoadedStudy:
 
     def _write_study(self, plan: Plan) -> Study:
         """Write the study as it is run, with overrides and name, so that its folder can be read and run alone."""
-        data = {**self.document.data, "name": self.study.name}
-        if changes := plan.replanned():
-            data["replanned"] = list(changes)
+        is_new = plan.previous is None or not plan.has_results
+        looks = () if plan.previous is None or is_new else plan.previous.looks_taken
+        return self._write(self.study.replace(design=plan.design, replanned=plan.replanned(), looks_taken=looks))
+
+    def _write(self, study: Study) -> Study:
+        data = {**self.document.data, "name": study.name}
+        for key in ("replanned", "design", "looks_taken"):
+            data.pop(key, None)
+            if content := study.model_dump(mode="json", include={key}, exclude_defaults=True):
+                data |= content
         write_text(self.folder / layout.STUDY, config.dump(data))
-        return self.study.replace(replanned=changes)
+        return study
+
+    def _look(self, study: Study, plan: Plan) -> Results:
+        """The results, once what was judged for the first time is written down."""
+        finished = {run.folder: run.run for run in plan.runs if run.run and run.state == "done"}
+        results = Results.collect(self.folder, study, self.arms, finished)
+        if looks := new_looks(study, results.judge(with_images=False)):
+            study = self._write(study.replace(looks_taken=(*study.looks_taken, *looks)))
+            results = replace(results, study=study)
+        results.read_verdicts()
+        return results
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -4,7 +4,8 @@ A plan reads each run folder once. It refuses a folder that holds runs of anothe
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,8 @@ from striate.data import Dataset, augment, is_unequal, load, split
 from striate.nets.summary.summarize import count_parameters
 from striate.recipes import Recipe
 from striate.runs import Job, Run, layout, read
+from striate.studies.design import StudyDesign, changes
+from striate.studies.results import Results
 from striate.studies.study import Arm, Study, read_study
 from striate.verdicts.wording import short_list
 
@@ -50,10 +53,15 @@ class PlannedRun:
     def label(self) -> str:
         return f"{self.arm} seed {self.seed}"
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether its folder holds a run by now."""
+        return (self.folder / layout.RUN).exists()
+
 
 @dataclass(frozen=True, repr=False)
 class Plan:
-    """Every run of a study, arm by arm, seed by seed."""
+    """Every run that a study may need, arm by arm, seed by seed. With planned looks, not all of them are due at first."""
 
     study: Study
     arms: tuple[Arm, ...]
@@ -63,15 +71,51 @@ class Plan:
     parameters: Mapping[str, int]  # by arm
     unplanned: tuple[PlannedRun, ...] = ()  # runs of these arms in the folder, with seeds that the study leaves out
     previous: Study | None = None  # the study file in the folder, as the last command wrote it
+    previous_arms: tuple[Arm, ...] = ()
 
     def __repr__(self) -> str:
-        done = len(self.runs) - len(self.missing)
-        return f"<Plan of '{self.study.name}': {len(self.runs)} runs, {done} done, {len(self.missing)} to train>"
+        done = len(self.due) - len(self.missing)
+        return f"<Plan of '{self.study.name}': {len(self.due)} runs, {done} done, {len(self.missing)} to train>"
+
+    @cached_property
+    def due(self) -> tuple[PlannedRun, ...]:
+        """The runs that are needed, as far as the results so far say: those of the looks that come next, and the finished ones."""
+        if not self.study.looks:
+            return self.runs
+        finished = {run.folder: run.run for run in (*self.runs, *self.unplanned) if run.run}
+        study = self.study.replace(design=self.design)
+        rows = {(row.arm, row.seed) for row in Results.collect(self.folder, study, self.arms, finished).rows}
+        return tuple(run for run in self.runs if (run.arm, run.seed) in rows)
 
     @property
     def missing(self) -> tuple[PlannedRun, ...]:
         """The runs to train."""
-        return tuple(run for run in self.runs if run.state != "done")
+        return tuple(run for run in self.due if run.state != "done")
+
+    @cached_property
+    def design(self) -> StudyDesign:
+        """What was planned when the first run ended, with what was planned later; what the study file plans while none has."""
+        now = self.study.plan_of(self.arms)
+        if self.previous is None or not self._arms_with_results:
+            return now
+        fixed = self.previous.design or self.previous.plan_of(self.previous_arms)
+        if not fixed.can_judge:  # so nothing was judged yet that a plan could have followed
+            fixed = fixed.replace(seeds=now.seeds, looks=now.looks).sealed()
+        return fixed.with_comparisons(self.study.metric, now.comparisons)
+
+    def after(self, runs: Mapping[Path, Run]) -> "Plan":
+        """The plan once these runs have ended; by folder."""
+        updated = tuple(replace(run, run=runs.get(run.folder, run.run)) for run in self.runs)
+        return replace(self, runs=updated)
+
+    @property
+    def has_results(self) -> bool:
+        return bool(self._arms_with_results)
+
+    @property
+    def _arms_with_results(self) -> list[str]:
+        """The arm of each run that has ended."""
+        return [run.arm for run in (*self.runs, *self.unplanned) if run.state == "done"]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -98,9 +142,10 @@ class Plan:
         """What was changed in the plan after runs had finished, now and before."""
         if self.previous is None:
             return ()
-        done = [run.arm for run in (*self.runs, *self.unplanned) if run.state == "done"]
-        changes = _changes(self.previous, self.study, done) if done else ()
-        return (*self.previous.replanned, *(f"{change}, after {len(done)} finished runs" for change in changes))
+        done = self._arms_with_results
+        before, now = self.previous.plan_of(self.previous_arms), self.study.plan_of(self.arms)
+        listed = changes(before, now, done) if done else ()
+        return (*self.previous.replanned, *(f"{change}, after {len(done)} finished runs" for change in listed))
 
 
 def _imbalance(dataset: Dataset, arms: Sequence[Arm], seed: int) -> Iterator[str]:
@@ -131,18 +176,6 @@ def _copies(dataset: Dataset, arms: Sequence[Arm], seeds: Sequence[int]) -> Iter
         yield f"{dataset.name}: of the validation images {number} are, pixel by pixel, also trained on"
 
 
-def _changes(before: Study, now: Study, done: Sequence[str]) -> Iterator[str]:
-    if before.matters != now.matters:
-        yield f"matters changed from {before.matters:g} to {now.matters:g}"
-    for comparison in now.comparisons:
-        # A comparison of arms without results was planned before its runs.
-        if comparison not in before.comparisons and comparison.first in done and comparison.second in done:
-            yield f"comparison '{comparison}' added"
-    for comparison in before.comparisons:
-        if comparison not in now.comparisons:
-            yield f"comparison '{comparison}' taken out"
-
-
 def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
     """The plan of `study` in `folder`. Reads the images and the run folders; writes nothing.
 
@@ -157,10 +190,12 @@ def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
         planned, others = _plan_arm(study, arm, datasets[arm.name], folder)
         runs += planned
         unplanned += others
-    previous = _previous_study(folder)
+    previous, previous_arms = _previous_study(folder)
     if previous and all(run.run is None for run in runs):
         _check_same_study(study, previous, folder)
-    return Plan(study, tuple(arms), folder, tuple(runs), datasets, parameters, tuple(unplanned), previous)
+    return Plan(
+        study, tuple(arms), folder, tuple(runs), datasets, parameters, tuple(unplanned), previous, previous_arms
+    )
 
 
 def _load_datasets(arms: Sequence[Arm]) -> dict[str, Dataset]:
@@ -257,12 +292,13 @@ def _check_same_job(run: Run, job: Job, arm: Arm, dataset: Dataset) -> None:
     )
 
 
-def _previous_study(folder: Path) -> Study | None:
+def _previous_study(folder: Path) -> tuple[Study | None, tuple[Arm, ...]]:
     path = folder / layout.STUDY
     if not path.exists():
-        return None
+        return None, ()
     try:
-        return read_study(config.read(path))[0]
+        study, arms, _ = read_study(config.read(path))
+        return study, arms
     except ConfigError as error:
         raise StudyError(f"{path}: is not a study that this version reads ({error}); choose another --out") from error
 

@@ -6,117 +6,34 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
-from striate.runs import DataFacts, Run, Summary, layout, read
+from striate.runs import Run, layout, read
+from striate.studies.design import StudyDesign
 from striate.studies.display import page
+from striate.studies.metrics import run_metric
+from striate.studies.rows import RunRow, measured
+from striate.studies.stages import due_seeds, judge, judging
 from striate.studies.study import Arm, Study, read_study
-from striate.verdicts import ArmResults, Design, Verdict, compare
-from striate.verdicts.outcomes import is_at_chance
+from striate.verdicts import Verdict
 from striate.verdicts.wording import seed_list, short_list
 
 
 @dataclass(frozen=True, repr=False)
-class RunRow:
-    """One planned run; `run` is None where nothing of it is in the folder."""
-
-    arm: str
-    seed: int
-    run: Run | None
-
-    def __repr__(self) -> str:
-        accuracy = "" if self.test_accuracy is None else f", {self.test_accuracy:.2f} % test accuracy"
-        return f"<RunRow {self.arm} seed {self.seed}: {self.state}{accuracy}>"
-
-    @property
-    def state(self) -> str:
-        """finished, diverged, failed, unfinished or missing."""
-        return self.run.state if self.run else "missing"
-
-    @property
-    def summary(self) -> Summary | None:
-        """How the run ended; None while it has not."""
-        return self.run.summary if self.run else None
-
-    @property
-    def data(self) -> DataFacts | None:
-        """The images that the run used; None where it did not come so far."""
-        return self.summary.data if self.summary else None
-
-    @property
-    def reason(self) -> str:
-        """Why the run failed or diverged, or why it may have stayed at chance."""
-        return self.summary.reason if self.summary else ""
-
-    @cached_property
-    def is_at_chance(self) -> bool:
-        """Whether it finished, and tells the classes apart no better than a guess, on all validation and test images."""
-        summary = self.summary
-        if summary is None or summary.state != "finished":
-            return False
-        tables = [scores.confusion for scores in (summary.validation, summary.test) if scores and scores.confusion]
-        if not tables:
-            return summary.at_chance
-        return is_at_chance([[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*tables, strict=True)])
-
-    @property
-    def failure(self) -> Literal["", "diverged", "at chance"]:
-        """How the run ended without learning; empty where it learned, or has not ended."""
-        if self.state == "diverged":
-            return "diverged"
-        return "at chance" if self.is_at_chance else ""
-
-    @property
-    def trained(self) -> bool:
-        """Whether it finished and learned something: its accuracy takes part in verdicts and means."""
-        return self.state == "finished" and not self.is_at_chance
-
-    @property
-    def epochs_done(self) -> int:
-        return len(self.run.metrics) if self.run else 0
-
-    @property
-    def test_accuracy(self) -> float | None:
-        """In percent. A network that diverged is no network: it counts as chance, the share of the commonest class."""
-        if self.summary is None:
-            return None
-        share = self.summary.test_accuracy
-        if self.state == "diverged":
-            data = self.summary.data
-            share = 1 / self.summary.classes if data is None or data.chance is None else data.chance
-        return None if share is None else 100 * share
-
-    @property
-    def class_accuracies(self) -> tuple[float | None, ...]:
-        """Of the test images of each class, in percent; None for a class without any. Empty without a result."""
-        scores = self.summary.test if self.summary else None
-        return tuple(None if share is None else 100 * share for share in scores.per_class) if scores else ()
-
-    @property
-    def balanced_accuracy(self) -> float | None:
-        """The mean test accuracy of the classes, in percent: each counts alike, however large it is."""
-        known = [accuracy for accuracy in self.class_accuracies if accuracy is not None]
-        return sum(known) / len(known) if known else None
-
-    @property
-    def validation_accuracy(self) -> float | None:
-        """In percent, at the best epoch by validation."""
-        share = self.summary.validation_accuracy if self.summary else None
-        return None if share is None else 100 * share
-
-
-@dataclass(frozen=True, repr=False)
 class Results:
-    """A study and its runs. `rows` has every planned run, arm by arm in the study's order, seed by seed."""
+    """A study and its runs. `rows` has every run that is due and every other result of its arms, arm by arm, seed by seed.
+
+    All finished runs count, whatever seeds the study file names today. With planned looks, a run is due once its look is.
+    """
 
     folder: Path
     study: Study
     arms: tuple[Arm, ...]
     rows: tuple[RunRow, ...]
     left_out: Mapping[str, tuple[int, ...]]
-    """The seeds of runs that are in the folder and that the study file does not plan, by arm (or its folder's name)."""
+    """The seeds of runs in the folder that count nowhere, by arm (or its folder's name): of other arms, or without a result."""
 
     @classmethod
     def read(cls, folder: Path | str) -> "Results":
@@ -151,8 +68,18 @@ class Results:
                 return RunRow(arm, seed, finished[run_folder])
             return RunRow(arm, seed, read(run_folder) if (run_folder / layout.RUN).exists() else None)
 
-        rows = tuple(row(arm.name, seed) for arm in arms for seed in study.seeds)
-        return cls(folder, study, arms, rows, _left_out(folder, study, arms))
+        names = {layout.slug(arm.name): arm.name for arm in arms}
+        others = [(names.get(name, name), seed) for name, seed in layout.runs_in(folder)]
+        others = sorted(other for other in others if other[0] not in names.values() or other[1] not in study.seeds)
+        known = {arm.name: [row(arm.name, seed) for seed in study.seeds] for arm in arms}
+        left_out: dict[str, list[int]] = {}
+        for name, seed in others:
+            if name in known and (extra := row(name, seed)).is_result:
+                known[name].append(extra)
+            else:
+                left_out.setdefault(name, []).append(seed)
+        rows = _due(study, arms, known)
+        return cls(folder, study, arms, rows, {name: tuple(seeds) for name, seeds in left_out.items()})
 
     def __repr__(self) -> str:
         ended = sum(row.run is not None and row.run.is_result for row in self.rows)
@@ -174,17 +101,38 @@ class Results:
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """One for each planned comparison."""
-        compared = {name for comparison in self.study.comparisons for name in (comparison.first, comparison.second)}
-        measured = {arm.name: self._measured(arm) for arm in self.arms if arm.name in compared}
-        pairs = [(measured[comparison.first], measured[comparison.second]) for comparison in self.study.comparisons]
-        return tuple(compare(pairs, Design(matters=self.study.matters, seeds=self.study.seeds)))
+        return self.judge()
+
+    def read_verdicts(self) -> None:
+        """Read what they need now: the folder may be moved later."""
+        _ = self.verdicts
+
+    def judge(self, *, with_images: bool = True) -> tuple[Verdict, ...]:
+        """The verdicts. Without images, fewer files are read, and what would hold on new images is not known."""
+        metric, arms = run_metric(self.study.metric), _compared(self.study, self.arms)
+        results = {arm.name: measured(arm, self.of(arm.name), metric, with_images=with_images) for arm in arms}
+        return tuple(judge(self.study, judging(self.study, self.design), results))
+
+    @property
+    def design(self) -> StudyDesign:
+        """What was planned when the first run ended; before that, what the study file plans."""
+        return self.study.design or self.study.plan_of(self.arms)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those of all rows: the planned ones in their order, then the others."""
+        seeds = {row.seed for row in self.rows}
+        planned = tuple(seed for seed in self.study.seeds if seed in seeds)
+        return (*planned, *sorted(seeds - set(planned)))
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the verdicts must know, a sentence each: changes of the plan, runs left out, classes left behind."""
-        changes = (f"The plan was changed after the first results: {change}." for change in self.study.replanned)
+        notes = [f"The plan was changed after the first results: {change}." for change in self.study.replanned]
+        if not self.design.is_as_written:
+            notes.append("The design in the study's folder was edited: it does not have the hash that it was written with.")
         left_out = [self.left_out_text] if self.left_out else []
-        return (*changes, *left_out, *filter(None, (self._small_class(arm.name) for arm in self.arms)))
+        return (*notes, *left_out, *filter(None, (self._small_class(arm.name) for arm in self.arms)))
 
     def _small_class(self, arm: str) -> str:
         """The least accurate class of an arm whose classes are of very unequal size; empty for any other."""
@@ -240,28 +188,21 @@ class Results:
             for row in self.rows
         ]
 
-    def _measured(self, arm: Arm) -> ArmResults:
-        rows = self.of(arm.name)
-        finished = [row.summary for row in rows if row.summary and row.state == "finished"]
-        failures = {row.seed: row.failure for row in rows if row.failure}
-        return ArmResults(
-            arm=arm.name,
-            values={row.seed: row.test_accuracy for row in rows if row.trained and row.test_accuracy is not None},
-            failures=failures,
-            missing={row.seed: row.state for row in rows if not row.trained and not row.failure},
-            test_images=min((summary.test_images for summary in finished), default=0),
-            declares_data=any(key.split(".")[0] == "data" for key in arm.changes),
-            test_digest=" ".join(sorted({summary.data.test_digest for summary in finished if summary.data})),
-        )
+
+def _compared(study: Study, arms: Sequence[Arm]) -> list[Arm]:
+    names = {name for comparison in study.comparisons for name in (comparison.first, comparison.second)}
+    return [arm for arm in arms if arm.name in names]
 
 
-def _left_out(folder: Path, study: Study, arms: Sequence[Arm]) -> dict[str, tuple[int, ...]]:
-    names = {layout.slug(arm.name): arm.name for arm in arms}
-    seeds: dict[str, list[int]] = {}
-    for arm_folder, seed in layout.runs_in(folder):
-        if arm_folder not in names or seed not in study.seeds:
-            seeds.setdefault(names.get(arm_folder, arm_folder), []).append(seed)
-    return {name: tuple(sorted(numbers)) for name, numbers in sorted(seeds.items())}
+def _due(study: Study, arms: Sequence[Arm], rows: Mapping[str, Sequence[RunRow]]) -> tuple[RunRow, ...]:
+    """The rows that are due, and those of runs that are in the folder already."""
+    if not study.looks:
+        return tuple(row for arm in arms for row in rows[arm.name])
+    metric = run_metric(study.metric)
+    results = {arm.name: measured(arm, rows[arm.name], metric, with_images=False) for arm in _compared(study, arms)}
+    design = judging(study, study.design or study.plan_of(arms))
+    due = due_seeds(study, design, list(rows), results)
+    return tuple(row for arm in arms for row in rows[arm.name] if row.seed in due[arm.name] or row.is_result)
 
 
 def studies_in(folder: Path) -> Sequence[Path]:

@@ -24,70 +24,16 @@ from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import layout
 from striate.runs.layout import slug
+from striate.studies.claims import Claim, Comparison, check_text
+from striate.studies.design import Look, StudyDesign, today
+from striate.studies.metrics import TEST_ACCURACY, run_metric
+from striate.studies.seed_plan import check_looks, check_seeds, seeds_of, with_looks
 from striate.tracking import check_names
 
 # The parts of a study that an arm may change.
 PARTS = ("data", "network", "recipe")
 
 MOST_ARMS = 1000
-MOST_SEEDS = 1000
-LARGEST_SEED = 2**32 - 1
-
-
-class Claim(Record):
-    """What a source states; the report puts the measurement beside it. `values`: accuracy in percent by arm."""
-
-    says: str
-    """The claim, in its own words."""
-    source: str = ""
-    """Who says so, and where."""
-    values: dict[str, Number] = {}
-    """An accuracy in percent for each arm; in a file they stand beside `says`, by the name of the arm."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _collect_values(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or "values" in value:
-            return value
-        texts = {key: item for key, item in value.items() if key in {"says", "source"}}
-        return {**texts, "values": {key: item for key, item in value.items() if key not in texts}}
-
-    @field_validator("says", "source")
-    @classmethod
-    def _check_texts(cls, text: str) -> str:
-        return _check_text(text)
-
-    @model_validator(mode="after")
-    def _check_percentages(self) -> Self:
-        for arm, accuracy in self.values.items():
-            if not 0 <= accuracy <= 100:
-                raise ValueError(f"'{arm}': an accuracy is in percent, from 0 to 100, got {accuracy:g}")
-        return self
-
-
-class Comparison(Record):
-    """`first - second`: is the first better?"""
-
-    first: str
-    second: str
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        first, sign, second = value.partition(" - ")
-        if not sign:
-            raise ValueError(f"a comparison is written 'first - second', with spaces around the minus, got {value!r}")
-        return {"first": first.strip(), "second": second.strip()}
-
-    @field_validator("first", "second")
-    @classmethod
-    def _check_names(cls, name: str) -> str:
-        return check_name(name, "an arm's name")
-
-    def __str__(self) -> str:
-        return f"{self.first} - {self.second}"
 
 
 class Study(Record):
@@ -104,21 +50,30 @@ class Study(Record):
     recipe: Recipe = Recipe()
     """How it is trained."""
     seeds: tuple[Whole, ...] = Field((0, 1, 2), min_length=1)
-    """How many seeds each arm gets (at most 1,000), or a list of them; 3 when left out, the fewest that give a verdict."""
+    """How many seeds each arm gets (at most 1,000), or a list of them; 3 when left out, the fewest that give a verdict. Or
+    `{looks: [3, 5, 8]}`: the results are looked at after so many seeds, and undecided arms go on to the next look."""
+    looks: tuple[Whole, ...] = ()
+    """The looks, as `seeds` has them; written there."""
     arms: dict[str, dict[str, Any]] = {}
     """The variations: a name, and what it changes (`network.norm: batch`); `{}` is the base itself."""
     grid: dict[str, tuple[Any, ...]] = {}
     """Instead of arms: keys with lists of values; every combination is an arm (at most 1,000)."""
     compare: tuple[Comparison, ...] | None = None
     """The planned comparisons, `first - second`; when left out, each arm against the first (a grid plans none)."""
+    metric: str = TEST_ACCURACY
+    """What is compared: `test accuracy`, `balanced accuracy`, `test loss`, `training time`, `epochs to 90 %` and more."""
     matters: Number = Field(0.5, gt=0, le=100)
-    """The smallest difference of interest, in points of test accuracy."""
+    """The smallest difference of interest: points of accuracy, units of a loss, percent of a time or a speed."""
     watch_test: Flag = False
     """Evaluate the test part after every epoch, for its curves. The report says so; no choice depends on it."""
     watch_train: Flag = False
     """Evaluate the training images after every epoch, without augmentation or dropout."""
     replanned: tuple[str, ...] = ()
     """Written by Striate: what was changed in the plan after runs had finished. The report repeats it."""
+    design: StudyDesign | None = None
+    """Written by Striate: what was planned when the first run ended, with its hash. Verdicts are as strict as it says."""
+    looks_taken: tuple[Look, ...] = ()
+    """Written by Striate: each look at the results, with its day."""
     claims: tuple[Claim, ...] = ()
     """What others state (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
     log: tuple[str, ...] = location_field(())
@@ -129,34 +84,33 @@ class Study(Record):
     def _check_question(cls, text: str) -> str:
         if not text.strip():
             raise ValueError(f"must be a question in your words, got {text!r}")
-        return _check_text(text)
+        return check_text(text)
 
     @field_validator("name")
     @classmethod
     def _check_study_name(cls, name: str) -> str:
         return check_name(name, "the study's name") if name else name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _split_looks(cls, value: Any) -> Any:
+        return with_looks(value)
+
     @field_validator("seeds", mode="before")
     @classmethod
-    def _count_or_list(cls, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, int | list | tuple) or value == []:
-            raise ValueError(f"must be a number of seeds or a list of them, got {value!r}")
-        count = value if isinstance(value, int) else len(value)
-        if count < 1:
-            raise ValueError(f"must be at least 1, got {count}")
-        if count > MOST_SEEDS:
-            hint = f"; write [{value}] for one seed" if isinstance(value, int) else ""
-            raise ValueError(f"must be at most {MOST_SEEDS:,} seeds, got {count:,}{hint}")
-        return tuple(range(value)) if isinstance(value, int) else value
+    def _read_seeds(cls, value: Any) -> Any:
+        return seeds_of(value)
 
     @field_validator("seeds")
     @classmethod
-    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ValueError(f"must be different numbers from 0 up, got {list(seeds)}")
-        if max(seeds) > LARGEST_SEED:
-            raise ValueError(f"a seed is at most {LARGEST_SEED} (32 bits), got {max(seeds)}")
-        return seeds
+    def _check_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        return check_seeds(seeds)
+
+    @field_validator("metric")
+    @classmethod
+    def _check_metric(cls, name: str) -> str:
+        run_metric(name)
+        return name
 
     @field_validator("log", mode="before")
     @classmethod
@@ -190,6 +144,22 @@ class Study(Record):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_judging(self) -> Self:
+        metric = run_metric(self.metric).metric
+        if metric.scale != "percent" and "matters" not in self.model_fields_set:
+            unit = "percent (5: 1.05 times)" if metric.scale == "ratio" else "its unit"
+            raise ValueError(f"matters: must be given with 'metric: {self.metric}', in {unit}")
+        if self.looks:
+            check_looks(self.looks)
+            if self.looks[-1] != len(self.seeds):
+                raise ValueError(f"looks: the last must be all {len(self.seeds)} seeds, got {self.looks[-1]}")
+            if not self.comparisons:
+                raise ValueError(
+                    "seeds: looks end when every comparison is decided, and none is planned; add 'compare'"
+                )
+        return self
+
     @property
     def variations(self) -> dict[str, dict[str, Any]]:
         """The changes of each arm, by dotted key; a study that varies nothing has one arm, `base`."""
@@ -204,6 +174,19 @@ class Study(Record):
             return self.compare
         first, *others = self.arms or [""]
         return tuple(Comparison(first=other, second=first) for other in others)
+
+    def plan_of(self, arms: Sequence["Arm"]) -> StudyDesign:
+        """What this study file plans, as a design that is fixed today."""
+        return StudyDesign(
+            date=today(),
+            question=self.question,
+            metric=self.metric,
+            matters=self.matters,
+            seeds=self.seeds,
+            looks=self.looks,
+            comparisons=tuple(map(str, self.comparisons)),
+            arms={arm.name: fingerprint(arm.data, arm.network, arm.recipe) for arm in arms},
+        ).sealed()
 
 
 class Arm(Record):
@@ -346,15 +329,3 @@ def _short(value: Any) -> str:
         inside = ", ".join(f"{key}={_short(item)}" for key, item in value.items() if key != "name")
         return f"{value['name']}({inside})" if "name" in value else inside
     return printable(str(value), keep="")
-
-
-def _check_text(text: str) -> str:
-    """`text`, if it has no control characters but tabs and line breaks.
-
-    Raises:
-        ConfigError: with the text as far as it can be shown.
-    """
-    shown = printable(text)
-    if shown != text:
-        raise ConfigError(f"must not contain control characters, got '{shown}'")
-    return text

@@ -15,6 +15,9 @@ from striate.verdicts.intervals import rate_bounds
 # of the way from chance to 100 % would be found better with 95 %.
 CHANCE_ALPHA = 0.01
 CHANCE_REACH, CHANCE_POWER = 0.5, 0.95
+# Images that are not of the commonest class. A network that knows half of them is not missed on so many; it answers the
+# commonest class for each of the fewest in 3 of 100 cases.
+ENOUGH_OTHERS, FEWEST_OTHERS = 20, 5
 OUTLIER = 5.0  # median absolute deviations, scaled to be a standard deviation for normal values; more for few values
 FEWEST_FOR_OUTLIERS = 5
 
@@ -66,14 +69,20 @@ def is_at_chance(confusion: Sequence[Sequence[int]]) -> bool:
 
     Exact tests, and it is at chance if none finds anything on enough images. Accuracy against always answering the
     commonest class (binomial); each class against the rest (Fisher, all classes together): it counts as learned, too, where a
-    rare class is found at the price of a common one. Of three images nothing can be said.
+    rare class is found at the price of a common one. Of three images nothing can be said; enough images are also some of other
+    classes than the commonest, and fewer of them where all answers are the same.
     """
     rows = [sum(row) for row in confusion]
     images, correct = sum(rows), sum(row[k] for k, row in enumerate(confusion))
     if not images:
         return False
     chance = max(rows) / images
-    return is_accuracy_at_chance(correct, images, chance) and not _tells_a_class(confusion, rows, images)
+    answers = [sum(column) for column in zip(*confusion, strict=True)]
+    if max(answers) == images:
+        return images - rows[answers.index(images)] >= FEWEST_OTHERS
+    if binomial_tail(correct, images, chance) < CHANCE_ALPHA or _tells_a_class(confusion, rows, images):
+        return False
+    return images - max(rows) >= ENOUGH_OTHERS or are_enough(images, chance)
 
 
 def is_accuracy_at_chance(correct: int, images: int, chance: float) -> bool:

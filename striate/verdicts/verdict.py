@@ -41,6 +41,18 @@ from striate.verdicts.records import ArmResults, Design, Label, Spread, Verdict
 from striate.verdicts.seeds_needed import promise
 from striate.verdicts.wording import seed_list
 
+DECIDED: frozenset[Label] = frozenset(
+    {
+        "trains more often",
+        "trains less often",
+        "no difference that matters",
+        "clearly better",
+        "clearly worse",
+        "better",
+        "worse",
+    }
+)
+
 
 def compare(pairs: Sequence[tuple[ArmResults, ArmResults]], design: Design, up_to: int | None = None) -> list[Verdict]:
     """The verdict on each planned comparison. `up_to`: as it was with so many of the planned seeds."""

@@ -90,11 +90,14 @@ def test_a_study_file_is_parsed_once_and_a_run_folder_read_once(tmp_path, monkey
     assert reads == {tmp_path.name: 1, "study": 1, "run": 6}
 
 
-def test_seeds_that_a_study_leaves_out_are_named(tmp_path):
+def test_finished_seeds_cannot_be_left_out_and_other_runs_are_named(tmp_path):
+    """Once "undecided" became "clearly better" by naming half of the seeds, and nothing said so."""
     path = write_study(tmp_path, THREE)
-    load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    all_seeds = load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
     fewer = load(path, seeds=2, out=tmp_path / "runs").run(scheduler=InlineScheduler())
-    note = "The folder holds runs that this study leaves out: normalized (seed 2), plain (seed 2)."
+    assert fewer.verdicts == all_seeds.verdicts
+    assert [row.seed for row in fewer.of("plain")] == [0, 1, 2]
+    note = "The plan was changed after the first results: seeds changed from 0 to 2 to 0, 1, after 6 finished runs."
     assert fewer.notes == Results.read(fewer.folder).notes == (note,)
     assert note in repr(fewer)
     assert note in fewer._repr_html_()
@@ -217,7 +220,9 @@ def test_the_kept_study_file_says_what_was_run(tmp_path):
     written = yaml.safe_load((study.folder / "study.yaml").read_text())
     assert written["recipe"]["epochs"] == 1
     assert written["name"] == "study"
-    assert load(study.folder).study.replace(data=study.study.data) == study.study
+    kept = load(study.folder).study
+    assert kept.replace(data=study.study.data, design=None, looks_taken=()) == study.study
+    assert kept.design.is_as_written
 
 
 def test_a_folder_with_other_settings_is_refused_and_left_alone(tmp_path):
@@ -309,7 +314,9 @@ def test_a_diverged_run_is_an_outcome(tmp_path):
     assert [row.state for row in results.of("normalized")] == ["diverged"] * 3
     assert [row.test_accuracy for row in results.of("normalized")] == pytest.approx([100 / 3] * 3)
     assert results.verdicts[0].label != "not comparable"
-    assert "Diverged, and counted as chance: 3 runs of normalized." in results.verdicts[0].sentence
+    assert (
+        "normalized in 3 of 3 runs (diverged: seeds 0, 1, 2; a rate of at least 37 %)" in results.verdicts[0].sentence
+    )
     assert results.is_complete
     assert read(results.of("normalized")[0].run.folder).summary.test_accuracy is None
 
@@ -332,16 +339,20 @@ def test_a_plan_that_leaves_out_the_seen_seeds_hides_no_change(tmp_path):
     path, change = write_study(tmp_path, THREE), "matters changed from 0.5 to 0.1, after 6 finished runs"
     load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
     other = load(path, "matters=0.1", "seeds=[9]", out=tmp_path / "runs")
-    assert other.run(scheduler=InlineScheduler()).study.replanned == (change,)
-    assert load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == (
+    assert other.run(scheduler=InlineScheduler()).study.replanned == (
         change,
+        "seeds changed from 0 to 2 to 9, after 6 finished runs",
     )
+    again = load(path, "matters=0.1", out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert again.study.replanned[0] == change
 
 
-def test_a_new_arm_s_comparison_is_planned_before_its_runs(tmp_path):
+def test_a_new_arm_is_a_change_and_its_comparison_is_planned_before_its_runs(tmp_path):
     load(write_study(tmp_path, STUDY), out=tmp_path / "runs").run(scheduler=InlineScheduler())
     grown = write_study(tmp_path, STUDY + "  wide: {network.layers: conv8 pool fc8}\n")
-    assert load(grown, out=tmp_path / "runs").run(scheduler=InlineScheduler()).study.replanned == ()
+    results = load(grown, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert results.study.replanned == ("arm 'wide' added, after 4 finished runs",)
+    assert results.design.comparison_count == 2
 
 
 def test_a_study_s_own_folder_is_the_study_and_its_runs_are_there(tmp_path):

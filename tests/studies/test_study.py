@@ -206,21 +206,33 @@ def test_claims_name_arms(tmp_path):
     ("before", "after", "message"),
     [
         ("question:", "qestion:", "study.yaml, line 1: qestion: unknown key; did you mean 'question'?"),
-        ("seeds: 2", "sedes: 2", "study.yaml, line 9: sedes: unknown key; did you mean 'seeds'?"),
+        ("seeds: 2", "sedes: 2", "study.yaml, line 10: sedes: unknown key; did you mean 'seeds'?"),
         ("  epochs: 2", "  epoch: 2", "study.yaml, line 8: recipe.epoch: unknown key; did you mean 'epochs'?"),
         ("  epochs: 2", "  epochs: two", "study.yaml, line 8: recipe.epochs: must be a whole number, got 'two'"),
-        ("seeds: 2", "seeds: 0", "study.yaml, line 9: seeds: must be at least 1, got 0"),
-        ("seeds: 2", "seeds: [1, 1]", "study.yaml, line 9: seeds: must be different numbers from 0 up, got [1, 1]"),
-        ("seeds: 2", "seeds: [-1]", "study.yaml, line 9: seeds: must be different numbers from 0 up, got [-1]"),
-        ("seeds: 2", "seeds: true", "study.yaml, line 9: seeds: must be a number of seeds or a list of them, got True"),
-        ("seeds: 2", "seeds: []", "study.yaml, line 9: seeds: must be a number of seeds or a list of them, got []"),
-        ("seeds: 2", "seeds: 1.5", "study.yaml, line 9: seeds: must be a number of seeds or a list of them, got 1.5"),
+        ("seeds: 2", "seeds: 0", "study.yaml, line 10: seeds: must be at least 1, got 0"),
+        ("seeds: 2", "seeds: [1, 1]", "study.yaml, line 10: seeds: must be different numbers from 0 up, got [1, 1]"),
+        ("seeds: 2", "seeds: [-1]", "study.yaml, line 10: seeds: must be different numbers from 0 up, got [-1]"),
+        (
+            "seeds: 2",
+            "seeds: true",
+            "study.yaml, line 10: seeds: must be a number of seeds, a list of them, or {looks: [3, 5, 8]}, got True",
+        ),
+        (
+            "seeds: 2",
+            "seeds: []",
+            "study.yaml, line 10: seeds: must be a number of seeds, a list of them, or {looks: [3, 5, 8]}, got []",
+        ),
+        (
+            "seeds: 2",
+            "seeds: 1.5",
+            "study.yaml, line 10: seeds: must be a number of seeds, a list of them, or {looks: [3, 5, 8]}, got 1.5",
+        ),
         (
             "seeds: 2",
             "compare: [plain - normalized, normalized - plain]",
-            "study.yaml, line 9: compare: 'normalized - plain' is planned twice",
+            "study.yaml, line 10: compare: 'normalized - plain' is planned twice",
         ),
-        ("seeds: 2", "matters: 0", "study.yaml, line 9: matters: must be greater than 0, got 0"),
+        ("seeds: 2", "matters: 0", "study.yaml, line 10: matters: must be greater than 0, got 0"),
         (
             "  layers: conv4 pool fc8",
             "  layers: conv4 pol fc8",
@@ -229,54 +241,55 @@ def test_claims_name_arms(tmp_path):
         (
             "network.norm: batch",
             "network.nrm: batch",
-            "study.yaml, line 12: arm 'normalized': network.nrm: unknown key; did you mean 'norm'?",
+            "study.yaml, line 13: arm 'normalized': network.nrm: unknown key; did you mean 'norm'?",
         ),
         (
             "network.norm: batch",
             "network.norm: bach",
-            "study.yaml, line 12: arm 'normalized': network.norm: must be one of 'none', 'batch', 'layer', 'group' or "
+            "study.yaml, line 13: arm 'normalized': network.norm: must be one of 'none', 'batch', 'layer', 'group' or "
             "'instance', got 'bach'",
         ),
         (
             "network.norm: batch",
             "networks.norm: batch",
-            "study.yaml, line 12: arm 'normalized': networks.norm: an arm changes data, network or recipe; did you mean 'network'?",
+            "study.yaml, line 13: arm 'normalized': networks.norm: an arm changes data, network or recipe; did you mean 'network'?",
         ),
         (
             "network.norm: batch",
             "seeds: 3",
-            "study.yaml, line 12: arm 'normalized': seeds: an arm changes data, network or recipe",
+            "study.yaml, line 13: arm 'normalized': seeds: an arm changes data, network or recipe",
         ),
         (
             "{network.norm: batch}",
             "{network.norm: none}",
-            "study.yaml, line 10: the arms 'plain' and 'normalized' are alike; change something in one, or remove it",
+            "study.yaml, line 11: the arms 'plain' and 'normalized' are alike; change something in one, or remove it",
         ),
-        ("  normalized: {", "  plain: {", "study.yaml, line 12: arms.plain: is given twice; keep one of them"),
+        ("  normalized: {", "  plain: {", "study.yaml, line 13: arms.plain: is given twice; keep one of them"),
         (
             "  normalized: {",
             "  a - b: {",
-            "study.yaml, line 12: an arm's name needs a letter or digit and no ' - ' in it, got 'a - b'",
+            "study.yaml, line 13: an arm's name needs a letter or digit and no ' - ' in it, got 'a - b'",
         ),
         (
             "  normalized: {",
             "  plain/: {",
-            "study.yaml, line 10: the arms 'plain' and 'plain/' would share the folder 'plain'; rename one",
+            "study.yaml, line 11: the arms 'plain' and 'plain/' would share the folder 'plain'; rename one",
         ),
         (
             "seeds: 2",
             "compare: [normalised - plain]",
-            "study.yaml, line 9: compare: 'normalised - plain' names an unknown arm 'normalised'; did you mean 'normalized'?",
+            "study.yaml, line 10: compare: 'normalised - plain' names an unknown arm 'normalised'; did you mean 'normalized'?",
         ),
         (
             "seeds: 2",
             "compare: [plain - plain]",
-            "study.yaml, line 9: compare: 'plain - plain' compares an arm with itself",
+            "study.yaml, line 10: compare: 'plain - plain' compares an arm with itself",
         ),
         (
             "seeds: 2",
             "compare: [plain-normalized]",
-            "study.yaml, line 9: compare.0: a comparison is written 'first - second', with spaces around the minus, got 'plain-normalized'",
+            "study.yaml, line 10: compare.0: a comparison is written 'first - second', with spaces around the minus, "
+            "got 'plain-normalized'",
         ),
         (
             "seeds: 2",
@@ -286,40 +299,40 @@ def test_claims_name_arms(tmp_path):
         (
             "seeds: 2",
             "claims: [{says: x, plane: 3}]",
-            "study.yaml, line 9: claims: unknown arm 'plane'; did you mean 'plain'?",
+            "study.yaml, line 10: claims: unknown arm 'plane'; did you mean 'plain'?",
         ),
         (
             "network.norm: batch",
             "network: {norm: batch}",
-            "study.yaml, line 12: arm 'normalized': network: give one of layers, family, torchvision and "
+            "study.yaml, line 13: arm 'normalized': network: give one of layers, family, torchvision and "
             "import, got none of them; "
             "'network' was given as a whole: write 'network.KEY: value' to change one key of it",
         ),
         (
             "  normalized: {",
             "  PLAIN: {",
-            "study.yaml, line 10: the arms 'plain' and 'PLAIN' would share the folder 'plain'; rename one",
+            "study.yaml, line 11: the arms 'plain' and 'PLAIN' would share the folder 'plain'; rename one",
         ),
         (
             "  normalized: {",
             "  study.yaml: {",
-            "study.yaml, line 10: an arm cannot be called 'study.yaml': a file of the study has that name",
+            "study.yaml, line 11: an arm cannot be called 'study.yaml': a file of the study has that name",
         ),
-        ("arms:", "arms: [", "study.yaml, line 12: not valid YAML: "),
+        ("arms:", "arms: [", "study.yaml, line 13: not valid YAML: "),
         (
             "seeds: 2",
             "seeds: 1001",
-            "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 1,001; write [1001] for",
+            "study.yaml, line 10: seeds: must be at most 1,000 seeds, got 1,001; write [1001] for",
         ),
         (
             "seeds: 2",
             "seeds: 10000000000",
-            "study.yaml, line 9: seeds: must be at most 1,000 seeds, got 10,000,000,000",
+            "study.yaml, line 10: seeds: must be at most 1,000 seeds, got 10,000,000,000",
         ),
         (
             "seeds: 2",
             "seeds: [4294967296]",
-            "study.yaml, line 9: seeds: a seed is at most 4294967295 (32 bits), got 4294967296",
+            "study.yaml, line 10: seeds: a seed is at most 4294967295 (32 bits), got 4294967296",
         ),
         (
             "Does batch normalization help?",
@@ -331,27 +344,27 @@ def test_claims_name_arms(tmp_path):
             "'  '",
             "study.yaml, line 1: question: must be a question in your words, got '  '",
         ),
-        ("seeds: 2", "matters: 101", "study.yaml, line 9: matters: must be less than or equal to 100, got 101"),
+        ("seeds: 2", "matters: 101", "study.yaml, line 10: matters: must be less than or equal to 100, got 101"),
         (
             "  normalized: {",
             '  "b\\e": {',
-            "study.yaml, line 12: an arm's name must not contain the control character \\x1b, got 'b\\x1b'",
+            "study.yaml, line 13: an arm's name must not contain the control character \\x1b, got 'b\\x1b'",
         ),
         (
             "  normalized: {",
             f"  {'b' * 101}: {{",
-            "study.yaml, line 12: an arm's name must have at most 100 characters, got 101",
+            "study.yaml, line 13: an arm's name must have at most 100 characters, got 101",
         ),
-        ("  normalized: {", "  '': {", "study.yaml, line 12: an arm's name must not be empty"),
+        ("  normalized: {", "  '': {", "study.yaml, line 13: an arm's name must not be empty"),
         (
             "seeds: 2",
             'name: "a\\e[31m"',
-            "study.yaml, line 9: name: the study's name must not contain the control character \\x1b, got 'a\\x1b[31m'",
+            "study.yaml, line 10: name: the study's name must not contain the control character \\x1b, got 'a\\x1b[31m'",
         ),
         (
             "seeds: 2",
             'compare: ["plain - b\\ec"]',
-            "study.yaml, line 9: compare.0.second: an arm's name must not contain the control character \\x1b, got 'b\\x1bc'",
+            "study.yaml, line 10: compare.0.second: an arm's name must not contain the control character \\x1b, got 'b\\x1bc'",
         ),
         (
             "Does batch normalization help?",
@@ -361,22 +374,22 @@ def test_claims_name_arms(tmp_path):
         (
             "seeds: 2",
             'claims: [{says: "\\a"}]',
-            "study.yaml, line 9: claims.0.says: must not contain control characters, got '\\x07'",
+            "study.yaml, line 10: claims.0.says: must not contain control characters, got '\\x07'",
         ),
         (
             "seeds: 2",
             "claims: [{says: x, plain: 101}]",
-            "study.yaml, line 9: claims.0: 'plain': an accuracy is in percent, from 0 to 100, got 101",
+            "study.yaml, line 10: claims.0: 'plain': an accuracy is in percent, from 0 to 100, got 101",
         ),
         (
             "seeds: 2",
             "claims: [{says: x, plain: -1}]",
-            "study.yaml, line 9: claims.0: 'plain': an accuracy is in percent, from 0 to 100, got -1",
+            "study.yaml, line 10: claims.0: 'plain': an accuracy is in percent, from 0 to 100, got -1",
         ),
         (
             "seeds: 2",
             "claims: [{says: x, zz: 3}]",
-            "study.yaml, line 9: claims: unknown arm 'zz'; known here: normalized, plain; "
+            "study.yaml, line 10: claims: unknown arm 'zz'; known here: normalized, plain; "
             "the other keys of a claim are 'says' and 'source'",
         ),
     ],

@@ -71,6 +71,13 @@ def test_enough_images_are_those_that_would_show_it(images, chance, enough):
     assert (stats.binom.sf(critical - 1, images, chance + 0.5 * (1 - chance)) >= 0.95) == enough
 
 
+@pytest.mark.parametrize(("others", "at_chance"), [(4, False), (5, True)])
+def test_one_answer_for_all_images_is_a_guess(others, at_chance):
+    labels = np.array([0] * 60 + [1] * others)
+    assert is_at_chance(guesses(labels, np.zeros_like(labels), 2)) == at_chance
+    assert not is_at_chance(guesses(np.zeros(60, int), np.zeros(60, int), 2))
+
+
 def test_no_images_are_no_chance():
     assert not is_at_chance([[0, 0], [0, 0]])
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from striate.verdicts.intervals import deviation
+from striate.verdicts.intervals import stepped_deviation
 from striate.verdicts.looks import MOST_SEEDS, Schedule
 
 # That the spread is not larger than the one that a promise assumes. So the promise is kept in nine of ten studies, for the mean
@@ -38,7 +38,7 @@ def promise(
     from scipy import special
 
     n, mean = len(differences), math.fsum(differences) / len(differences)
-    spread = max(deviation(differences), step / 2)  # a few equal differences do not mean that nothing varies
+    spread = stepped_deviation(differences, step)
     upper = spread * math.sqrt((n - 1) / special.chdtri(n - 1, SURE))
     is_step_too_large = step > matters / 2
     certain = None if is_step_too_large else schedule.seeds_for(matters / 2 / upper, seeds)

@@ -44,8 +44,17 @@ def test_the_margin_of_an_accuracy_is_scipy_s_wilson_interval(right, images):
 
 
 def test_an_interval_is_never_narrower_than_one_image():
-    estimate = interval([0.8, 0.8, 0.8], least=0.28)
+    estimate = interval([0.8] * 5, step=0.28)
     assert (estimate.low, estimate.high) == pytest.approx((0.52, 1.08))
+
+
+def test_equal_differences_in_steps_vary_as_rounded_numbers_do():
+    """Two numbers rounded to whole images: the variance of rounding is a twelfth each."""
+    rng = np.random.default_rng(7)
+    exact = rng.normal(0, 2, (2, 200_000))
+    rounding = (np.round(exact) - exact)[0] - (np.round(exact) - exact)[1]
+    estimate = interval([2.0, 2.0, 2.0], 0.99, step=1.0)
+    assert estimate.half == pytest.approx(stats.t.isf(0.005, 2) / 3**0.5 * rounding.std(), rel=0.01)
 
 
 @pytest.mark.parametrize("effect", [0.0, 2.0])
@@ -75,10 +84,10 @@ def test_the_intervals_of_all_comparisons_hold_together(m):
 
 
 def test_p_and_the_interval_agree_where_one_image_is_the_least():
-    """Three equal differences of an image each: the interval ends at 0, and p is the level of it."""
-    values = [1.0, 1.0, 1.0]
-    assert interval(values, 0.95, least=1.0).low == 0.0
-    assert p_value(values, least=1.0, confidence=0.95) == pytest.approx(0.05)
+    """Five equal differences of an image each: the interval ends at 0, and p is the level of it."""
+    values = [1.0] * 5
+    assert interval(values, 0.95, step=1.0).low == 0.0
+    assert p_value(values, step=1.0, confidence=0.95) == pytest.approx(0.05)
     assert p_value(values) == 0.0
 
 

@@ -37,9 +37,10 @@ def shares(looks: Sequence[int], alpha: float) -> Shares:
     """How alpha is divided.
 
     A study with one look is often continued, so a fifth is kept back. A plan of several looks is itself the way to
-    continue; a fiftieth is enough, as the width of the sequence depends on the logarithm of its part only.
+    continue; a fiftieth is enough, as the width of the sequence depends on the logarithm of its part only. Without a
+    planned look all of it is for the sequence.
     """
-    later = alpha / 5 if len(looks) < 2 else alpha / 50
+    later = (alpha, alpha / 5, alpha / 50)[min(len(looks), 2)]
     return Shares(alpha - later, later)
 
 

@@ -123,6 +123,7 @@ def test_growing_without_a_correction_would_be_found():
 def test_a_share_is_kept_for_seeds_outside_the_plan():
     assert shares((5,), 0.05) == pytest.approx((0.04, 0.01))
     assert shares(LOOKS, 0.05) == pytest.approx((0.049, 0.001))
+    assert shares((), 0.05) == (0.0, 0.05)
     for looks in ((), (5,), LOOKS):
         assert sum(shares(looks, 0.05)) == pytest.approx(0.05)
 

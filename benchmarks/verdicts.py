@@ -295,7 +295,11 @@ def control_rows(studies: int, rng: np.random.Generator) -> Iterator[Row]:
     yield Row(
         "*old rule*: no difference, a new 95 % interval at 3, 5, 8, 12, 20", tuple(grown(m) for m in (1, 3, 10)), ""
     )
-    yield Row("*old rule*: all truly and widely different, Holm's intervals miss", tuple(holm_misses(m) for m in (1, 3, 10)), "")
+    yield Row(
+        "*old rule*: all truly and widely different, Holm's intervals miss",
+        tuple(holm_misses(m) for m in (1, 3, 10)),
+        "",
+    )
     yield Row(
         "*old rule*: claims about all images from seeds alone", _claims_from_seeds(max(100, studies // 20), rng), ""
     )

@@ -130,7 +130,9 @@ class Results:
         """What a reader of the verdicts must know, a sentence each: changes of the plan, runs left out, classes left behind."""
         notes = [f"The plan was changed after the first results: {change}." for change in self.study.replanned]
         if not self.design.is_as_written:
-            notes.append("The design in the study's folder was edited: it does not have the hash that it was written with.")
+            notes.append(
+                "The design in the study's folder was edited: it does not have the hash that it was written with."
+            )
         left_out = [self.left_out_text] if self.left_out else []
         return (*notes, *left_out, *filter(None, (self._small_class(arm.name) for arm in self.arms)))
 

@@ -135,13 +135,23 @@ def _both(
         except NetworkError as error:
             refused.setdefault(method, str(error))
             continue
-        comparison = compare(trained.array, random.array)
+        parts = [_in_field(subject, target, found) for found in (trained, random)]
+        comparison = compare(*parts)
         tiles.append(_tile(trained, picture))
         twins.append(_tile(random, picture))
         above.append(method)
         below.append(f"r {comparison.correlation:.2f}")
         rows.append(_row(title, method, comparison))
     return tiles, twins, [*above, *below]
+
+
+def _in_field(subject: Subject, target: Target, found: Attribution) -> np.ndarray:
+    """Of a unit only what it can depend on: outside, both pictures are 0, which would pass for agreement."""
+    fields = subject.network.fields
+    if len(target.unit) < 3 or found.array.shape[1:] != subject.images.input_shape[1:]:
+        return found.array
+    (top, bottom), (left, right) = fields.box(target.layer, target.unit)
+    return found.array[:, top:bottom, left:right]
 
 
 def _row(title: str, method: str, comparison: Comparison) -> tuple[str, ...]:

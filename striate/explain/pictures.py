@@ -19,7 +19,7 @@ LABEL_COLOR = (122, 122, 122, 255)
 HATCH = ((196, 196, 196, 255), (150, 150, 150, 255))
 STRIPE = 5  # pixels, of the hatch
 FRAME = (255, 80, 20, 255)
-MOST_PIXELS = 300_000  # a larger picture gets a palette of 256 colors, which makes a third of its file
+MOST_BYTES = 300_000
 FONT_SIZE = 11
 # Nine points of viridis (S. van der Walt and N. Smith, CC0), between which colors are interpolated.
 VIRIDIS = (
@@ -154,13 +154,16 @@ def text_height() -> int:
 
 
 def png(picture: Picture) -> bytes:
-    """The file; the same bytes for the same picture."""
+    """The file, the same bytes for the same picture; a large one gets a palette of 256 colors, which makes a third of it."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     if bool((picture[..., 3] == 255).all()):
         image = image.convert("RGB")
+    content = _encoded(image)
+    return content if len(content) <= MOST_BYTES else _encoded(image.quantize(256, Image.Quantize.FASTOCTREE))
+
+
+def _encoded(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    if image.width * image.height > MOST_PIXELS:
-        image = image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
 

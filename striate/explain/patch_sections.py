@@ -95,7 +95,8 @@ def _unit(
     top = ", ".join(
         f"{images.classes[label]} {counts[label]}" for label in np.argsort(-counts, kind="stable")[:4] if counts[label]
     )
-    caption = f"Receptive field {height}x{width} ({first.status}). Classes of the {counts.sum()} strongest images: {top}. {check}."
+    classes = "" if request.class_name else f" Classes of the {counts.sum()} strongest images: {top}."
+    caption = f"Receptive field {height}x{width} ({first.status}).{classes} {check}."
     caption = f"{caption} {score}" if score else caption
     name = f"{node}-{channel}" + (f"-{request.class_name}" if request.class_name else "")
     draft.add(name, pictures.stack(rows), f"What excites unit {channel} of {node}", caption)

@@ -87,3 +87,33 @@ def test_the_study_files_in_the_manual_are_read(tmp_path):
 
 def test_the_changelog_has_this_version():
     assert f"## {striate.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def unknown_options(manual: str) -> list[str]:
+    """Options that a command in a block of the manual has and the program has not."""
+    options = {name: generate._parameters(command.callback) for name, command in commands().items()}
+    unknown = []
+    for line in re.findall(
+        r"^(?:\$ |\w+=\S+ )*striate (.*)$", "\n".join(re.findall(r"```.*?```", manual, re.DOTALL)), re.MULTILINE
+    ):
+        words = line.partition("#")[0].split()
+        table = options.get(words[0], "")
+        unknown += [
+            f"striate {words[0]} {word}" for word in words[1:] if word.startswith("--") and f"`{word}`" not in table
+        ]
+        unknown += [] if words[0] in options else [f"striate {words[0]}"]
+    return unknown
+
+
+def commands():
+    return {command.callback.__name__: command for command in app.registered_commands}
+
+
+def test_the_commands_of_the_manual_exist():
+    assert MANUAL.count("```") % 2 == 0
+    assert unknown_options(MANUAL) == []
+
+
+def test_a_command_that_does_not_exist_would_be_found():
+    planted = "```\nstriate explain RUN maps --layers conv1\nPYTHONPATH=. striate explian RUN\n```\nstriate nothing"
+    assert unknown_options(planted) == ["striate explain --layers", "striate explian"]

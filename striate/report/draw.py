@@ -6,7 +6,7 @@ width, so one design serves a phone (NARROW) and a desk (WIDE). The style sheet 
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from striate.report.classes import ClassesFigure
@@ -36,7 +36,7 @@ from striate.report.trust import CalibrationFigure
 from striate.report.wording import abbreviated, pair
 from striate.verdicts.intervals import Interval
 
-_MULTIPLE = (150, 96)  # the plot of one of many arms, in pixels
+_MULTIPLE = (200, 140)  # the plot of one of many arms, in pixels
 WIDE, NARROW, PANEL = 720, 340, 290
 _ROW, _TEXT, _NUMBERS = 54, 12, 38  # height of a row, and where in it the text and the numbers are
 # Vega measures text in Arial. A browser's own font may be a quarter wider, so a name is cut earlier than Vega would.
@@ -100,9 +100,9 @@ def _curve_charts(curves: CurvesFigure) -> list[Chart]:
             for i, panel in enumerate(curves.panels, 1)
         ]
     return [
-        Chart(figure=f"curves-{i}", size=size, spec=multiples_spec(panel, curves.plotted, columns), label=panel.title)
+        Chart(figure=f"curves-{i}", size=f"plot-{k}", spec=spec, label=f"{panel.name} of {arm}")
         for i, panel in enumerate(curves.panels, 1)
-        for size, columns in (("wide", 4), ("narrow", 2))
+        for k, (arm, spec) in enumerate(multiples(panel, curves.plotted), 1)
     ]
 
 
@@ -158,34 +158,43 @@ def panel_spec(panel: Panel, width: int, height: int) -> Spec:
     return chart([_axes(low, high, last, 5), *_curve_layers(drawn, low, high)], width, height)
 
 
-def multiples_spec(panel: Panel, plotted: Sequence[str], columns: int) -> Spec:
-    """A small plot for each arm in `plotted`, over the means of all others in gray; all have the same axes."""
+def multiples(panel: Panel, plotted: Sequence[str]) -> Iterator[tuple[str, Spec]]:
+    """A small plot for each arm in `plotted`, over the means of all in gray; all have the same axes."""
     low, high, last = _ranges(panel)
     others = _others(panel)
-    plots = []
     for style, curve in ((arm_style(i), curve) for i, curve in enumerate(panel.arms) if curve.arm in plotted):
-        title = {"text": abbreviated(curve.arm), "anchor": "start", "fontSize": 11.5, "fontWeight": 600, "color": INK}
-        layers = [_axes(low, high, last, 3), *others, *_curve_layers([(style, curve)], low, high)]
-        size = {"width": _MULTIPLE[0], "height": _MULTIPLE[1]}
-        plots.append({"title": {**title, "limit": _MULTIPLE[0], "offset": 4}, **size, "layer": layers})
-    whole = chart([], *_MULTIPLE)
-    for key in ("layer", "width", "height", "autosize"):
-        del whole[key]
-    return {**whole, "concat": plots, "columns": columns, "spacing": {"row": 14, "column": 18}}
+        name = {"text": abbreviated(curve.arm), "anchor": "start", "fontSize": 11.5, "fontWeight": 600, "color": INK}
+        layers = [_axes(low, high, last, 3), others, *_curve_layers([(style, curve)], low, high)]
+        yield curve.arm, {**chart(layers, *_MULTIPLE), "title": {**name, "limit": _MULTIPLE[0] - 10, "offset": 4}}
 
 
-def _others(panel: Panel) -> list[Spec]:
+def _others(panel: Panel) -> Spec:
     """The mean of each arm as a gray line; of very many, the range that they cover."""
     means = [[(mean.epoch, mean.mean) for mean in curve.means] for curve in panel.arms if curve.means]
     if len(means) <= MOST_PLOTS:
-        return [line(points, color=MUTED, strokeWidth=0.8, opacity=0.45) for points in means]
+        # One path for all: a value that is missing breaks it.
+        points = [{"x": x, "y": y} for of_arm in means for x, y in [*of_arm, (of_arm[-1][0], None)]]
+        ordered = [{**point, "n": n} for n, point in enumerate(points)]
+        mark = {
+            "type": "line",
+            "clip": True,
+            "color": MUTED,
+            "strokeWidth": 0.8,
+            "opacity": 0.45,
+            "invalid": "break-paths-filter-domains",
+        }
+        return {
+            "data": {"values": ordered},
+            "mark": mark,
+            "encoding": {"x": field("x"), "y": field("y"), "order": field("n")},
+        }
     by_epoch: dict[int, list[float]] = {}
     for epoch, mean in itertools.chain.from_iterable(means):
         by_epoch.setdefault(epoch, []).append(mean)
     values = [{"x": epoch, "low": min(of_epoch), "high": max(of_epoch)} for epoch, of_epoch in sorted(by_epoch.items())]
     area = {"type": "area", "color": MUTED, "opacity": 0.2, "clip": True}
     encoding = {"x": field("x"), "y": field("low"), "y2": {"field": "high"}}
-    return [{"data": {"values": values}, "mark": area, "encoding": encoding}]
+    return {"data": {"values": values}, "mark": area, "encoding": encoding}
 
 
 def _ranges(panel: Panel) -> tuple[float, float, int]:

@@ -39,7 +39,7 @@ def explain(
     into = into or folder / layout.EXPLAIN
     with _display() as report:
         try:
-            page = write(Subject.open(folder, split, device, data), kinds or list(KINDS), request, into, report)
+            page = write(Subject.open(folder, split, device, data), kinds, request, into, report)
         except KeyboardInterrupt:
             out(f"Stopped. What was finished is in {into}.", error=True)
             return cli.INTERRUPTED

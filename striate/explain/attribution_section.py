@@ -31,7 +31,12 @@ def attribution_section(subject: Subject, request: Request, progress: Progress =
     for index, which in enumerate(images):
         pixels, picture, title = subject.image(which)
         _class(draft, subject, request, (which, pixels, picture, title), rows, refused)
-        _layer(draft, subject, request, (which, pixels, picture, title), rows, refused)
+        try:
+            _layer(draft, subject, request, (which, pixels, picture, title), rows, refused)
+        except NetworkError as error:
+            if request.layers:
+                raise
+            refused.setdefault("a layer", str(error))
         progress((index + 1) / len(images))
     draft.text.append(LEGEND)
     draft.text.append(

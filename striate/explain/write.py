@@ -43,15 +43,23 @@ def write(
 ) -> Path:
     """Write these kinds into `folder`, beside those that it has; the path of the page.
 
+    Without kinds all are written, and one that the network does not allow says why.
+
     Raises:
-        NetworkError: for a kind that does not exist, or a network of which one cannot be shown.
+        NetworkError: for a kind that does not exist, or one asked for that the network does not allow.
         RunError: when the disk refuses.
     """
     for kind in kinds:
         if kind not in KINDS:
             raise NetworkError(f"'{kind:.40}': must be one of {', '.join(KINDS)}")
-    for kind in kinds:
-        draft = KINDS[kind](subject, request, lambda share, kind=kind: report(kind, share))  # type: ignore[misc]
+    subject.network.graph  # noqa: B018 - an error in it is of no one kind
+    for kind in kinds or KINDS:
+        try:
+            draft = KINDS[kind](subject, request, lambda share, kind=kind: report(kind, share))  # type: ignore[misc]
+        except NetworkError as error:
+            if kinds:
+                raise
+            draft = Draft(kind, kind.capitalize(), text=[f"Left out: {error}."])
         _add(folder, draft, subject)
         report(kind, 1.0)
     return folder / layout.EXPLAIN_PAGE

@@ -10,6 +10,9 @@ from PIL import Image
 
 from striate.explain import write as writing
 from striate.runs import layout
+from striate.studies.loaded import load
+from tests.contracts.scheduler import InlineScheduler
+from tests.studies.conftest import STUDY, write_study
 
 KINDS = ["filters", "maps", "patches", "attribution", "unit"]
 
@@ -158,6 +161,26 @@ def test_what_cannot_be_shown_is_refused(words, message, striate, run):
     assert code == 1
     assert err.startswith(f"striate: {message}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("network", ["{layers: conv4 fc8, dims: 3}", "{layers: fc8}"], ids=["3D", "no convolution"])
+def test_what_a_network_does_not_allow_is_left_out_with_its_reason(network, striate, tmp_path):
+    path = write_study(
+        tmp_path,
+        STUDY.replace("network:\n  layers: conv4 pool fc8", f"network: {network}").replace("seeds: 2", "seeds: 1"),
+    )
+    load(path, "recipe.epochs=1", out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    run = tmp_path / "runs" / "study" / "plain" / "seed-0"
+    code, out, _ = striate("explain", run, "--json")
+    assert code == 0
+    sections = {section["kind"]: section for section in json.loads(out)["sections"]}
+    assert list(sections) == KINDS
+    for kind in ("filters", "maps", "patches", "unit"):
+        assert sections[kind]["text"][0].startswith("Left out: ")
+    assert any(picture["file"].startswith("attribution-class-") for picture in sections["attribution"]["pictures"])
+    assert any("gradcam is left out" in text for text in sections["attribution"]["text"])
+    code, _, err = striate("explain", run, "maps")
+    assert (code, err.count("--layer")) == (1, 1)
 
 
 def test_a_run_without_weights_is_refused(striate, run, tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 from striate.cli.output import count, out
 from striate.studies.results import Results
 from striate.verdicts import Verdict
+from striate.verdicts.claims import ClaimVerdict
 
 
 def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
@@ -23,6 +24,8 @@ def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
     if not results.verdicts:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")
+    for claim in results.claims:
+        out(f"  claim: {claim}")
     failures = {label: f"failed: {reason}" for label, reason in reasons.items()}
     failures |= {f"{row.arm} seed {row.seed}": f"{row.state}: {row.reason}" for row in results.failures}
     for label, text in failures.items():
@@ -54,7 +57,32 @@ def results_json(results: Results) -> dict[str, Any]:
         "complete": results.is_complete,
         "verdicts": [verdict_json(verdict) for verdict in results.verdicts],
         "notes": list(results.notes),
+        "claims": [_claim_json(claim) for claim in results.claims],
         "runs": results.table(),
+    }
+
+
+def _claim_json(claim: ClaimVerdict) -> dict[str, Any]:
+    statements = [
+        {
+            "text": judged.text,
+            "word": judged.word,
+            "metric": judged.metric.name,
+            "stated": judged.target,
+            "tolerance": judged.tolerance,
+            "measured": judged.measured,
+            "low": judged.interval.low if judged.interval else None,
+            "high": judged.interval.high if judged.interval else None,
+            "seeds": judged.seeds,
+        }
+        for judged in claim.statements
+    ]
+    return {
+        "says": claim.says,
+        "source": claim.source,
+        "word": claim.word,
+        "sentence": claim.sentence,
+        "statements": statements,
     }
 
 

@@ -19,6 +19,7 @@ from striate.nets.summary.table import LayerTable, layer_table
 from striate.recipes import AugmentConfig, Recipe, StopConfig
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.runs import DataFacts
+from striate.studies.claims import Claim
 from striate.studies.results import Results
 from striate.studies.rows import RunRow
 from striate.studies.study import Arm, Study
@@ -183,7 +184,7 @@ def study_yaml(study: Study) -> str:
     for key, short in (("data", "source"), ("network", "layers")):
         if set(content[key]) == {short}:
             content[key] = content[key][short]
-    for key in ("design", "looks_taken", "looks"):
+    for key in ("design", "looks_taken", "looks", "overridden"):
         content.pop(key, None)
     if study.seeds == tuple(range(len(study.seeds))):
         content["seeds"] = {"looks": list(study.looks)} if study.looks else len(study.seeds)
@@ -192,9 +193,19 @@ def study_yaml(study: Study) -> str:
         content["compare"] = [str(comparison) for comparison in study.compare]
     if study.claims:
         content["claims"] = [
-            {"says": c.says, **({"source": c.source} if c.source else {}), **c.values} for c in study.claims
+            {
+                **{key: text for key in ("says", "source", "relation", "differs") if (text := getattr(claim, key))},
+                **{arm: _stated(claim, arm) for arm in claim.values},
+            }
+            for claim in study.claims
         ]
     return config.dump(_without_paths(content, local_paths(content)))
+
+
+def _stated(claim: Claim, arm: str) -> float | str:
+    """The accuracy that a claim states, as a study file has it."""
+    value = claim.values[arm]
+    return f"{value:g} +- {claim.tolerances[arm]:g}" if arm in claim.tolerances else value
 
 
 def environments(results: Results) -> Table | None:

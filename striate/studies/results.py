@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
 from striate.runs import Run, layout, read
+from striate.studies.claim_verdicts import judge_claims
 from striate.studies.design import StudyDesign
 from striate.studies.display import page
-from striate.studies.metrics import run_metric
+from striate.studies.metrics import RunMetric, run_metric
 from striate.studies.rows import RunRow, measured
 from striate.studies.stages import due_seeds, judge, judging
 from striate.studies.study import Arm, Study, read_study
-from striate.verdicts import Verdict
+from striate.verdicts import ArmResults, Verdict
+from striate.verdicts.claims import ClaimVerdict
 from striate.verdicts.wording import seed_list, short_list
 
 
@@ -84,11 +86,11 @@ class Results:
     def __repr__(self) -> str:
         ended = sum(row.run is not None and row.run.is_result for row in self.rows)
         lines = [f"<Results of '{self.study.name}': {ended} of {len(self.rows)} runs have ended"]
-        lines += [*(verdict.sentence for verdict in self.verdicts), *self.notes]
+        lines += [*(verdict.sentence for verdict in self.verdicts), *map(str, self.claims), *self.notes]
         return "\n  ".join(lines) + ">"
 
     def _repr_html_(self) -> str:
-        sentences = [*(verdict.sentence for verdict in self.verdicts), *self.notes]
+        sentences = [*(verdict.sentence for verdict in self.verdicts), *map(str, self.claims), *self.notes]
         rows = self.table()
         return page(
             self.study.question, sentences, [name.replace("_", " ") for name in rows[0]], [row.values() for row in rows]
@@ -112,6 +114,17 @@ class Results:
         metric, arms = run_metric(self.study.metric), _compared(self.study, self.arms)
         results = {arm.name: measured(arm, self.of(arm.name), metric, with_images=with_images) for arm in arms}
         return tuple(judge(self.study, judging(self.study, self.design), results))
+
+    @cached_property
+    def claims(self) -> tuple[ClaimVerdict, ...]:
+        """The verdict on each claim of the study, in its order."""
+        arms = {arm.name: arm for arm in self.arms}
+
+        @cache
+        def measured_in(arm: str, metric: RunMetric) -> ArmResults:
+            return measured(arms[arm], self.of(arm), metric)
+
+        return judge_claims(self.study, tuple(arms), judging(self.study, self.design), measured_in)
 
     @property
     def design(self) -> StudyDesign:

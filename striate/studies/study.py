@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -27,6 +28,7 @@ from striate.runs.layout import slug
 from striate.studies.claims import Claim, Comparison, check_text
 from striate.studies.design import Look, StudyDesign, today
 from striate.studies.metrics import TEST_ACCURACY, run_metric
+from striate.studies.relations import check_arms, read_relation
 from striate.studies.seed_plan import check_looks, check_seeds, seeds_of, with_looks
 from striate.tracking import check_names
 
@@ -75,7 +77,9 @@ class Study(Record):
     looks_taken: tuple[Look, ...] = ()
     """Written by Striate: each look at the results, with its day."""
     claims: tuple[Claim, ...] = ()
-    """What others state (`says`, `source`, and an accuracy for each arm); the report puts the measurement beside it."""
+    """What others state (`says`, `source`, an accuracy for each arm, a `relation`): each holds, does not hold, or is undecided."""
+    overridden: dict[str, Any] = {}
+    """Written by Striate: settings that were changed on the command line. The accuracies that claims state are not for these."""
     log: tuple[str, ...] = location_field(())
     """Other trackers that get each epoch's numbers: `tensorboard`, `wandb`, `mlflow`, one or a list. They do not affect the runs."""
 
@@ -223,6 +227,7 @@ def read_study(
     """
     for dotted, value in overrides.items():
         document = config.override(document, Study, {dotted: value}, "on the command line")
+    document = _note_overrides(document, overrides)
     study = config.build(Study, document)
     if not study.name:
         study = study.replace(name=check_name(Path(document.name).stem, "without 'name', the study file's name"))
@@ -231,6 +236,16 @@ def read_study(
     _check_comparisons(study, document)
     _check_claims(study, document)
     return study, arms, document
+
+
+def _note_overrides(document: Document, overrides: Mapping[str, Any]) -> Document:
+    """`document` with the settings that were overridden among its values, where claims are judged. Where images lie is none."""
+    settings = {key: value for key, value in overrides.items() if key.split(".")[0] in PARTS}
+    settings = {key: value for key, value in settings.items() if key not in {"data", "data.source"}}
+    if not settings or not document.data.get("claims"):
+        return document
+    data = {**document.data, "overridden": {**document.data.get("overridden", {}), **settings}}
+    return replace(document, data=data)
 
 
 def _read_arms(study: Study, document: Document) -> tuple[Arm, ...]:
@@ -308,8 +323,11 @@ def _check_claims(study: Study, document: Document) -> None:
             if name not in names:
                 raise ConfigError(
                     f"{document.location(('claims', index))}: claims: unknown arm '{printable(name)}'; {suggest(name, names)}; "
-                    "the other keys of a claim are 'says' and 'source'"
+                    "the other keys of a claim are 'says', 'source', 'relation' and 'differs'"
                 )
+        if claim.relation:
+            with error_context(document.location(("claims", index))):
+                check_arms(read_relation(claim.relation), tuple(names))
 
 
 def _cross(grid: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:

@@ -390,7 +390,7 @@ def test_claims_name_arms(tmp_path):
             "seeds: 2",
             "claims: [{says: x, zz: 3}]",
             "study.yaml, line 10: claims: unknown arm 'zz'; known here: normalized, plain; "
-            "the other keys of a claim are 'says' and 'source'",
+            "the other keys of a claim are 'says', 'source', 'relation' and 'differs'",
         ),
     ],
 )

@@ -114,7 +114,8 @@ def judge_claim(
     """The verdict on one claim; `design.comparisons` counts the statements of all claims of the study."""
     judged = tuple(_judge(statement, design) for statement in statements)
     words = {statement.word for statement in judged}
-    word = next((word for word in PRECEDENCE if word in words), "not comparable")
+    default: Word = "not comparable"
+    word = next((word for word in PRECEDENCE if word in words), default)
     if not judged and not remark:
         remark = "It states no number and no relation that could be measured."
     return ClaimVerdict(says=says, source=source, word=word, statements=judged, remark=remark)
@@ -137,24 +138,38 @@ def _judge(statement: Statement, design: Design) -> Judged:
     if verdict.label == "not comparable":
         return replace(judged, sentence=f"{statement.text}: not comparable. {verdict.sentence}")
     if verdict.interval is None:
-        return replace(judged, word="undecided", seeds=len(verdict.differences), sentence=_without(statement, verdict))
-    word = statement.range.word(verdict.interval)
-    shift = statement.target or 0.0 if statement.is_of_one_arm else 0.0
-    interval = _shifted(verdict.interval, shift)
+        judged = replace(judged, word=_word_of_failures(statement, verdict), seeds=len(verdict.differences))
+        return replace(judged, sentence=_without(statement, judged, verdict))
+    interval = _of_mean(verdict.interval, statement.target or 0.0) if statement.is_of_one_arm else verdict.interval
+    word = statement.range.word(_shifted(interval, -(statement.target or 0.0)) if statement.is_of_one_arm else interval)
     judged = replace(judged, word=word, interval=interval, measured=interval.mean, seeds=verdict.interval.n)
     return replace(judged, sentence=_sentence(statement, judged, verdict))
+
+
+def _word_of_failures(statement: Statement, verdict: Verdict) -> Word:
+    """Which of two arms trains more often can be known where too few runs trained to compare their numbers."""
+    is_order = statement.target is None and not statement.is_of_one_arm and statement.range.low != -statement.range.high
+    if is_order and verdict.label == "trains more often":
+        return "holds"
+    return "does not hold" if is_order and verdict.label == "trains less often" else "undecided"
+
+
+def _of_mean(difference: Interval, stated: float) -> Interval:
+    """The interval of a mean percentage from that of its difference to what is stated."""
+    interval = _shifted(difference, stated)
+    return replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 100.0))
 
 
 def _shifted(interval: Interval, by: float) -> Interval:
     return replace(interval, mean=interval.mean + by, low=interval.low + by, high=interval.high + by)
 
 
-def _without(statement: Statement, verdict: Verdict) -> str:
+def _without(statement: Statement, judged: Judged, verdict: Verdict) -> str:
     """Of a statement without an interval: too few runs, or too few that trained."""
     if statement.is_of_one_arm:
         seeds = count(len(verdict.differences), "seed")
         return f"{statement.text}: undecided, as {seeds} that trained are too few."
-    return f"{statement.text}: undecided. {verdict.sentence}"
+    return f"{statement.text}: {judged.word}. {verdict.sentence}"
 
 
 def _sentence(statement: Statement, judged: Judged, verdict: Verdict) -> str:

@@ -123,6 +123,21 @@ def test_runs_that_did_not_train_are_not_in_the_mean():
     assert "1 seed that trained" in claim.sentence
 
 
+def test_what_never_trains_is_not_better():
+    """With so many seeds it is known beyond chance, though there is no number to compare."""
+    good = arm("a", [88.0 + n / 10 for n in range(9)])
+    bad = ArmResults(arm="b", values={}, failures=dict.fromkeys(range(9), "at chance"))
+    assert judge(better(good, bad)).word == "holds"
+    assert judge(better(bad, good)).word == "does not hold"
+    equal = Statement(text="a is as good as b", first=good, second=bad, metric=ACCURACY, range=Range.around(0.0, 0.5))
+    assert judge(equal).word == "undecided"
+
+
+def test_the_interval_of_an_accuracy_stays_within_0_and_100():
+    (judged,) = judge(of_value(arm("a", [99.0, 80.0, 99.5]), 95)).statements
+    assert judged.interval.high == 100
+
+
 @pytest.mark.parametrize(("truth", "wrong"), [(0.5, "does not hold"), (-0.5, "does not hold"), (0.55, "holds"), (0.0, "does not hold")])
 def test_a_wrong_word_is_rare(truth, wrong):
     """2,000 studies of five seeds: a true statement is refuted, or a false one confirmed, in at most 5 %."""

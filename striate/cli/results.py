@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from striate.cli.output import count, out
+from striate.cli.output import count, out, table
+from striate.studies.grids import arm_facts, interactions_in_words
 from striate.studies.results import Results
 from striate.verdicts import Verdict
 from striate.verdicts.claims import ClaimVerdict
+from striate.verdicts.factorial import Effect
 
 
 def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
@@ -21,7 +23,9 @@ def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
             out(f"    {verdict.details}")
     for note in results.notes:
         out(f"  {note}")
-    if not results.verdicts:
+    if results.effects:
+        _print_grid(results)
+    elif not results.verdicts:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")
     for claim in results.claims:
@@ -30,6 +34,33 @@ def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
     failures |= {f"{row.arm} seed {row.seed}": f"{row.state}: {row.reason}" for row in results.failures}
     for label, text in failures.items():
         out(f"  {label} {text}")
+
+
+def _print_grid(results: Results) -> None:
+    """Main effects, what interacts, and a table of the arms."""
+    for effect in results.effects:
+        if not effect.is_interaction:
+            out(f"  {effect.sentence}")
+    for sentence in interactions_in_words(results.effects):
+        out(f"  {sentence}")
+    print_arms(results)
+
+
+def print_arms(results: Results) -> None:
+    """Accuracy, time and parameters of each arm, as a table."""
+    rows = []
+    for arm in (arm_facts(arm.name, results.of(arm.name)) for arm in results.arms):
+        numbers = [_number(arm.accuracy, ".2f"), _number(arm.deviation, ".2f"), f"{arm.seeds}"]
+        cost = [_number(arm.seconds, ",.1f"), _number(arm.parameters, ",")]
+        rows.append([arm.arm, *numbers, *cost, f"{arm.not_trained}" if arm.not_trained else ""])
+    head = ["arm", "accuracy %", "deviation", "seeds", "seconds", "parameters", "not trained"]
+    width = len(head) if any(row[-1] for row in rows) else len(head) - 1
+    out("")
+    table(head[:width], [row[:width] for row in rows], right=range(1, width))
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
 
 
 def arm_line(results: Results, arm: str) -> str:
@@ -58,6 +89,8 @@ def results_json(results: Results) -> dict[str, Any]:
         "verdicts": [verdict_json(verdict) for verdict in results.verdicts],
         "notes": list(results.notes),
         "claims": [_claim_json(claim) for claim in results.claims],
+        "effects": [_effect_json(effect) for effect in results.effects],
+        "arms": results.arm_table(),
         "runs": results.table(),
     }
 
@@ -83,6 +116,18 @@ def _claim_json(claim: ClaimVerdict) -> dict[str, Any]:
         "word": claim.word,
         "sentence": claim.sentence,
         "statements": statements,
+    }
+
+
+def _effect_json(effect: Effect) -> dict[str, Any]:
+    return {
+        "factors": list(effect.factors),
+        "levels": list(effect.levels),
+        "label": effect.label,
+        "sentence": effect.sentence,
+        "effect": effect.interval.mean if effect.interval else None,
+        "low": effect.interval.low if effect.interval else None,
+        "high": effect.interval.high if effect.interval else None,
     }
 
 

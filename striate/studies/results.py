@@ -1,8 +1,8 @@
 """The results of a study: the runs in its folder as rows, and the verdicts. Files are read; torch is not needed."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -14,12 +14,14 @@ from striate.runs import Run, layout, read
 from striate.studies.claim_verdicts import judge_claims
 from striate.studies.design import StudyDesign
 from striate.studies.display import page
+from striate.studies.grids import arm_facts, judge_effects
 from striate.studies.metrics import RunMetric, run_metric
 from striate.studies.rows import RunRow, measured
 from striate.studies.stages import due_seeds, judge, judging
 from striate.studies.study import Arm, Study, read_study
 from striate.verdicts import ArmResults, Verdict
 from striate.verdicts.claims import ClaimVerdict
+from striate.verdicts.factorial import Effect
 from striate.verdicts.wording import seed_list, short_list
 
 
@@ -118,13 +120,27 @@ class Results:
     @cached_property
     def claims(self) -> tuple[ClaimVerdict, ...]:
         """The verdict on each claim of the study, in its order."""
+        arms = tuple(arm.name for arm in self.arms)
+        return judge_claims(self.study, arms, judging(self.study, self.design), self._measured())
+
+    @cached_property
+    def effects(self) -> tuple[Effect, ...]:
+        """Main effects and interactions of a grid's factors."""
+        return judge_effects(self.study, judging(self.study, self.design), self._measured(with_images=False))
+
+    def arm_table(self) -> list[dict[str, Any]]:
+        """A row for each arm: means over the seeds that trained; accuracies in percent."""
+        return [asdict(arm_facts(arm.name, self.of(arm.name))) for arm in self.arms]
+
+    def _measured(self, *, with_images: bool = True) -> Callable[[str, RunMetric], ArmResults]:
+        """What is known of an arm in a metric, each read once."""
         arms = {arm.name: arm for arm in self.arms}
 
         @cache
         def measured_in(arm: str, metric: RunMetric) -> ArmResults:
-            return measured(arms[arm], self.of(arm), metric)
+            return measured(arms[arm], self.of(arm), metric, with_images=with_images)
 
-        return judge_claims(self.study, tuple(arms), judging(self.study, self.design), measured_in)
+        return measured_in
 
     @property
     def design(self) -> StudyDesign:

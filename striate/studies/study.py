@@ -335,15 +335,16 @@ def _cross(grid: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
     arms: dict[str, dict[str, Any]] = {}
     for values in itertools.product(*grid.values()):
         changes = dict(zip(grid, values, strict=True))
-        name = " ".join(f"{key.rpartition('.')[2]}={_short(value)}" for key, value in changes.items())
+        name = " ".join(f"{key.rpartition('.')[2]}={short(value)}" for key, value in changes.items())
         if name in arms:
             raise ConfigError(f"grid: '{name}' comes out twice; give each value once")
         arms[name] = changes
     return arms
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value of a grid as the names of its arms have it."""
     if isinstance(value, dict):
-        inside = ", ".join(f"{key}={_short(item)}" for key, item in value.items() if key != "name")
+        inside = ", ".join(f"{key}={short(item)}" for key, item in value.items() if key != "name")
         return f"{value['name']}({inside})" if "name" in value else inside
     return printable(str(value), keep="")

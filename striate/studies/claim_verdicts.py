@@ -55,7 +55,9 @@ def _differences(claim: Claim, study: Study) -> list[str]:
 def _statements(claim: Claim, source: _Source) -> list[Statement]:
     obstacle = "; ".join(_differences(claim, source.study))
     values = [_value(claim, arm, source) for arm in claim.values]
-    statements = [replace(statement, obstacle=f"settings differ ({obstacle})" if obstacle else "") for statement in values]
+    statements = [
+        replace(statement, obstacle=f"settings differ ({obstacle})" if obstacle else "") for statement in values
+    ]
     if claim.relation:
         relation = read_relation(claim.relation)
         statements += [_relation(relation, better, worse, source) for better, worse in relation.pairs(source.arms)]

@@ -43,9 +43,7 @@ def cells(study: Study) -> dict[str, Cell]:
     }
 
 
-def judge_effects(
-    study: Study, design: Design, measured: Callable[[str, RunMetric], ArmResults]
-) -> tuple[Effect, ...]:
+def judge_effects(study: Study, design: Design, measured: Callable[[str, RunMetric], ArmResults]) -> tuple[Effect, ...]:
     """Main effects and interactions in the study's metric; none where the study has no grid."""
     if not study.grid:
         return ()

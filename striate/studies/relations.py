@@ -80,7 +80,9 @@ def _relation(text: str, parts: dict[str, str | None]) -> Relation:
     target, tolerance = parts.get("target"), parts.get("tolerance")
     is_times = word in {"long", "the"}
     if target and (scale == "ratio") != is_times:
-        cure = f"'A has 1.3 times the {metric} of B'" if scale == "ratio" else f"'A is better than B in {metric} by 1.2'"
+        cure = (
+            f"'A has 1.3 times the {metric} of B'" if scale == "ratio" else f"'A is better than B in {metric} by 1.2'"
+        )
         raise ConfigError(f"relation: {metric} is compared by {'differences' if is_times else 'ratios'}; write {cure}")
     if first == second:
         raise ConfigError(f"relation: compares '{first}' with itself; name two arms")

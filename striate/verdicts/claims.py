@@ -73,8 +73,8 @@ class Judged:
     text: str
     word: Word
     sentence: str
-    arms: tuple[str, ...] = ()
-    metric: Metric = Metric()
+    arms: tuple[str, ...]
+    metric: Metric
     target: float | None = None
     tolerance: float = 0.0
     measured: float | None = None

@@ -156,7 +156,9 @@ def _interaction_sentence(names: tuple[str, str], verdict: Verdict) -> str:
     size = f"{signed(interval.mean, digits)}{' points' if verdict.metric.scale == 'percent' else ''}"
     if verdict.metric.scale == "ratio":
         size = f"{number(1 + interval.mean / 100, digits + 2)} times"
-    numbers = f"{size} beside the sum of both effects (95 % interval {edges(interval, verdict)}; {count(interval.n, 'seed')})"
+    numbers = (
+        f"{size} beside the sum of both effects (95 % interval {edges(interval, verdict)}; {count(interval.n, 'seed')})"
+    )
     match verdict.label:
         case "undecided":
             return f"{both}: {numbers}, so it is undecided whether one changes the effect of the other."

@@ -138,7 +138,9 @@ def test_the_interval_of_an_accuracy_stays_within_0_and_100():
     assert judged.interval.high == 100
 
 
-@pytest.mark.parametrize(("truth", "wrong"), [(0.5, "does not hold"), (-0.5, "does not hold"), (0.55, "holds"), (0.0, "does not hold")])
+@pytest.mark.parametrize(
+    ("truth", "wrong"), [(0.5, "does not hold"), (-0.5, "does not hold"), (0.55, "holds"), (0.0, "does not hold")]
+)
 def test_a_wrong_word_is_rare(truth, wrong):
     """2,000 studies of five seeds: a true statement is refuted, or a false one confirmed, in at most 5 %."""
     noise = np.random.default_rng(7).normal(truth, 0.15, (2000, 5))

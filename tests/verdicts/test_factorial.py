@@ -43,7 +43,9 @@ def test_the_interval_of_an_interaction_is_that_of_the_difference_of_differences
 
     data = cells((2, 2), lambda cell: 80.0)
     (_, _, interaction) = effects([NORM, Factor(name="b", levels=("0", "1"))], data, Design(seeds=tuple(range(5))))
-    values = [data[1, 1].values[s] - data[1, 0].values[s] - data[0, 1].values[s] + data[0, 0].values[s] for s in range(5)]
+    values = [
+        data[1, 1].values[s] - data[1, 0].values[s] - data[0, 1].values[s] + data[0, 0].values[s] for s in range(5)
+    ]
     level = 1 - 0.04 / 3  # of three effects, one look of four fifths of 5 %
     low, high = stats.t.interval(level, 4, np.mean(values), stats.sem(values))
     assert (interaction.interval.low, interaction.interval.high) == pytest.approx((low, high), rel=0.02)
@@ -65,7 +67,8 @@ def test_times_multiply():
     noise = np.random.default_rng(1)
     data = {
         cell: ArmResults(
-            arm=str(cell), values={s: 10 * 3.0 ** cell[0] * 2.0 ** cell[1] * np.exp(noise.normal(0, 0.003)) for s in range(5)}
+            arm=str(cell),
+            values={s: 10 * 3.0 ** cell[0] * 2.0 ** cell[1] * np.exp(noise.normal(0, 0.003)) for s in range(5)},
         )
         for cell in np.ndindex(2, 2)
     }
@@ -88,9 +91,7 @@ def test_any_wrong_word_is_rare():
 def test_a_seed_at_which_an_arm_did_not_train_is_left_out_of_its_effects():
     data = cells((2, 2), lambda cell: 80 + cell[0], seeds=4)
     broken = data[1, 1]
-    data[1, 1] = ArmResults(
-        arm="x", values={s: v for s, v in broken.values.items() if s}, failures={0: "diverged"}
-    )
+    data[1, 1] = ArmResults(arm="x", values={s: v for s, v in broken.values.items() if s}, failures={0: "diverged"})
     main, _, interaction = effects([NORM, Factor(name="b", levels=("0", "1"))], data, Design(seeds=(0, 1, 2, 3)))
     assert main.interval.n == interaction.interval.n == 3
     assert "diverged: seed 0" in main.sentence

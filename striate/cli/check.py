@@ -103,7 +103,7 @@ def _arms(plan: Plan) -> None:
         runs = [run for run in plan.due if run.arm == arm.name]
         done = sum(run.state == "done" for run in runs)
         rows.append([arm.name, f"{plan.parameters[arm.name]:,}", f"{len(runs)}", f"{done}"])
-    if not plan.study.grid:  # whose arms are named by what they change
+    if plan.study.kind == "arms":  # whose arms are named by what they change
         columns.insert(1, "changes")
         for arm, row in zip(plan.arms, rows, strict=True):
             row.insert(1, ", ".join(f"{key}={value}" for key, value in arm.changes.items()) or "nothing")

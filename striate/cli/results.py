@@ -7,6 +7,7 @@ from typing import Any
 from striate.cli.output import count, out, table
 from striate.studies.grids import arm_facts, interactions_in_words
 from striate.studies.results import Results
+from striate.studies.scales import ScaleResults
 from striate.verdicts import Verdict
 from striate.verdicts.claims import ClaimVerdict
 from striate.verdicts.factorial import Effect
@@ -25,6 +26,8 @@ def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
         out(f"  {note}")
     if results.effects:
         _print_grid(results)
+    elif results.scale:
+        _print_scale(results.scale)
     elif not results.verdicts:
         for arm in results.arms:
             out(f"  {arm_line(results, arm.name)}")
@@ -44,6 +47,18 @@ def _print_grid(results: Results) -> None:
     for sentence in interactions_in_words(results.effects):
         out(f"  {sentence}")
     print_arms(results)
+
+
+def _print_scale(scale: ScaleResults) -> None:
+    """The turn, and a table of the losses."""
+    out(f"  {scale.sentence}")
+    rows = []
+    for index, size in enumerate(scale.sizes):
+        losses = [_number(size.training_mean, ".4f"), _number(size.validation_mean, ".4f")]
+        mark = "lowest" if index == scale.turn.lowest else "may be lowest" if index in scale.turn.candidates else ""
+        rows.append([size.arm, _number(size.parameters, ","), *losses, f"{len(size.validation.values)}", mark])
+    out("")
+    table(["arm", "parameters", "training loss", "validation loss", "seeds", ""], rows, right=range(1, 5))
 
 
 def print_arms(results: Results) -> None:
@@ -90,6 +105,7 @@ def results_json(results: Results) -> dict[str, Any]:
         "notes": list(results.notes),
         "claims": [_claim_json(claim) for claim in results.claims],
         "effects": [_effect_json(effect) for effect in results.effects],
+        "scale": _scale_json(results.scale) if results.scale else None,
         "arms": results.arm_table(),
         "runs": results.table(),
     }
@@ -129,6 +145,21 @@ def _effect_json(effect: Effect) -> dict[str, Any]:
         "low": effect.interval.low if effect.interval else None,
         "high": effect.interval.high if effect.interval else None,
     }
+
+
+def _scale_json(scale: ScaleResults) -> dict[str, Any]:
+    sizes = [
+        {
+            "arm": size.arm,
+            "parameters": size.parameters,
+            "training_loss": size.training_mean,
+            "validation_loss": size.validation_mean,
+            "seeds": len(size.validation.values),
+            "may_be_lowest": index in scale.turn.candidates,
+        }
+        for index, size in enumerate(scale.sizes)
+    ]
+    return {"shape": scale.turn.shape, "sentence": scale.sentence, "sizes": sizes}
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

@@ -287,10 +287,10 @@ def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
     """The value at `keys` of a study file, with its paths made absolute."""
     if isinstance(value, dict):
         return {key: _resolve(item, (*keys, str(key)), folder) for key, item in value.items()}
-    if isinstance(value, list) and keys[0] == "grid":
+    if isinstance(value, list) and keys[0] in {"grid", "scale"}:
         return [_resolve(item, keys, folder) for item in value]
-    # An arm and a grid have the keys of the base again.
-    key = ".".join(keys[{"arms": 2, "grid": 1}.get(keys[0], 0) :])
+    # An arm, a grid and a scale have the keys of the base again.
+    key = ".".join(keys[{"arms": 2, "grid": 1, "scale": 1}.get(keys[0], 0) :])
     return _absolute(value, folder) if isinstance(value, str) and key in PATHS else value
 
 

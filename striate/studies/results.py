@@ -17,6 +17,7 @@ from striate.studies.display import page
 from striate.studies.grids import arm_facts, judge_effects
 from striate.studies.metrics import RunMetric, run_metric
 from striate.studies.rows import RunRow, measured
+from striate.studies.scales import ScaleResults, judge_scale
 from striate.studies.stages import due_seeds, judge, judging
 from striate.studies.study import Arm, Study, read_study
 from striate.verdicts import ArmResults, Verdict
@@ -127,6 +128,11 @@ class Results:
     def effects(self) -> tuple[Effect, ...]:
         """Main effects and interactions of a grid's factors."""
         return judge_effects(self.study, judging(self.study, self.design), self._measured(with_images=False))
+
+    @cached_property
+    def scale(self) -> ScaleResults | None:
+        """Losses along the axis of a scale, and where the validation loss turns."""
+        return judge_scale(self.study, judging(self.study, self.design), self._measured(with_images=False))
 
     def arm_table(self) -> list[dict[str, Any]]:
         """A row for each arm: means over the seeds that trained; accuracies in percent."""

@@ -7,7 +7,7 @@ recipe), checked as if it stood alone. An error names the line of the arm.
 import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +35,9 @@ from striate.tracking import check_names
 # The parts of a study that an arm may change.
 PARTS = ("data", "network", "recipe")
 
+# How a study may name its arms.
+KINDS = ("arms", "grid", "scale")
+
 MOST_ARMS = 1000
 
 
@@ -60,8 +63,10 @@ class Study(Record):
     """The variations: a name, and what it changes (`network.norm: batch`); `{}` is the base itself."""
     grid: dict[str, tuple[Any, ...]] = {}
     """Instead of arms: keys with lists of values; every combination is an arm (at most 1,000)."""
+    scale: dict[str, tuple[Any, ...]] = {}
+    """Instead of arms: a key with a list of values from small to large, each an arm; several keys change together."""
     compare: tuple[Comparison, ...] | None = None
-    """The planned comparisons, `first - second`; when left out, each arm against the first (a grid plans none)."""
+    """The planned comparisons, `first - second`; when left out, each arm against the first (a grid and a scale plan none)."""
     metric: str = TEST_ACCURACY
     """What is compared: `test accuracy`, `balanced accuracy`, `test loss`, `training time`, `epochs to 90 %` and more."""
     matters: Number = Field(0.5, gt=0, le=100)
@@ -136,16 +141,21 @@ class Study(Record):
 
     @model_validator(mode="after")
     def _check_variations(self) -> Self:
-        if self.arms and self.grid:
-            raise ValueError("give 'arms' (named variations) or 'grid' (factors to cross), not both")
-        for key, values in self.grid.items():
-            if not values:
-                raise ValueError(f"grid.{key}: needs a value or more, got an empty list")
-        count = math.prod(map(len, self.grid.values())) if self.grid else len(self.arms)
-        if count > MOST_ARMS:
+        given = [kind for kind in KINDS if getattr(self, kind)]
+        if len(given) > 1:
             raise ValueError(
-                f"{'grid' if self.grid else 'arms'}: a study has at most {MOST_ARMS:,} arms, got {count:,}"
+                "give 'arms' (named variations), 'grid' (factors to cross) or 'scale' (one ordered axis), not both"
             )
+        for kind, values_of in (("grid", self.grid), ("scale", self.scale)):
+            for key, values in values_of.items():
+                if not values:
+                    raise ValueError(f"{kind}.{key}: needs a value or more, got an empty list")
+        lengths = {len(values) for values in self.scale.values()}
+        if len(lengths) > 1 or lengths == {1}:
+            raise ValueError(f"scale: needs lists of one length, of two values or more, got {sorted(lengths)}")
+        count = math.prod(map(len, self.grid.values())) if self.grid else len(self.arms) + max(lengths, default=0)
+        if count > MOST_ARMS:
+            raise ValueError(f"{(given or ['arms'])[0]}: a study has at most {MOST_ARMS:,} arms, got {count:,}")
         return self
 
     @model_validator(mode="after")
@@ -165,10 +175,17 @@ class Study(Record):
         return self
 
     @property
+    def kind(self) -> str:
+        """What the study varies by: arms, grid or scale."""
+        return next((kind for kind in KINDS if getattr(self, kind)), "arms")
+
+    @property
     def variations(self) -> dict[str, dict[str, Any]]:
         """The changes of each arm, by dotted key; a study that varies nothing has one arm, `base`."""
         if self.grid:
-            return _cross(self.grid)
+            return _name_arms(self.grid, itertools.product(*self.grid.values()), "grid")
+        if self.scale:
+            return _name_arms(self.scale, zip(*self.scale.values(), strict=True), "scale")
         return self.arms or {"base": {}}
 
     @property
@@ -260,9 +277,9 @@ def _read_arms(study: Study, document: Document) -> tuple[Arm, ...]:
 
 
 def _read_arm(name: str, changes: Mapping[str, Any], study: Study, base: Document, document: Document) -> Arm:
-    keys = ("grid",) if study.grid else ("arms", name)
+    keys = (study.kind,) if study.kind != "arms" else ("arms", name)
     with error_context(document.location(keys)):
-        if not study.grid:  # else the name is made of the values, and may be long
+        if study.kind == "arms":  # else the name is made of the values, and may be long
             check_name(name, "an arm's name")
         if not re.search(r"\w", name) or " - " in name:
             raise ConfigError(f"an arm's name needs a letter or digit and no ' - ' in it, got {name!r}")
@@ -281,7 +298,7 @@ def _read_arm(name: str, changes: Mapping[str, Any], study: Study, base: Documen
 
 def _check_arms(study: Study, arms: Sequence[Arm], document: Document) -> None:
     """Refuse arms that are equal, or whose folders would be the same."""
-    location = document.location(("grid",) if study.grid else ("arms",))
+    location = document.location((study.kind,))
     by_content: dict[str, str] = {}
     by_folder: dict[str, str] = {}
     for arm in arms:
@@ -330,14 +347,16 @@ def _check_claims(study: Study, document: Document) -> None:
                 check_arms(read_relation(claim.relation), tuple(names))
 
 
-def _cross(grid: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, Any]]:
-    """Every combination, named by the last word of each factor: `norm=batch lr=0.1`."""
+def _name_arms(
+    keys: Sequence[str] | Mapping[str, Any], rows: Iterable[Sequence[Any]], kind: str
+) -> dict[str, dict[str, Any]]:
+    """An arm for each row of values, named by the last word of each key: `norm=batch lr=0.1`."""
     arms: dict[str, dict[str, Any]] = {}
-    for values in itertools.product(*grid.values()):
-        changes = dict(zip(grid, values, strict=True))
+    for values in rows:
+        changes = dict(zip(keys, values, strict=True))
         name = " ".join(f"{key.rpartition('.')[2]}={short(value)}" for key, value in changes.items())
         if name in arms:
-            raise ConfigError(f"grid: '{name}' comes out twice; give each value once")
+            raise ConfigError(f"{kind}: '{name}' comes out twice; give each value once")
         arms[name] = changes
     return arms
 

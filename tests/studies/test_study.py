@@ -69,7 +69,7 @@ def test_a_value_given_twice_in_a_grid_is_refused(tmp_path):
 
 
 def test_a_grid_of_too_many_arms_is_refused_before_any_is_built(tmp_path, monkeypatch):
-    monkeypatch.setattr("striate.studies.study._cross", lambda grid: pytest.fail("built"))
+    monkeypatch.setattr("striate.studies.study._name_arms", lambda *parts: pytest.fail("built"))
     rates = list(range(1, 101))
     text = STUDY[: STUDY.index("arms:")] + f"grid:\n  recipe.epochs: {rates}\n  recipe.batch_size: {rates}\n"
     with pytest.raises(ConfigError, match=r"study\.yaml: grid: a study has at most 1,000 arms, got 10,000"):
@@ -294,7 +294,7 @@ def test_claims_name_arms(tmp_path):
         (
             "seeds: 2",
             "grid: {network.norm: [none, batch]}",
-            "study.yaml: give 'arms' (named variations) or 'grid' (factors to cross), not both",
+            "study.yaml: give 'arms' (named variations), 'grid' (factors to cross) or 'scale' (one ordered axis), not both",
         ),
         (
             "seeds: 2",

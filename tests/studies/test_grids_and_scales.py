@@ -9,7 +9,13 @@ from striate.studies.results import Results
 from tests.report import folders
 from tests.studies.conftest import STUDY, write_study
 
-SCALE = {"arms": None, "compare": None, "scale": {"network.filters": [4, 8, 16, 32]}, "network": {"family": "shallow"}, "seeds": 5}
+SCALE = {
+    "arms": None,
+    "compare": None,
+    "scale": {"network.filters": [4, 8, 16, 32]},
+    "network": {"family": "shallow"},
+    "seeds": 5,
+}
 GRID = {
     "arms": None, "compare": None, "grid": {"network.norm": ["none", "batch"], "recipe.batch_size": [32, 64]}, "matters": 1,
     "seeds": 5,
@@ -51,7 +57,9 @@ def scale(tmp_path, training, validation):
     for filters, a, b in zip((4, 8, 16, 32), training, validation, strict=True):
         for seed in range(5):
             losses = rows(a + noise.normal(0, 0.005), b + noise.normal(0, 0.005))
-            folders.write_run(folder, name_of(f"filters={filters}"), seed, test=0.8, metrics=losses, parameters=100 * filters)
+            folders.write_run(
+                folder, name_of(f"filters={filters}"), seed, test=0.8, metrics=losses, parameters=100 * filters
+            )
     return Results.read(folder)
 
 

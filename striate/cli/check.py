@@ -59,6 +59,11 @@ def _plan(plan: Plan, workers: Resources) -> None:
     out("")
     _arms(plan)
     out("")
+    if search := plan.study.search:
+        seeds = f"{count(search.seeds, 'seed')} each"
+        out(
+            f"search: {count(search.trials, 'trial')} of {seeds}, by validation accuracy; then the two best on the seeds below"
+        )
     for comparison in plan.study.comparisons:
         out(f"comparison: {comparison}, matters from {_matters(plan)}")
     if not plan.study.comparisons:

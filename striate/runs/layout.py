@@ -19,6 +19,7 @@ newest. A run without a summary is unfinished, whatever else it holds.
       logged-<logger>.json  the last epoch that the logger has, and its name for the run
       tensorboard/  wandb/  files of those loggers
       explain/              pictures of the inside of the network: index.html, explain.json, PNG files
+    runs/<study>/search/    the trials of a search: trials.log (Optuna's storage), and a study's folder for each trial
     runs/<study>/mlflow.db  mlruns/   files of MLflow, unless it has a server
 """
 
@@ -54,6 +55,7 @@ MLFLOW = "mlflow.db"
 MLFLOW_FILES = "mlruns"
 MLFLOW_LOCK = ".mlflow.lock"
 
+SEARCH = "search"
 STUDY = "study.yaml"
 REPORT = "report.html"
 

@@ -7,7 +7,7 @@ results = study.run()
 import contextlib
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,6 +20,7 @@ from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, RunError, StudyError
 from striate.core.processes import cpu_count
+from striate.core.records import fingerprint
 from striate.data import is_named
 from striate.engines.precision import PrecisionChoice
 from striate.runs import layout, read
@@ -30,8 +31,10 @@ from striate.studies.execute.precision import study_precision
 from striate.studies.execute.protocol import Event, Note, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
+from striate.studies.search import find
+from striate.studies.search_space import RUNNER_UP, WINNER
 from striate.studies.stages import new_looks
-from striate.studies.study import Arm, Study, read_study
+from striate.studies.study import PARTS, Arm, Study, read_study
 from striate.tracking import check_installed
 from striate.verdicts.wording import seed_list, short_list
 
@@ -109,6 +112,16 @@ class LoadedStudy:
         """
         from striate.studies.execute.local import local_scheduler
 
+        options: dict[str, Any] = {
+            "jobs": jobs,
+            "device": device,
+            "scheduler": scheduler,
+            "on_plan": on_plan,
+            "on_event": on_event,
+        }
+        if self.study.is_searching:
+            found = self._search(**options, should_stop=should_stop)
+            return found.run(**options, should_stop=should_stop) if found else self.results()
         check_installed(self.study.log)
         notes: set[str] = set()
 
@@ -160,6 +173,33 @@ class LoadedStudy:
             plan = plan.after({run.folder: read(run.folder) for run in runs if run.has_begun})
             if should_stop() or all(run.folder in tried for run in plan.missing):
                 return plan
+
+    def _search(self, *, should_stop: Callable[[], bool], **options: Any) -> "LoadedStudy | None":
+        """The study with the two best settings as its arms; None where the user stopped the search."""
+        search = self.study.search
+        assert search
+        shared = {key: value for key, value in self.document.data.items() if key in {"question", *PARTS}}
+
+        def train(number: int, changes: Mapping[str, Any]) -> tuple[float, ...] | None:
+            name = f"{self.study.name} trial {number}"
+            arms = {"name": name, "seeds": list(search.run_seeds), "arms": {"trial": dict(changes)}, "compare": []}
+            study, made, document = read_study(replace(self.document, data={**shared, **arms}))
+            trial = LoadedStudy(study, made, document, self.folder / layout.SEARCH / f"trial-{number:04d}")
+            results = trial.run(**options, should_stop=should_stop)
+            return None if should_stop() else results.validation_accuracies("trial")
+
+        with self._locked():
+            self._write(self.study)
+            settings = fingerprint(self.study.data, self.study.network, self.study.recipe)
+            outcome = find(search, settings, self.folder / layout.SEARCH, train)
+        if outcome is None:
+            return None
+        found, winner, runner_up = outcome
+        arms = {WINNER: winner, RUNNER_UP: runner_up}
+        more = {"arms": arms, "compare": [f"{WINNER} - {RUNNER_UP}"], "found": found.model_dump(mode="json")}
+        document = replace(self.document, data={**self.document.data, "name": self.study.name, **more})
+        study, made, document = read_study(document)
+        return LoadedStudy(study, made, document, self.folder)
 
     def check_engines(self, device: str = "auto") -> None:
         """Let each arm's engine check its recipe and network.
@@ -287,10 +327,10 @@ def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
     """The value at `keys` of a study file, with its paths made absolute."""
     if isinstance(value, dict):
         return {key: _resolve(item, (*keys, str(key)), folder) for key, item in value.items()}
-    if isinstance(value, list) and keys[0] in {"grid", "scale"}:
+    if isinstance(value, list) and (keys[0] in {"grid", "scale"} or keys[:2] == ("search", "space")):
         return [_resolve(item, keys, folder) for item in value]
-    # An arm, a grid and a scale have the keys of the base again.
-    key = ".".join(keys[{"arms": 2, "grid": 1, "scale": 1}.get(keys[0], 0) :])
+    # An arm, a grid, a scale and a search have the keys of the base again.
+    key = ".".join(keys[{"arms": 2, "grid": 1, "scale": 1, "search": 2}.get(keys[0], 0) :])
     return _absolute(value, folder) if isinstance(value, str) and key in PATHS else value
 
 

@@ -103,6 +103,23 @@ class Results:
         """The runs of one arm."""
         return tuple(row for row in self.rows if row.arm == arm)
 
+    def validation_accuracies(self, arm: str) -> tuple[float, ...]:
+        """In percent, seed by seed; of a run that diverged, that of a guess.
+
+        Raises:
+            StudyError: where a run failed.
+        """
+        accuracies = []
+        for row in self.of(arm):
+            if not row.is_result or row.summary is None:
+                raise StudyError(f"{row.arm} seed {row.seed}: {row.state}: {row.reason}")
+            value = row.validation_accuracy
+            if row.state == "diverged" or value is None:
+                data = row.data
+                value = 100 * (data.chance if data and data.chance else 1 / row.summary.classes)
+            accuracies.append(value)
+        return tuple(accuracies)
+
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
         """One for each planned comparison."""
@@ -164,6 +181,8 @@ class Results:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the verdicts must know, a sentence each: changes of the plan, runs left out, classes left behind."""
         notes = [f"The plan was changed after the first results: {change}." for change in self.study.replanned]
+        if self.study.found:
+            notes.append(self.study.found.sentence)
         if not self.design.is_as_written:
             notes.append(
                 "The design in the study's folder was edited: it does not have the hash that it was written with."

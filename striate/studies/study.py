@@ -29,6 +29,7 @@ from striate.studies.claims import Claim, Comparison, check_text
 from striate.studies.design import Look, StudyDesign, today
 from striate.studies.metrics import TEST_ACCURACY, run_metric
 from striate.studies.relations import check_arms, read_relation
+from striate.studies.search_space import FIRST_SEED, Found, Search
 from striate.studies.seed_plan import check_looks, check_seeds, seeds_of, with_looks
 from striate.tracking import check_names
 
@@ -65,6 +66,10 @@ class Study(Record):
     """Instead of arms: keys with lists of values; every combination is an arm (at most 1,000)."""
     scale: dict[str, tuple[Any, ...]] = {}
     """Instead of arms: a key with a list of values from small to large, each an arm; several keys change together."""
+    search: Search | None = None
+    """Instead of arms: settings are tried and chosen on validation; the two best are the arms, run on fresh seeds."""
+    found: Found | None = None
+    """Written by Striate: what the search found."""
     compare: tuple[Comparison, ...] | None = None
     """The planned comparisons, `first - second`; when left out, each arm against the first (a grid and a scale plan none)."""
     metric: str = TEST_ACCURACY
@@ -146,6 +151,14 @@ class Study(Record):
             raise ValueError(
                 "give 'arms' (named variations), 'grid' (factors to cross) or 'scale' (one ordered axis), not both"
             )
+        if self.search and given and not (given == ["arms"] and self.found):
+            raise ValueError(f"give 'search' or '{given[0]}', not both: the arms of a search are the two best settings")
+        if self.search and not self.found and (self.compare or self.claims or self.looks):
+            raise ValueError(
+                "search: its arms, winner and runner-up, are compared on a number of seeds; take out 'compare', 'claims' and looks"
+            )
+        if self.search and max(self.seeds) >= FIRST_SEED:
+            raise ValueError(f"seeds: those of a study with 'search' are below {FIRST_SEED:,}, where its trials begin")
         for kind, values_of in (("grid", self.grid), ("scale", self.scale)):
             for key, values in values_of.items():
                 if not values:
@@ -178,6 +191,11 @@ class Study(Record):
     def kind(self) -> str:
         """What the study varies by: arms, grid or scale."""
         return next((kind for kind in KINDS if getattr(self, kind)), "arms")
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether its arms are not known yet."""
+        return self.search is not None and self.found is None
 
     @property
     def variations(self) -> dict[str, dict[str, Any]]:

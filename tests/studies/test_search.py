@@ -10,6 +10,7 @@ from striate.studies.loaded import LoadedStudy, load
 from striate.studies.results import Results
 from striate.studies.search import find
 from striate.studies.search_space import Search
+from tests.contracts.scheduler import InlineScheduler
 from tests.report import folders
 from tests.studies.conftest import STUDY, write_study
 
@@ -162,11 +163,13 @@ def test_a_search_trains_stops_and_resumes(tmp_path, study_file):
     )
     path = write_study(tmp_path, text)
     plans = []
-    stopped = load(path, out=tmp_path / "runs").run(on_plan=plans.append, should_stop=lambda: len(plans) > 1)
+    stopped = load(path, out=tmp_path / "runs").run(
+        scheduler=InlineScheduler(), on_plan=plans.append, should_stop=lambda: len(plans) > 1
+    )
     assert not stopped.is_complete
     assert stopped.study.is_searching
-    results = load(path, out=tmp_path / "runs").run(jobs=1)
+    results = load(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
     assert results.is_complete
     assert {arm.recipe.batch_size for arm in results.arms} == {8, 16}
     shutil.rmtree(tmp_path / "runs/study/search")
-    assert load(tmp_path / "runs/study").run(jobs=1).is_complete  # the folder says what was found
+    assert load(tmp_path / "runs/study").run(scheduler=InlineScheduler()).is_complete  # the folder says what was found

@@ -11,10 +11,15 @@ from striate.studies.results import Results
 from striate.studies.search import find
 from striate.studies.search_space import Search
 from tests.contracts.scheduler import InlineScheduler
+from tests.needs import needs_package
 from tests.report import folders
 from tests.studies.conftest import STUDY, write_study
 
-pytest.importorskip("optuna")
+
+@pytest.fixture(autouse=True)
+def _optuna():
+    needs_package("optuna")
+
 
 SPACE = Search.model_validate(
     {

@@ -313,7 +313,7 @@ def explain(
         Path | None,
         typer.Option(parser=_path, metavar="FOLDER", help="Where to write; the folder explain of the run by default."),
     ] = None,
-    device: Device = "auto",
+    device: Annotated[str, typer.Option(callback=_device, help="Where to compute: auto, cpu, cuda or mps.")] = "auto",
     json: Json = False,
 ) -> int:
     """Look inside a trained network: filters, maps, exciting patches, attribution, a unit's arithmetic."""

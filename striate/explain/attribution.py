@@ -21,14 +21,13 @@ import torch
 from torch import Tensor
 
 from striate.core.errors import NetworkError
+from striate.explain.images import VALUES_AT_ONCE
 from striate.explain.rectifiers import Backward, GuidedRule
 from striate.explain.traced import TracedNetwork
 from striate.nets.layers import shape_text
 
 Method = Literal["gradient", "guided", "deconvnet", "gradcam", "guided-gradcam", "integrated", "occlusion"]
 METHODS: tuple[Method, ...] = get_args(Method)
-# Images are run together up to so many values, as 250 images of 3x32x32.
-VALUES_AT_ONCE = 250 * 3 * 32 * 32
 # Of a layer name: the network's output.
 OUTPUT = ""
 

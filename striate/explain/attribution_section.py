@@ -14,7 +14,7 @@ from striate.explain.run import Subject
 from striate.explain.sections import Draft, Progress, silent, tile_side
 from striate.explain.twin import Comparison, compare
 
-COLUMNS = ("picture", "method", "rank correlation", "complexity", "with random weights", "what it means")
+COLUMNS = ("picture", "method", "rank correlation", "complexity", "with random weights", "rise", "what it means")
 LEGEND = (
     "Gradient, guided backpropagation, deconvnet and guided Grad-CAM are in colors around gray, which is 0; integrated gradients (the sum "
     "of the channels) and occlusion from blue (against) over white (0) to orange (for); Grad-CAM is laid over the image. Each picture has "
@@ -161,7 +161,13 @@ def _in_field(subject: Subject, target: Target, found: Attribution) -> np.ndarra
 
 def _row(title: str, method: str, comparison: Comparison) -> tuple[str, ...]:
     numbers = (comparison.correlation, comparison.complexity, comparison.complexity_random)
-    return (title, method, *(f"{number:.2f}" for number in numbers), comparison.sentence)
+    return (
+        title,
+        method,
+        *(f"{number:.2f}" for number in numbers),
+        f"{100 * comparison.rise:+.0f} %",
+        comparison.sentence,
+    )
 
 
 def _tile(found: Attribution, picture: np.ndarray) -> Picture:

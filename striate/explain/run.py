@@ -24,7 +24,6 @@ from striate.runs import Run, layout, reader
 SplitName = Literal["validation", "train", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 REASON = "to look inside the network; nothing is chosen by it"
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)

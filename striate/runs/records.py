@@ -107,7 +107,7 @@ class RunEnvironment(_OpenRecord):
     device_name: str = ""
     precision: str = ""
     precision_reason: str = ""  # what decided, where the recipe says auto
-    convolution: str = ""  # of the PyTorch engine: winograd or direct; empty: direct
+    convolution: str = ""  # winograd or direct; empty in earlier versions: direct with PyTorch, winograd with NumPy
     threads: int | None = None
     runs_at_once: int | None = None
 

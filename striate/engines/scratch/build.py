@@ -117,7 +117,7 @@ class _Builder:
         body, shortcut = (
             layers.Chain(resolved.name, self.sequence(part)) for part in (resolved.body, resolved.shortcut)
         )
-        return layers.Residual(resolved.name, body, shortcut)
+        return self._made(layers.Residual, resolved.name, body, shortcut)
 
     def _layer(self, resolved: ResolvedLayer) -> layers.Layer:
         layer, name = resolved.layer, resolved.name

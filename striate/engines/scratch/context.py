@@ -1,5 +1,6 @@
 """What travels with a batch, or a worker's share of it, through the network and back."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ class ForwardContext:
     streams: Streams | None = None  # the random numbers of a layer in this step, for the whole batch
     gradients: dict[str, Array] = field(default_factory=dict)  # by the parameter's name
     buffers: dict[Any, Array] = field(default_factory=dict)  # arrays that are used again in the next step
+    shared: dict[Any, Array] = field(default_factory=dict)  # the same, one for all workers
     _saved: dict[str, Any] = field(default_factory=dict)
 
     def save_for_backward(self, layer: str, value: Any) -> None:
@@ -42,11 +44,18 @@ class ForwardContext:
 
     def buffer(self, key: tuple[str, ...], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """An array to write into, the same one in each step: new memory costs a zeroed page for every 4 kB of it."""
-        size = int(np.prod(shape))
-        array = self.buffers.get(key)
-        if array is None or array.size < size or array.dtype != dtype:
-            array = self.buffers[key] = np.empty(size, dtype)
-        return array[:size].reshape(shape)
+        return _buffer(self.buffers, key, shape, dtype)
+
+    def gradient_buffer(self, key: str, shape: tuple[int, ...], g: np.ndarray) -> np.ndarray:
+        """The first of two arrays that `g` is not in. Layers in sequence take turns in them: each reads what the next one wrote."""
+        first, second = (("gradient", key, turn) for turn in ("0", "1"))
+        array = self.buffer(first, shape, g.dtype)
+        return self.buffer(second, shape, g.dtype) if np.may_share_memory(array, g) else array
+
+    def shared_buffer(self, key: tuple[str, ...], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """The same array for all workers. What one writes the others may read after `team.wait()`."""
+        with self.team.lock:
+            return _buffer(self.shared, key, shape, dtype)
 
     def uniform(self, layer: str, shape: tuple[int, ...]) -> np.ndarray:
         """Numbers in [0, 1) for this worker's images, cut from those of the whole batch.
@@ -59,6 +68,14 @@ class ForwardContext:
         # Each number takes one 64-bit draw, so those of the images before ours can be skipped.
         generator.bit_generator.advance(self.first * int(np.prod(shape[1:])))  # type: ignore[attr-defined]
         return generator.random(shape)
+
+
+def _buffer(arrays: dict[Any, Array], key: tuple[str, ...], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    size = math.prod(shape)
+    array = arrays.get(key)
+    if array is None or array.size < size or array.dtype != dtype:
+        array = arrays[key] = np.empty(size, dtype)
+    return array[:size].reshape(shape)
 
 
 def dropout_streams(seed: int, epoch: int, step: int) -> Streams:

@@ -56,13 +56,21 @@ def open_engine(
     Raises:
         NetworkError, RecipeError, MissingExtra, TrainingError: as `check` does.
     """
-    del previous  # its convolutions are always the same
     check(inputs.job.recipe, inputs.job.network)
-    engine = ScratchEngine(inputs, threads or cpu_count())
+    engine = ScratchEngine(inputs, threads or cpu_count(), _convolution(inputs.job.recipe, previous))
     try:
         yield engine
     finally:
         engine.close()
+
+
+def _convolution(recipe: Recipe, previous: RunEnvironment | None) -> str:
+    """How 3x3 convolutions are computed; a run that began in the environment `previous` goes on in its way."""
+    if recipe.engine != "numpy":
+        return "direct"
+    if previous is not None:
+        return previous.convolution or "winograd"  # earlier versions had no other and did not say so
+    return "direct" if recipe.precision == "float32-direct" else "winograd"
 
 
 class ScratchEngine:
@@ -71,9 +79,9 @@ class ScratchEngine:
     checkpoint_name = layout.CHECKPOINT_NUMPY
     read_every = 1
 
-    def __init__(self, inputs: RunInputs, threads: int) -> None:
+    def __init__(self, inputs: RunInputs, threads: int, convolution: str) -> None:
         job = inputs.job
-        self._recipe, self._threads = job.recipe, threads
+        self._recipe, self._threads, self._convolution = job.recipe, threads, convolution
         self._scale = (1 / (255 * inputs.std)).astype(np.float32)
         self._shift = (-inputs.mean / inputs.std).astype(np.float32)
         self._splits = {"train": inputs.splits.part("train")}
@@ -87,6 +95,7 @@ class ScratchEngine:
             threads=threads,
             label_smoothing=job.recipe.label_smoothing,
             class_weights=inputs.class_weights,
+            convolution=convolution,
         )
         if inputs.whitened:
             self._learner.load({**self._learner.weights(), **inputs.whitened})
@@ -113,6 +122,7 @@ class ScratchEngine:
                 "device_name": device_name,
                 "precision": "float32",
                 "threads": self._threads,
+                "convolution": self._convolution,
             }
         )
 

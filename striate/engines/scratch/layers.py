@@ -30,6 +30,7 @@ class Layer:
         self.parameters: dict[str, Array] = {}
         self.buffers: dict[str, Array] = {}
         self.is_frozen = False
+        self.gradients = name  # the arrays of `empty_gradient`; layers in sequence may share them
 
     def forward(self, x: Array, context: ForwardContext) -> Array:
         raise NotImplementedError
@@ -40,6 +41,10 @@ class Layer:
     def leaf_layers(self) -> Iterator["Layer"]:
         """The layers with an operation of their own, in PyTorch's order: itself, or those inside it."""
         yield self
+
+    def empty_gradient(self, shape: tuple[int, ...], g: np.ndarray, context: ForwardContext) -> np.ndarray:
+        """An array for the gradient that the layer returns, apart from `g`, which it is computed from."""
+        return context.gradient_buffer(self.gradients, shape, g)
 
     def set_gradients(self, context: ForwardContext, **gradients: Array) -> None:
         """Put the gradients of its parameters into the context: of those that exist and learn."""
@@ -190,7 +195,7 @@ class BatchNorm(Layer):
                 )
             y, saved = norms.batch_norm(x, scale, shift, values, context.all_reduce)
             if context.worker == 0:
-                self._update_running_statistics(saved)
+                self._update_running_statistics(saved.mean, saved.variance, values)
         context.save_for_backward(self.name, saved)
         return y
 
@@ -203,10 +208,10 @@ class BatchNorm(Layer):
         self.set_gradients(context, weight=g_scale, bias=g_shift)
         return gx
 
-    def _update_running_statistics(self, saved: norms.Normalized) -> None:
+    def _update_running_statistics(self, mean: Array, variance: Array, values: int) -> None:
         """The running variance is the unbiased one, divided by the number of values minus 1, as in PyTorch."""
-        unbiased = saved.variance * (saved.values / (saved.values - 1))
-        for key, statistic in (("running_mean", saved.mean), ("running_var", unbiased)):
+        unbiased = variance * (values / (values - 1))
+        for key, statistic in (("running_mean", mean), ("running_var", unbiased)):
             self.buffers[key] = (1 - MOMENTUM) * self.buffers[key] + MOMENTUM * statistic
         batches = self.buffers["num_batches_tracked"]
         self.buffers["num_batches_tracked"] = namespace(batches).asarray(batches + 1)  # NumPy's sum is no array

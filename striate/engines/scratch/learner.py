@@ -14,14 +14,15 @@ from striate.engines.scratch.build import build
 from striate.engines.scratch.context import ForwardContext, dropout_streams
 from striate.engines.scratch.library import Array, library, to_numpy
 from striate.engines.scratch.ops import loss
-from striate.engines.scratch.optimized.layers import OPTIMIZED
+from striate.engines.scratch.optimized.arrange import arrange
+from striate.engines.scratch.optimized.layers import DIRECT, OPTIMIZED
 from striate.engines.scratch.threads import SingleThreadedBlas, ThreadTeam, split_evenly
 from striate.nets.config import NetworkConfig
 from striate.nets.layers import Shape
 from striate.recipes import OptimizerConfig
 
-# Numbers of a parameter that are updated at once: few enough that intermediate results stay in a core's cache.
-BLOCK = 16_384
+# Numbers of a parameter that are updated at once: enough that threads rarely wait for Python's global lock between operations.
+BLOCK = 1 << 18
 # The loss tells once that numbers are no longer finite, so no operation warns. Each thread has its own setting.
 QUIET = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
@@ -51,17 +52,20 @@ class Learner:
     def __init__(
         self, network: NetworkConfig, input_shape: Shape, classes: int, seed: int, optimizer: OptimizerConfig, *,
         engine: str = "numpy", dtype: str = "float32", threads: int = 1, label_smoothing: float = 0.0,
-        class_weights: np.ndarray | None = None, uses_optimized_layers: bool = True,
+        class_weights: np.ndarray | None = None, convolution: str = "winograd", uses_optimized_layers: bool = True,
     ) -> None:  # fmt: skip
         """`input_shape` is (channels, height, width), as everywhere; the images themselves are N x H x W x C.
 
-        Optimized layers exist for NumPy only.
+        Optimized layers exist for NumPy only. `convolution` is winograd, which takes tiles where they are faster, or direct.
         """
         self.xp = library(engine)
         self.dtype = getattr(self.xp, dtype)
         self.optimizer = optimizers.build(optimizer)
-        replacements = OPTIMIZED if engine == "numpy" and uses_optimized_layers else None
+        optimized = DIRECT if convolution == "direct" else OPTIMIZED
+        replacements = optimized if engine == "numpy" and uses_optimized_layers else None
         self.network = build(network, input_shape, classes, seed, self.xp, dtype, replacements)
+        if replacements:
+            arrange(self.network)
         self.seed, self.classes, self.label_smoothing = seed, classes, label_smoothing
         self.class_weights = None if class_weights is None else self.xp.asarray(class_weights, dtype=self.dtype)
         # Another library has threads of its own, or a GPU.
@@ -71,6 +75,7 @@ class Learner:
         self.updates = 0  # steps done in all epochs
         self.optimizer_state = self._initial_optimizer_state()
         self._buffers: list[dict[Any, Array]] = [{} for _ in range(self.team.size)]
+        self._shared: dict[Any, Array] = {}
 
     def close(self) -> None:
         """End the threads."""
@@ -95,7 +100,16 @@ class Learner:
         parts = split_evenly(len(labels), self.team.size)
         streams = dropout_streams(self.seed, self.epoch, self.step)
         contexts = [
-            ForwardContext(self.team, len(labels), part.start, worker, True, streams, buffers=self._buffers[worker])
+            ForwardContext(
+                self.team,
+                len(labels),
+                part.start,
+                worker,
+                True,
+                streams,
+                buffers=self._buffers[worker],
+                shared=self._shared,
+            )
             for worker, part in enumerate(parts)
         ]
         self.updates += 1
@@ -120,7 +134,9 @@ class Learner:
         @QUIET
         def work(worker: int) -> np.ndarray:
             part = parts[worker]
-            context = ForwardContext(self.team, images.shape[0], part.start, worker, buffers=self._buffers[worker])
+            context = ForwardContext(
+                self.team, images.shape[0], part.start, worker, buffers=self._buffers[worker], shared=self._shared
+            )
             return to_numpy(self.network.forward(images[part, ...], context))
 
         with self._single_threaded_blas():
@@ -208,16 +224,16 @@ class Learner:
         parameters = self.parameters()
         for name in contexts[0].gradients:
             p, state = parameters[name], self.optimizer_state[name]
-            gradients = [context.gradients[name] for context in contexts]
+            gradients = [context.gradients[name] for context in contexts if name in context.gradients]
             if self.xp is not np:
                 self.optimizer.update(p, gradients[0], state, lr, self.updates)
                 continue
             flat = [array.reshape(-1) for array in (p, *gradients, *state.values())]
             for block in _blocks(p.size, worker, len(contexts)):
                 p_block, g, *others = (array[block] for array in flat)
-                for other in others[: len(contexts) - 1]:
+                for other in others[: len(gradients) - 1]:
                     g = g + other
-                state_block = dict(zip(state, others[len(contexts) - 1 :], strict=True))
+                state_block = dict(zip(state, others[len(gradients) - 1 :], strict=True))
                 self.optimizer.update(p_block, g, state_block, lr, self.updates)
 
     def _initial_optimizer_state(self) -> dict[str, dict[str, Array]]:

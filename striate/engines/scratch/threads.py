@@ -22,10 +22,12 @@ class ThreadTeam:
 
     def __init__(self, size: int = 1) -> None:
         self.size = size
+        self.lock = threading.Lock()
         self._pool = ThreadPoolExecutor(size - 1, "striate-scratch") if size > 1 else None
         self._barriers: dict[int, threading.Barrier] = {}
-        self._slots: list[Any] = [None] * size
-        self._active = 1  # workers of the call in progress
+        self._slots: list[list[Any]] = [[None] * size, [None] * size]
+        self._turns = [0] * size  # how often each worker has summed in the call in progress
+        self.active = 1  # workers of the call in progress
 
     def close(self) -> None:
         """End the threads."""
@@ -34,7 +36,8 @@ class ThreadTeam:
 
     def run(self, work: Callable[[int], Result], workers: int) -> list[Result]:
         """`work(0)`, ..., `work(workers - 1)` in parallel; their results in order. The first real error is raised."""
-        self._active = workers
+        self.active = workers
+        self._turns = [0] * workers
         if self._pool is None or workers == 1:
             return [work(0)]
         barrier = self._barriers.setdefault(workers, threading.Barrier(workers))
@@ -54,19 +57,21 @@ class ThreadTeam:
 
     def wait(self) -> None:
         """Wait until every worker is here."""
-        if self._active > 1:
-            self._barriers[self._active].wait()
+        if self.active > 1:
+            self._barriers[self.active].wait()
 
     def all_reduce(self, worker: int, value: Array) -> Array:
         """The sum of the values of all workers."""
-        if self._active == 1:
+        if self.active == 1:
             return value
-        self._slots[worker] = value
+        # Two sets of slots in turns: no worker writes its next value where another still reads.
+        slots = self._slots[self._turns[worker] % 2]
+        self._turns[worker] += 1
+        slots[worker] = value
         self.wait()
-        total = self._slots[0]
-        for other in self._slots[1 : self._active]:
+        total = slots[0]
+        for other in slots[1 : self.active]:
             total = total + other
-        self.wait()  # no worker may write its next value while another still reads
         return total
 
     @staticmethod

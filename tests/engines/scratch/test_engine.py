@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from striate.core.errors import NetworkError, RecipeError, TrainingError
 from striate.engines import select as engines
+from striate.engines.scratch import engine as scratch_engine
 from striate.engines.scratch.engine import check
 from striate.engines.select import train
 from striate.nets import NetworkConfig
@@ -64,6 +65,25 @@ def test_a_state_under_the_name_of_version_0_1_0_is_resumed_and_renamed(tmp_path
     assert {path.name for path in old.glob("last.*")} == {"last.npz"}
     assert train(job, old, dataset=dataset, threads=1).state == "finished"
     assert files(old) == files(tmp_path / "whole")
+
+
+def test_float32_direct_leaves_winograd_out_and_a_resumed_run_goes_on_as_it_began(tmp_path, monkeypatch):
+    """The folder of an earlier version does not say how it computed: by Winograd's tiles."""
+    dataset = make_dataset()
+    jobs = {
+        precision: make_job(dataset, engine="numpy", precision=precision, epochs=2)
+        for precision in ("float32", "float32-direct")
+    }
+    for precision, way in (("float32", "winograd"), ("float32-direct", "direct")):
+        folder, turns = tmp_path / precision, iter([False] * 3)
+        train(jobs[precision], folder, dataset=dataset, threads=1, should_stop=lambda turns=turns: next(turns, True))
+        assert read(folder).environment.convolution == way
+    used = []
+    right = scratch_engine.ScratchEngine.__init__
+    monkeypatch.setattr(scratch_engine.ScratchEngine, "__init__", lambda *args: (used.append(args[3]), right(*args))[1])
+    for precision in jobs:
+        train(jobs[precision], tmp_path / precision, dataset=dataset, threads=1)
+    assert used == ["winograd", "direct"]
 
 
 def test_no_thread_is_left_behind(tmp_path):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from striate.core.errors import NetworkError, RecipeError
+from striate.engines.scratch.context import ForwardContext
 from striate.engines.scratch.learner import Learner, MixedLabels
+from striate.engines.scratch.optimized import layers as optimized_layers
+from striate.engines.scratch.optimized import winograd
 from striate.engines.scratch.threads import ThreadTeam, split_evenly
 from striate.nets import NetworkConfig
 from striate.recipes import OptimizerConfig
@@ -37,6 +40,53 @@ def test_the_number_of_workers_changes_the_last_bits_alone(threads):
     for name, array in single.weights().items():
         np.testing.assert_allclose(many.weights()[name], array, rtol=0, atol=1e-9)
     np.testing.assert_allclose(single.logits(batch(7)[0]), many.logits(batch(7)[0]), atol=1e-9)
+
+
+# A chain that shares arrays for gradients, relu in place and not, pools before batch norm, blocks with and without a shortcut of
+# layers, and a flatten, whose gradient is a view.
+ARRANGED = [
+    "conv8:batch pool res(conv8:batch conv8) res(conv8 conv9 | conv9k1) pool drop0.2 fc7:batch fc6",
+    "res(batch relu conv8 batch relu conv8 | conv8k1) pool pool2s1 conv6g2 gap fc5",
+]
+
+
+@pytest.fixture
+def optimized_everywhere(monkeypatch):
+    """Small layers take the ways of large ones too."""
+    monkeypatch.setattr(winograd, "LEAST_NUMBERS", 1)
+    monkeypatch.setattr(winograd, "FILTER_COST", 0)
+    monkeypatch.setattr(optimized_layers, "SHARED", 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("layers", ARRANGED)
+@pytest.mark.usefixtures("optimized_everywhere")
+def test_the_optimized_layers_train_as_the_plain_ones(layers, threads):
+    plain = learner(layers=layers, dtype="float64", uses_optimized_layers=False)
+    optimized = learner(threads, layers=layers, dtype="float64")
+    for (loss, correct), (other, also) in zip(steps(plain, range(4)), steps(optimized, range(4)), strict=True):
+        assert abs(loss - other) < 1e-9
+        assert correct == also
+    for name, array in plain.weights().items():
+        np.testing.assert_allclose(optimized.weights()[name], array, rtol=0, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.usefixtures("optimized_everywhere")
+def test_arrays_for_gradients_that_are_too_few_are_found(monkeypatch):
+    """The blocks of a network may not write into the array that holds the gradient of both their parts."""
+    monkeypatch.setattr(
+        ForwardContext, "gradient_buffer", lambda self, key, shape, g: self.buffer(("one",), shape, g.dtype)
+    )
+    with pytest.raises(AssertionError):
+        test_the_optimized_layers_train_as_the_plain_ones(ARRANGED[0], 1)
+
+
+@pytest.mark.usefixtures("optimized_everywhere")
+def test_direct_convolutions_differ_in_the_last_bits_alone():
+    tiled, direct = (learner(layers="conv8 conv8 fc4", convolution=way) for way in ("winograd", "direct"))
+    losses = [[loss for loss, _ in steps(trained, range(3))] for trained in (tiled, direct)]
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

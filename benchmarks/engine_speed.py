@@ -1,12 +1,12 @@
 """Images a second and peak memory of training from scratch in NumPy, in PyTorch, and in other NumPy code, on A1 and D1.
 
-    python benchmarks/engine_speed.py [--networks A1 D1] [--rounds 3] [--seconds 6]
+    python benchmarks/engine_speed.py [--networks A1 D1 D1-norm] [--rounds 3] [--seconds 6]
 
-The same networks on the same kind of batches, float32: A1 with SGD and 64 images, D1 with Adam and 128. PyTorch is eager, as
-a user writes it, in its usual layout and in channels-last. Each contender is a separate process, and they take turns round by
-round, so that a change in the machine's speed affects all of them; a ratio compares runs of one round. The other NumPy code is
-numpy-ml 0.1.2 and dezero 0.0.13 (pip install numpy-ml==0.1.2 dezero==0.0.13 matplotlib), if they are installed; they run once,
-and numpy-ml with 4 images on D1, since its loops are in Python.
+The same networks on the same kind of batches, float32: A1 with SGD and 64 images; D1 with Adam and 128, without batch norm and with it
+(D1-norm). PyTorch is eager, as a user writes it, in its usual layout and in channels-last. Each contender is a separate process,
+and they take turns round by round, so that a change in the machine's speed affects all of them; a ratio compares runs of one round. The
+other NumPy code is numpy-ml 0.1.2 and dezero 0.0.13 (pip install numpy-ml==0.1.2 dezero==0.0.13 matplotlib), if they are installed;
+they run once, without batch norm, and numpy-ml with 4 images on D1, since its loops are in Python.
 """
 
 import json
@@ -22,6 +22,7 @@ import common
 NETWORKS: dict[str, dict[str, Any]] = {
     "A1": {"layers": "report-a", "shape": (1, 32, 32), "batch": 64, "optimizer": "SGD"},
     "D1": {"layers": "report-d", "shape": (3, 32, 32), "batch": 128, "optimizer": "Adam"},
+    "D1-norm": {"layers": "report-d", "norm": "batch", "shape": (3, 32, 32), "batch": 128, "optimizer": "Adam"},
 }
 LR = 1e-3
 OURS, TORCH = ("numpy, 1 thread", "numpy, all cores"), ("torch", "torch, channels-last")
@@ -46,7 +47,8 @@ def scratch_step(network: str, threads: int) -> tuple[Step, int]:
 
     settings = NETWORKS[network]
     optimizer = OptimizerConfig(name=settings["optimizer"], lr=LR)
-    learner = Learner(NetworkConfig(layers=settings["layers"]), settings["shape"], 10, 0, optimizer, threads=threads)
+    config = NetworkConfig(layers=settings["layers"], norm=settings.get("norm", "none"))
+    learner = Learner(config, settings["shape"], 10, 0, optimizer, threads=threads)
     images, labels = batch_of(network, settings["batch"], channels_last=True)
     return lambda: learner.train_step(images, labels, LR), settings["batch"]
 
@@ -58,13 +60,22 @@ def torch_module(network: str) -> Any:
         first, second, third = A1_FILTERS
         stages = [nn.Conv2d(1, first, 2, 2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(first, second, 2, 2), nn.ReLU()]
         return nn.Sequential(*stages, nn.MaxPool2d(2), nn.Conv2d(second, third, 2, 2), nn.Flatten())
+    has_norm = network == "D1-norm"
     layers: list[nn.Module] = []
-    channels = 3
+    channels, features = 3, 4096
     for filters, pools in D1_FILTERS:
-        layers += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if pools else [])]
+        layers += [
+            nn.Conv2d(channels, filters, 3, padding=1),
+            *([nn.BatchNorm2d(filters)] if has_norm else []),
+            nn.ReLU(),
+        ]
+        layers += [nn.MaxPool2d(2)] if pools else []
         channels = filters
-    layers += [nn.Flatten(), nn.Linear(4096, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(), nn.Linear(1024, 10)]
-    return nn.Sequential(*layers)
+    layers.append(nn.Flatten())
+    for units in D1_UNITS[:-1]:
+        layers += [nn.Linear(features, units), *([nn.BatchNorm1d(units)] if has_norm else []), nn.ReLU()]
+        features = units
+    return nn.Sequential(*layers, nn.Linear(features, D1_UNITS[-1]))
 
 
 def torch_step(network: str, channels_last: bool) -> tuple[Step, int]:
@@ -228,13 +239,14 @@ def main() -> None:
         config = {"network": network, "seconds": options.seconds}
         for number in range(options.rounds):
             for contender in STEPS:
-                if number and contender in OTHERS:
+                if contender in OTHERS and (number or network == "D1-norm"):
                     continue
                 results[contender].append(common.run_in_process(__file__, contender, config))
                 print(f"{network}, round {number}, {contender}: {results[contender][-1]}", file=sys.stderr, flush=True)
         print(f"\n{network}, {options.rounds} rounds of {options.seconds:g} s; median (lowest to highest)\n")
         columns = ["", "n", "images/s", "ratio to torch", "peak memory MB"]
-        common.print_table(columns, [row(contender, runs, results[TORCH[0]]) for contender, runs in results.items()])
+        rows = [row(contender, runs, results[TORCH[0]]) for contender, runs in results.items() if runs]
+        common.print_table(columns, rows)
     print(f"\n{common.describe_machine()}")
 
 

@@ -14,8 +14,7 @@ from striate.engines.scratch.build import build
 from striate.engines.scratch.context import ForwardContext, dropout_streams
 from striate.engines.scratch.library import Array, library, to_numpy
 from striate.engines.scratch.ops import loss
-from striate.engines.scratch.optimized.arrange import arrange
-from striate.engines.scratch.optimized.layers import DIRECT, OPTIMIZED
+from striate.engines.scratch.optimized.layers import DIRECT, OPTIMIZED, arrange
 from striate.engines.scratch.threads import SingleThreadedBlas, ThreadTeam, split_evenly
 from striate.nets.config import NetworkConfig
 from striate.nets.layers import Shape

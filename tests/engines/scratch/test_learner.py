@@ -77,7 +77,7 @@ def test_arrays_for_gradients_that_are_too_few_are_found(monkeypatch):
     monkeypatch.setattr(
         ForwardContext, "gradient_buffer", lambda self, key, shape, g: self.buffer(("one",), shape, g.dtype)
     )
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="1e-09"):
         test_the_optimized_layers_train_as_the_plain_ones(ARRANGED[0], 1)
 
 

@@ -174,3 +174,28 @@ OPTIMIZED: dict[type[layers.Layer], type[layers.Layer]] = {
 }
 # No tiles: `precision: float32-direct`.
 DIRECT = {**OPTIMIZED, layers.Convolution: patches.PatchConvolution}
+
+# Nothing needs their result after the next layer has read it: not they themselves for their gradient, and it is no view of their input.
+_DONE_WITH_RESULT = (layers.Convolution, layers.Dense, layers.BatchNorm, norms.NormThenPool, Residual)
+
+
+def arrange(chain: layers.Chain, gradients: str = "chain") -> None:
+    """Save what only layers in sequence can: arrays for gradients and for results of relu, and what a max pool throws away.
+
+    The results of `chain`, and of the blocks in it, stay the same.
+    """
+    arranged: list[layers.Layer] = []
+    for layer in chain.layers:
+        before = arranged[-1] if arranged else None
+        if isinstance(layer, Residual):
+            arrange(layer.body, f"{gradients} body")
+            arrange(layer.shortcut, f"{gradients} shortcut")
+        if isinstance(before, norms.BatchNorm) and isinstance(layer, MaxPool) and is_partition(layer.window):
+            arranged[-1] = norms.NormThenPool(before, layer)
+        else:
+            arranged.append(layer)
+        if isinstance(layer, Activate):
+            layer.is_in_place = isinstance(before, _DONE_WITH_RESULT)
+        # A layer reads the gradient that the next one returned and returns its own: two arrays are enough for a chain.
+        layer.gradients = gradients
+    chain.layers = tuple(arranged)

@@ -32,7 +32,7 @@ def test_markup_in_a_name_is_text(capsys):
 def test_progress_is_printed_so(display, capsys, tmp_path):
     shown = display()
     study = SimpleNamespace(name=EVIL)
-    shown.on_plan(SimpleNamespace(study=study, runs=[1], missing=[1]))
+    shown.on_plan(SimpleNamespace(study=study, runs=[1], due=[1], missing=[1], notes=[EVIL]))
     task = Task(f"[red]{EVIL}[/red]\nforged", None, tmp_path, ())
     shown.on_event(Started(task))
     shown.on_event(Note(task, EVIL))

@@ -5,13 +5,14 @@ import json
 import pytest
 
 
-def test_the_table_of_a_network(striate, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    code, out, _ = striate("probe", "conv4 pool fc8", "norm=batch", "--input", "1x12x12")
+def test_the_table_of_a_network(striate):
+    words = ("probe", "conv4 pool fc8", "norm=batch", "--input", "1x12x12")
+    code, out, _ = striate(*words)
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()[1:5]] == ["conv1", "conv1_norm", "conv1_activation", "pool1"]
-    assert "to every shift, in the interior" in out
-    assert "3x3, its kernel" in out
+    assert all(name in out for name in ("conv1", "pool1", "fc1", "kernel"))
+    rows = json.loads(striate(*words, "--json")[1])
+    assert [row["layer"] for row in rows[:4]] == ["conv1", "conv1_norm", "conv1_activation", "pool1"]
+    assert rows[0]["shift_equivariant"] == "to every shift, in the interior"
 
 
 def test_one_layer_with_its_impulse_response(striate):

@@ -181,6 +181,10 @@ def judge(
     comparisons: options.Comparisons = 0,
     grown: options.Grown = False,
     empty: options.Empty = "missing",
+    report: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="FILE.html", help="Where to write the page; NAME-verdicts.html by default."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Give verdicts on numbers from anywhere: a table of runs by arm and seed."""
@@ -193,7 +197,7 @@ def judge(
         compare=tuple(compare or ()), baseline=baseline, matters=matters, kind=kind, better=better, unit=unit, at=at,
         test_images=test_images, comparisons=comparisons, grown=grown, empty=empty,
     )  # fmt: skip
-    judge.command(Path(path), choices, question, json)
+    judge.command(Path(path), choices, question, report, json)
 
 
 @app.command()

@@ -5,16 +5,19 @@ from typing import Any
 
 from striate.cli.output import count, out, plain_json
 from striate.core.errors import TableError
+from striate.report import judged as judged_page
 from striate.tables import Choices, Judged, judge
 from striate.tables.judge import Question
 
 
-def command(path: Path, choices: Choices, question: Question, as_json: bool) -> None:
+def command(path: Path, choices: Choices, question: Question, report: Path | None, as_json: bool) -> None:
     """Print how the file was read, the notes."""
     check(question)
     judged = judge(path, choices, question)
+    page = report or Path(f"{path.absolute().stem}-verdicts.html")
+    judged_page.write(judged, page)
     if as_json:
-        plain_json(_json(judged))
+        plain_json(_json(judged, page))
         return
     out(
         f"{judged.place}: {count(len(judged.arms), 'arm')}, {count(len(judged.seeds), 'seed')} ({judged.origin})",
@@ -26,6 +29,7 @@ def command(path: Path, choices: Choices, question: Question, as_json: bool) -> 
         out(f"  {verdict.sentence}")
     for note in judged.notes:
         out(f"  {note}")
+    out(f"Report: {page}")
 
 
 def check(question: Question) -> None:
@@ -48,7 +52,7 @@ def check(question: Question) -> None:
         raise TableError(f"--matters: must be above 0, got {question.matters:g}")
 
 
-def _json(judged: Judged) -> dict[str, Any]:
+def _json(judged: Judged, page: Path) -> dict[str, Any]:
     from striate.cli.results import verdict_json
 
     return {
@@ -58,4 +62,5 @@ def _json(judged: Judged) -> dict[str, Any]:
         "verdicts": [verdict_json(verdict) for verdict in judged.verdicts],
         "notes": list(judged.notes),
         "values": {arm.arm: {str(seed): value for seed, value in arm.values.items()} for arm in judged.arms},
+        "report": str(page),
     }

@@ -13,7 +13,7 @@ from striate.report.classes import ClassesFigure
 from striate.report.costs import CostFigure
 from striate.report.curves import MOST_PLOTS, ArmCurve, CurvesFigure, Line, Panel
 from striate.report.draw_points import calibration_spec, classes_spec, cost_spec
-from striate.report.figures import AccuraciesFigure, DifferencesFigure, mean_difference
+from striate.report.figures import MOST_DOTS, AccuraciesFigure, DifferencesFigure, mean_difference
 from striate.report.marks import (
     CROSS,
     INK,
@@ -274,7 +274,8 @@ def _row_marks(
         ends = {"x": datum(interval.low), "x2": {"datum": interval.high}, "y": {"datum": y}}
         layers.append({"mark": bar, "encoding": ends})
     # Seeds alternate a little above and below the line, so that equal values stay apart.
-    layers += [marker(x, y + (3 if seed % 2 else -3), style.color, style.marker) for x, seed in dots]
+    few = dots[:: max(1, -(-len(dots) // MOST_DOTS))]
+    layers += [marker(x, y + (3 if seed % 2 else -3), style.color, style.marker) for x, seed in few]
     layers += [marker(x, y, style.color, CROSS) for x in crosses]
     if mean is not None:
         stroke = {"type": "rule", "color": INK, "strokeWidth": 2}

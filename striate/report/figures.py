@@ -25,6 +25,8 @@ from striate.verdicts import Verdict
 from striate.verdicts.intervals import Interval, deviation
 
 _ACCURACY = MetricWords()
+MOST_DOTS = 400  # of a row; of more, every k-th is drawn
+MOST_COLUMNS = 100  # of seeds in a table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,11 +176,11 @@ def _accuracies_caption(arms: tuple[ArmAccuracy, ...], words: MetricWords) -> st
         )
     if any(not point.trained for arm in arms for point in arm.points):
         sentences.append("A cross is a run that diverged (drawn at chance) or stayed at chance; it is not in the mean.")
-    return " ".join([*sentences, "The axis may not start at 0."])
+    return " ".join([*sentences, *_thinned([len(arm.points) for arm in arms]), "The axis may not start at 0."])
 
 
 def _accuracies_table(arms: tuple[ArmAccuracy, ...], seeds: Sequence[int], words: MetricWords) -> Table:
-    rows = []
+    rows, (seeds, left_out) = [], _columns(seeds)
     for arm in arms:
         by_seed = {point.seed: point for point in arm.points}
         cells = [
@@ -193,7 +195,7 @@ def _accuracies_table(arms: tuple[ArmAccuracy, ...], seeds: Sequence[int], words
     return Table(
         head=("arm", *map(_seed, seeds), "mean", "standard deviation", "95 % confidence interval", "n"),
         rows=tuple(rows),
-        note="* did not train: not in the mean" if any_failed else "",
+        note=". ".join(["* did not train: not in the mean"] * any_failed + left_out),
     )
 
 
@@ -222,7 +224,8 @@ def _differences_title(verdicts: tuple[Verdict, ...], matters: float, words: Met
 
 
 def _differences_caption(verdicts: tuple[Verdict, ...], matters: float, words: MetricWords) -> str:
-    seeds = _seeds([len(verdict.differences) for verdict in verdicts])
+    counts = [len(verdict.differences) for verdict in verdicts]
+    seeds = _seeds(counts)
     sentences = [
         f"Difference of {words.name}{words.difference_unit}: first arm minus second arm. Each dot is one seed ({seeds}, paired)."
     ]
@@ -232,12 +235,16 @@ def _differences_caption(verdicts: tuple[Verdict, ...], matters: float, words: M
             f"The vertical line is the mean. The bar is its confidence interval (Student's t; {together})."
         )
     return " ".join(
-        [*sentences, f"Gray area: differences under {words.size(matters, f'{matters:g}')}, which do not matter."]
+        [
+            *sentences,
+            *_thinned(counts),
+            f"Gray area: differences under {words.size(matters, f'{matters:g}')}, which do not matter.",
+        ]
     )
 
 
 def _differences_table(verdicts: tuple[Verdict, ...], seeds: Sequence[int], words: MetricWords) -> Table:
-    rows = []
+    rows, (seeds, left_out) = [], _columns(seeds)
     for verdict in verdicts:
         cells = [signed(verdict.differences.get(seed), words.digits + 1) for seed in seeds]
         span = (
@@ -248,7 +255,19 @@ def _differences_table(verdicts: tuple[Verdict, ...], seeds: Sequence[int], word
         rows.append(
             (pair(verdict.first, verdict.second), *cells, signed(mean_difference(verdict), words.digits + 1), span)
         )
-    return Table(head=("comparison", *map(_seed, seeds), "mean", "confidence interval"), rows=tuple(rows))
+    head = ("comparison", *map(_seed, seeds), "mean", "confidence interval")
+    return Table(head=head, rows=tuple(rows), note=" ".join(left_out))
+
+
+def _thinned(dots: list[int]) -> list[str]:
+    return [f"Of more than {MOST_DOTS} dots in a row, some are drawn."] if max(dots) > MOST_DOTS else []
+
+
+def _columns(seeds: Sequence[int]) -> tuple[Sequence[int], list[str]]:
+    """The seeds that a table has columns for: all or none."""
+    if len(seeds) <= MOST_COLUMNS:
+        return seeds, []
+    return (), [f"The table leaves out the values of the {len(seeds)} seeds"]
 
 
 def _seed(seed: int) -> str:

@@ -20,7 +20,10 @@ def limits(results: Results) -> tuple[str, ...]:
 
 def glossary(results: Results) -> Terms:
     """The terms of this page; those of comparisons only where some are planned."""
-    return (*_common_terms(results), *(_comparison_terms(results.study.matters) if results.study.comparisons else ()))
+    return (
+        *_common_terms(results),
+        *(comparison_terms(f"{results.study.matters:g} points") if results.study.comparisons else ()),
+    )
 
 
 def _common_terms(results: Results) -> Terms:
@@ -49,20 +52,20 @@ def _test(results: Results) -> str:
     return "Images used only for the test accuracies on this page. They decide nothing."
 
 
-def _comparison_terms(matters: float) -> Terms:
-    m = f"{matters:g}"
+def comparison_terms(m: str, source: str = "set in the study file") -> Terms:
+    """`m`: what matters, with its unit."""
     return (
         ("paired difference",
          "The difference of two runs with the same seed, one of each arm. What both share (initial weights, order of the "
          "images) cancels."),
         ("point", "Percentage point, the unit of a difference: 91 % is 1 point more than 90 %."),
-        ("difference that matters", f"The smallest difference of interest: {m} points, set in the study file."),
+        ("difference that matters", f"The smallest difference of interest: {m}, {source}."),
         ("95 % together",
          "Among many comparisons, some differ by chance. The confidence intervals are so wide that in 95 of 100 such studies "
          "all of them contain the mean over all possible seeds (Bonferroni's correction), so at most 5 have a false verdict."),
-        ("clearly better, clearly worse", f"The whole confidence interval is above +{m} points, or below {MINUS}{m} points."),
-        ("better, worse", f"The confidence interval excludes 0, but includes differences under {m} points."),
-        ("no difference that matters", f"The whole confidence interval is within \N{PLUS-MINUS SIGN}{m} points, even if it excludes 0."),
+        ("clearly better, clearly worse", f"The whole confidence interval is above +{m}, or below {MINUS}{m}."),
+        ("better, worse", f"The confidence interval excludes 0, but includes differences under {m}."),
+        ("no difference that matters", f"The whole confidence interval is within \N{PLUS-MINUS SIGN}{m}, even if it excludes 0."),
         ("on these test images, on new ones",
          "The confidence interval over seeds says what holds on these test images. Another interval knows that the images are a "
          "sample too; the verdict is said of new images only where that one gives the same."),

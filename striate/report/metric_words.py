@@ -122,6 +122,8 @@ class MetricWords:
 
     def mean_difference(self, verdict: Verdict) -> float:
         """Over the pairs; that of ratios is geometric."""
+        if verdict.interval:
+            return verdict.interval.mean
         values = list(verdict.differences.values())
         if self.metric.scale == "ratio":
             return 100 * math.expm1(math.fsum(math.log1p(value / 100) for value in values) / len(values))

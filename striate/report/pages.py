@@ -35,17 +35,21 @@ def build(results: Results) -> str:
     Raises:
         ReportError: when a file of the page (template, style sheet) is missing.
     """
-    return _environment().get_template("report.html.j2").render(
-        study=results.study,
+    return render(
+        over=results.study.name,
         contents=SECTIONS,
         section_number=NUMBERS,
         section_title=TITLES,
-        css=Markup(_template("report.css")),
-        can_draw=svg.is_available(),
         question=shortened(results.study.question),
         **_answers(results),
         **_background(results),
-    )  # fmt: skip
+    )
+
+
+def render(*, folder: str = "", **parts: Any) -> str:
+    """The page made of these parts; the templates of its sections are in `folder`."""
+    template = _environment().get_template("report.html.j2")
+    return template.render(folder=folder, css=Markup(_template("report.css")), can_draw=svg.is_available(), **parts)
 
 
 def write(results: Results) -> Path:

@@ -5,18 +5,19 @@ The order of the functions is the order of the page.
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from striate.report.contents import section
 from striate.report.figures import ArmAccuracy, arm_accuracy, mean_difference
+from striate.report.metric_words import MetricWords
 from striate.report.wording import (
     MINUS,
     NONE,
     Table,
     abbreviated,
     between,
-    between_signed,
     count,
     duration,
     pair,
@@ -60,7 +61,11 @@ class Card:
 
 
 def cards(results: Results) -> tuple[Card, ...]:
-    return tuple(_card(verdict) for verdict in results.verdicts)
+    return cards_of(results.verdicts)
+
+
+def cards_of(verdicts: Sequence[Verdict]) -> tuple[Card, ...]:
+    return tuple(_card(verdict) for verdict in verdicts)
 
 
 def trouble(results: Results) -> tuple[str, ...]:
@@ -115,8 +120,13 @@ def claims(results: Results) -> Table | None:
 
 def differences_table(results: Results) -> Table | None:
     """The planned comparisons; None without any."""
-    several = len(results.verdicts) > 1
-    rows = tuple(_difference(verdict, several) for verdict in results.verdicts)
+    return differences_of(results.verdicts)
+
+
+def differences_of(verdicts: Sequence[Verdict], digits: int = 1) -> Table | None:
+    """A row for each comparison; None without any."""
+    several = len(verdicts) > 1
+    rows = tuple(_difference(verdict, several, digits) for verdict in verdicts)
     head = (
         "comparison", "mean of first", "mean of second", "difference", "on these test images", "on new images", "confidence level", "n",
         "verdict",
@@ -125,11 +135,13 @@ def differences_table(results: Results) -> Table | None:
 
 
 def uncertainty(results: Results) -> tuple[str, ...]:
+    return uncertainty_of(results.verdicts)
+
+
+def uncertainty_of(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
     """For each comparison with an interval, where its width comes from."""
     return tuple(
-        f"{abbreviated(pair(v.first, v.second))}: {_typeset(shortened(v.details))}"
-        for v in results.verdicts
-        if v.details
+        f"{abbreviated(pair(v.first, v.second))}: {_typeset(shortened(v.details))}" for v in verdicts if v.details
     )
 
 
@@ -203,28 +215,28 @@ def _mean(arm: ArmAccuracy) -> str:
     )
 
 
-def _difference(verdict: Verdict, several: bool) -> tuple[str, ...]:
-    interval = verdict.interval
+def _difference(verdict: Verdict, several: bool, digits: int) -> tuple[str, ...]:
+    interval, words = verdict.interval, MetricWords(metric=verdict.metric, digits=digits)
     differences = verdict.differences if verdict.label != "not comparable" else {}
     return (
         pair(verdict.first, verdict.second),
-        percent(verdict.first_mean),
-        percent(verdict.second_mean),
-        signed(mean_difference(verdict)) if differences else NONE,
-        between_signed(interval.low, interval.high) if interval else NONE,
-        _on_new_images(verdict),
+        words.value(verdict.first_mean),
+        words.value(verdict.second_mean),
+        words.difference(mean_difference(verdict)) if differences else NONE,
+        words.between_differences(interval) if interval else NONE,
+        _on_new_images(verdict, words),
         ("95 % together" if several else "95 %") if interval else NONE,
         str(len(differences)) if differences else NONE,
         f"{GLYPHS[verdict.label][0]} {verdict.label}",
     )
 
 
-def _on_new_images(verdict: Verdict) -> str:
+def _on_new_images(verdict: Verdict, words: MetricWords) -> str:
     """The interval that knows that the test images are a sample too, and its word where it is another."""
     if verdict.new_images is None:
         return NONE
     word = f" ({verdict.new_images_label})" if verdict.new_images_label != verdict.label else ""
-    return f"{between_signed(verdict.new_images.low, verdict.new_images.high)}{word}"
+    return f"{words.between_differences(verdict.new_images)}{word}"
 
 
 def _run(row: RunRow) -> tuple[str, ...]:

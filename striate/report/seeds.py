@@ -1,5 +1,7 @@
 """Which seeds and looks were planned, which were taken, and how the runs ended."""
 
+from collections.abc import Sequence
+
 from striate.report.wording import NONE, Table, count, listed, pair
 from striate.studies.results import Results
 from striate.verdicts import Verdict
@@ -10,7 +12,11 @@ _STATES = ("trained", "diverged", "at chance", "failed", "unfinished", "missing"
 
 def looks(results: Results) -> Table | None:
     """A row for each planned comparison; None without any."""
-    rows = tuple(_looks(verdict) for verdict in results.verdicts)
+    return looks_of(results.verdicts)
+
+
+def looks_of(verdicts: Sequence[Verdict]) -> Table | None:
+    rows = tuple(_looks(verdict) for verdict in verdicts)
     head = ("comparison", "planned looks (seeds)", "taken", "pairs in the verdict", "pairs beyond the plan", "left out")
     return Table(head=head, rows=rows) if rows else None
 

@@ -1,7 +1,8 @@
 """A table to verdicts: runs by arm and seed, comparisons, and everything that a reader must know of how it was read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from striate.core.config import suggest
@@ -15,6 +16,7 @@ from striate.verdicts import ArmResults, Design, Verdict, compare
 from striate.verdicts.wording import seed_list, short_list
 
 MOST_ARMS = 200
+_OPTIONS = {"kind": "as"}  # where an option is not called like its field
 BASELINES = (
     "baseline",
     "control",
@@ -54,6 +56,8 @@ class Judged:
     arms: tuple[ArmResults, ...]
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
+    command: str  # that judges the same again, in the folder of the numbers
+    is_grown: bool = False
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -106,7 +110,23 @@ def judge_table(table: Table, choices: Choices = _RECOGNIZED, question: Question
         arms=tuple(results.values()),
         verdicts=verdicts,
         notes=(*table.notes, *runs.notes, *_without_pair(results), *_without_spread(verdicts)),
+        command=shlex.join(["striate", "judge", Path(table.place).name, *_options(choices, question)]),
+        is_grown=question.grown,
     )
+
+
+def _options(choices: Choices, question: Question) -> Iterator[str]:
+    """The options that were given, as words of the command."""
+    for record in (choices, question):
+        for key in fields(record):
+            given = getattr(record, key.name)
+            option = f"--{_OPTIONS.get(key.name, key.name).replace('_', '-')}"
+            if given is True:
+                yield option
+            elif given != key.default:
+                yield from (
+                    word for one in (given if isinstance(given, tuple) else (given,)) for word in (option, str(one))
+                )
 
 
 def _check_arms(table: Table, columns: Columns, arms: Sequence[str]) -> None:

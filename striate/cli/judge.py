@@ -11,7 +11,7 @@ from striate.tables.judge import Question
 
 
 def command(path: Path, choices: Choices, question: Question, report: Path | None, as_json: bool) -> None:
-    """Print how the file was read, the notes."""
+    """Print how the file was read, the verdicts and the notes, and write the page."""
     check(question)
     judged = judge(path, choices, question)
     page = report or Path(f"{path.absolute().stem}-verdicts.html")

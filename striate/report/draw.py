@@ -13,7 +13,7 @@ from striate.report.classes import ClassesFigure
 from striate.report.costs import CostFigure
 from striate.report.curves import MOST_PLOTS, ArmCurve, CurvesFigure, Line, Panel
 from striate.report.draw_points import calibration_spec, classes_spec, cost_spec
-from striate.report.figures import MOST_DOTS, AccuraciesFigure, DifferencesFigure, mean_difference
+from striate.report.figures import AccuraciesFigure, DifferencesFigure, dots_in_a_row, mean_difference
 from striate.report.marks import (
     CROSS,
     INK,
@@ -114,7 +114,7 @@ def accuracies_spec(figure: AccuraciesFigure, width: int) -> Spec:
         if arm.interval and width > NARROW:
             text += f" ({figure.words.between(arm.interval)})"
         layers += _row_text(row, arm.arm, text, width)
-        dots = [(point.value, point.seed) for point in arm.points if point.trained]
+        dots = _few([(point.value, point.seed) for point in arm.points if point.trained], len(figure.arms))
         crosses = [point.value for point in arm.points if not point.trained]
         layers += _row_marks(row, arm_style(row), dots, crosses, arm.mean, arm.interval)
     values = [point.value for arm in figure.arms for point in arm.points]
@@ -143,7 +143,7 @@ def differences_spec(figure: DifferencesFigure, width: int) -> Spec:
             span = f" ({words.between_differences(interval)})" if interval else ""
             text = f"{verdict.label}, {text}{span}"
         layers += _row_text(row, pair(verdict.first, verdict.second), text, width)
-        dots = [(difference, seed) for seed, difference in verdict.differences.items()]
+        dots = _few([(difference, seed) for seed, difference in verdict.differences.items()], len(figure.verdicts))
         layers += _row_marks(row, neutral, dots, [], mean, interval)
         ends += verdict.differences.values()
         ends += [interval.low, interval.high] if interval else []
@@ -251,6 +251,11 @@ def _row_text(row: int, left: str, right: str, width: int) -> list[Spec]:
     ]
 
 
+def _few(dots: list[tuple[float, int]], rows: int) -> list[tuple[float, int]]:
+    """Every k-th of too many dots."""
+    return dots[:: max(1, -(-len(dots) // dots_in_a_row(rows)))]
+
+
 def _row_marks(
     row: int,
     style: ArmStyle,
@@ -274,8 +279,7 @@ def _row_marks(
         ends = {"x": datum(interval.low), "x2": {"datum": interval.high}, "y": {"datum": y}}
         layers.append({"mark": bar, "encoding": ends})
     # Seeds alternate a little above and below the line, so that equal values stay apart.
-    few = dots[:: max(1, -(-len(dots) // MOST_DOTS))]
-    layers += [marker(x, y + (3 if seed % 2 else -3), style.color, style.marker) for x, seed in few]
+    layers += [marker(x, y + (3 if seed % 2 else -3), style.color, style.marker) for x, seed in dots]
     layers += [marker(x, y, style.color, CROSS) for x in crosses]
     if mean is not None:
         stroke = {"type": "rule", "color": INK, "strokeWidth": 2}

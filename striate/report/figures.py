@@ -25,7 +25,7 @@ from striate.verdicts import Verdict
 from striate.verdicts.intervals import Interval, deviation
 
 _ACCURACY = MetricWords()
-MOST_DOTS = 400  # of a row; of more, every k-th is drawn
+MOST_DOTS = 4000  # of a chart; of more, every k-th in each row is drawn
 MOST_COLUMNS = 100  # of seeds in a table
 
 
@@ -259,8 +259,14 @@ def _differences_table(verdicts: tuple[Verdict, ...], seeds: Sequence[int], word
     return Table(head=head, rows=tuple(rows), note=" ".join(left_out))
 
 
+def dots_in_a_row(rows: int) -> int:
+    """How many dots may be drawn in each."""
+    return max(10, MOST_DOTS // rows)
+
+
 def _thinned(dots: list[int]) -> list[str]:
-    return [f"Of more than {MOST_DOTS} dots in a row, some are drawn."] if max(dots) > MOST_DOTS else []
+    most = dots_in_a_row(len(dots))
+    return [f"Where there are more than {most} runs in a row, only some are drawn."] if max(dots) > most else []
 
 
 def _columns(seeds: Sequence[int]) -> tuple[Sequence[int], list[str]]:

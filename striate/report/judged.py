@@ -18,7 +18,7 @@ from striate.verdicts.wording import digits_for
 
 SECTIONS = (
     ("answer", "Answer"),
-    ("compared", "How the numbers were read"),
+    ("compared", "Source and columns"),
     ("differences", "Differences"),
     ("looks", "Seeds"),
     ("reproduce", "Reproduce"),
@@ -34,7 +34,7 @@ def build(judged: Judged) -> str:
         ReportError: when a file of the page (template, style sheet) is missing.
     """
     words = words_of(judged)
-    arms = tuple(_arm(arm, words) for arm in judged.arms)
+    arms = tuple(arm_of(arm, words) for arm in judged.arms)
     values = values_figure(arms, judged.seeds, words) if any(arm.points for arm in arms) else None
     differences = differences_figure(judged.verdicts, judged.design.matters, judged.seeds, words)
     shown = {"accuracies": values, "differences": differences}
@@ -55,13 +55,14 @@ def build(judged: Judged) -> str:
     )
 
 
-def write(judged: Judged, path: Path) -> None:
+def write(judged: Judged, path: Path | str) -> None:
     """Write the page, whole or not at all. It replaces a page of Striate and no other file.
 
     Raises:
         ReportError: for a file that is not ours, or a folder that is not there.
         RunError: when the disk refuses.
     """
+    path = Path(path)
     if path.is_dir() or not path.parent.is_dir():
         what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
         raise ReportError(f"{path}: {what}; give a file for the page with --report")
@@ -79,27 +80,38 @@ def words_of(judged: Judged) -> MetricWords:
 
 
 def _parts(judged: Judged, arms: Sequence[ArmAccuracy], words: MetricWords) -> dict[str, Any]:
+    new_images = any(verdict.new_images for verdict in judged.verdicts)
     matters = words.size(judged.design.matters, f"{judged.design.matters:g}")
     return {
         "progress": _progress(judged),
         "notes": tuple(map(shortened, judged.notes)),
         "cards": sections.cards_of(judged.verdicts),
         "facts": _facts(judged, words, matters),
-        "differences_table": sections.differences_of(judged.verdicts, words.digits),
-        "any_new_images": any(verdict.new_images for verdict in judged.verdicts),
+        "differences_table": sections.differences_of(judged.verdicts, words.digits, has_new_images=new_images),
+        "image_note": _image_note(words, new_images),
         "uncertainty": sections.uncertainty_of(judged.verdicts),
         "difference_unit": words.difference_unit,
         "looks": seeds.looks_of(judged.verdicts),
         "outcomes": _outcomes(judged),
         "command": judged.command,
         "limits": _limits(judged, arms, words),
-        "glossary": (*_terms(words), *comparison_terms(matters, "said when the numbers were judged")),
+        "glossary": (*_terms(words), *comparison_terms(matters, "said when the numbers were judged", words.metric)),
     }
 
 
-def _arm(arm: ArmResults, words: MetricWords) -> ArmAccuracy:
+def arm_of(arm: ArmResults, words: MetricWords) -> ArmAccuracy:
+    """The values of an arm as a figure has them."""
     points = tuple(Point(seed=seed, value=value) for seed, value in sorted(arm.values.items()))
     return arm_values(arm.arm, points, arm.test_images, words)
+
+
+def _image_note(words: MetricWords, has_new_images: bool) -> str:
+    """What the intervals know of the test images."""
+    if not words.metric.on_test_images:
+        return ""
+    if has_new_images:
+        return " The interval on these test images knows the seeds as a sample; the one on new images knows the images as a sample too."
+    return " The intervals hold on these test images. What holds on new ones needs a value for each test image, which the table lacks."
 
 
 def _arms_in_words(judged: Judged) -> str:
@@ -146,13 +158,13 @@ def _limits(judged: Judged, arms: Sequence[ArmAccuracy], words: MetricWords) -> 
         "Seeds were added after looking at results, so the intervals are those that hold at every number of seeds."
         if judged.is_grown
         else "The number of seeds is taken to be planned. If seeds were added until a result looked good, the intervals are too narrow; "
-        "--grown judges such numbers."
+        "the option `grown` judges such numbers."
     )
     lines = [
         "The runs were made by another program. Whether they differ in what the arms' names say, and in nothing else, is not known here.",
         rule,
         f"The intervals hold together for {count(judged.design.comparisons, 'comparison')}. If more were looked at, or other metrics, "
-        "they do not; --comparisons says how many were planned.",
+        "they do not; the option `comparisons` says how many were planned.",
         f"Confidence intervals from few seeds are wide, and they assume that differences of {words.name} follow a normal distribution.",
     ]
     if words.metric.on_test_images:

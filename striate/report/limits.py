@@ -4,8 +4,11 @@ from striate.report.contents import section
 from striate.report.figures import arm_accuracy
 from striate.report.wording import MINUS, count, listed, plain, whole
 from striate.studies.results import Results
+from striate.verdicts import Metric
 from striate.verdicts.intervals import accuracy_margin
 from striate.verdicts.looks import FEWEST_SEEDS
+
+_TEST_ACCURACY = Metric()
 
 Terms = tuple[tuple[str, str], ...]
 
@@ -52,23 +55,29 @@ def _test(results: Results) -> str:
     return "Images used only for the test accuracies on this page. They decide nothing."
 
 
-def comparison_terms(m: str, source: str = "set in the study file") -> Terms:
+def comparison_terms(m: str, source: str = "set in the study file", metric: Metric = _TEST_ACCURACY) -> Terms:
     """`m`: what matters, with its unit."""
+    better, worse = (f"{MINUS}{m}", f"+{m}") if metric.lower_is_better else (f"+{m}", f"{MINUS}{m}")
+    sides = ("below", "above") if metric.lower_is_better else ("above", "below")
+    point = ("point", "Percentage point, the unit of a difference: 91 % is 1 point more than 90 %.")
+    images = (
+        "on these test images, on new ones",
+        "The confidence interval over seeds says what holds on these test images. Another interval knows that the images are a "
+        "sample too; the verdict is said of new images only where that one gives the same.",
+    )
     return (
         ("paired difference",
          "The difference of two runs with the same seed, one of each arm. What both share (initial weights, order of the "
          "images) cancels."),
-        ("point", "Percentage point, the unit of a difference: 91 % is 1 point more than 90 %."),
+        *((point,) if metric.scale == "percent" else ()),
         ("difference that matters", f"The smallest difference of interest: {m}, {source}."),
         ("95 % together",
          "Among many comparisons, some differ by chance. The confidence intervals are so wide that in 95 of 100 such studies "
          "all of them contain the mean over all possible seeds (Bonferroni's correction), so at most 5 have a false verdict."),
-        ("clearly better, clearly worse", f"The whole confidence interval is above +{m}, or below {MINUS}{m}."),
+        ("clearly better, clearly worse", f"The whole confidence interval is {sides[0]} {better}, or {sides[1]} {worse}."),
         ("better, worse", f"The confidence interval excludes 0, but includes differences under {m}."),
         ("no difference that matters", f"The whole confidence interval is within \N{PLUS-MINUS SIGN}{m}, even if it excludes 0."),
-        ("on these test images, on new ones",
-         "The confidence interval over seeds says what holds on these test images. Another interval knows that the images are a "
-         "sample too; the verdict is said of new images only where that one gives the same."),
+        *((images,) if metric.on_test_images else ()),
         ("undecided", "The confidence interval is too wide for the verdicts above. The sentence says how many seeds may be enough."),
         ("trains more often, trains less often",
          f"Fewer than {FEWEST_SEEDS} seeds at which both arms trained, and one arm fails to train more often than chance explains "

@@ -123,15 +123,23 @@ def differences_table(results: Results) -> Table | None:
     return differences_of(results.verdicts)
 
 
-def differences_of(verdicts: Sequence[Verdict], digits: int = 1) -> Table | None:
-    """A row for each comparison; None without any."""
+def differences_of(verdicts: Sequence[Verdict], digits: int = 1, *, has_new_images: bool = True) -> Table | None:
+    """A row for each comparison; None without any. `has_new_images`: whether there is a column of what holds on new ones."""
     several = len(verdicts) > 1
-    rows = tuple(_difference(verdict, several, digits) for verdict in verdicts)
+    rows = [_difference(verdict, several, digits) for verdict in verdicts]
+    intervals = ("on these test images", "on new images") if has_new_images else ("confidence interval",)
     head = (
-        "comparison", "mean of first", "mean of second", "difference", "on these test images", "on new images", "confidence level", "n",
+        "comparison",
+        "mean of first",
+        "mean of second",
+        "difference",
+        *intervals,
+        "confidence level",
+        "n",
         "verdict",
-    )  # fmt: skip
-    return Table(head=head, rows=rows) if rows else None
+    )
+    shown = tuple(row if has_new_images else (*row[:5], *row[6:]) for row in rows)
+    return Table(head=head, rows=shown) if rows else None
 
 
 def uncertainty(results: Results) -> tuple[str, ...]:

@@ -1,12 +1,21 @@
 """`striate judge`."""
 
+import html
 import json
+import re
+import shlex
 
 import pytest
 
+from striate.report.judged import build
+from striate.tables import Choices, judge
+from striate.tables.judge import Question
+
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where the page is written
+    monkeypatch.setattr("striate.report.svg.is_available", lambda: False)  # drawing takes a second
     path = tmp_path / "results.csv"
     rows = [
         f"{arm},{seed},{90 + effect + seed / 4}" for arm, effect in (("a", 0), ("b", 2), ("c", 0)) for seed in range(8)
@@ -42,3 +51,37 @@ def test_the_command_refuses_options_that_mean_nothing(words, message, striate, 
     code, out, error = striate("judge", table, *words)
     assert (code, out) == (1, "")
     assert message in error
+
+
+def test_the_command_on_the_page_judges_the_same(striate, tmp_path, monkeypatch):
+    lines = [
+        f"{optimizer},{lr},{seed},{90 + seed * lr + (optimizer == 'Adam') * seed % 3}"
+        for optimizer in ("SGD", "Adam") for lr in (0.1, 1) for seed in range(6)
+    ]  # fmt: skip
+    (tmp_path / "my results.csv").write_text("\n".join(["optimizer,lr,seed,the score", *lines]))
+    question = Question(
+        better="higher",
+        matters=2.5,
+        comparisons=9,
+        grown=True,
+        kind="plain",
+        compare=("optimizer=Adam, lr=1 - optimizer=SGD, lr=1",),
+    )
+    judged = judge(tmp_path / "my results.csv", Choices(arm=("optimizer", "lr")), question)
+    page = build(judged)
+    (command,) = re.findall(r"<pre[^>]*><code>(.*?)</code>", page, re.DOTALL)
+    words = shlex.split(html.unescape(command))
+    assert words[:3] == ["striate", "judge", "my results.csv"]
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = striate(*words[1:])
+    assert code == 0
+    assert judged.verdicts[0].sentence in out
+    assert (tmp_path / "my results-verdicts.html").read_text() == page
+
+
+def test_the_page_is_written_where_it_is_asked_for(striate, table, tmp_path):
+    assert striate("judge", table)[1].splitlines()[-1] == "Report: results-verdicts.html"
+    assert "<h1>" in (tmp_path / "results-verdicts.html").read_text()
+    code, _, error = striate("judge", table, "--report", table)
+    assert (code, "exists and is no page of Striate" in error) == (1, True)
+    assert json.loads(striate("judge", table, "--json", "--report", "p.html")[1])["report"] == "p.html"

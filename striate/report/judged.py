@@ -158,13 +158,13 @@ def _limits(judged: Judged, arms: Sequence[ArmAccuracy], words: MetricWords) -> 
         "Seeds were added after looking at results, so the intervals are those that hold at every number of seeds."
         if judged.is_grown
         else "The number of seeds is taken to be planned. If seeds were added until a result looked good, the intervals are too narrow; "
-        "the option `grown` judges such numbers."
+        "the option 'grown' judges such numbers."
     )
     lines = [
         "The runs were made by another program. Whether they differ in what the arms' names say, and in nothing else, is not known here.",
         rule,
         f"The intervals hold together for {count(judged.design.comparisons, 'comparison')}. If more were looked at, or other metrics, "
-        "they do not; the option `comparisons` says how many were planned.",
+        "they do not; the option 'comparisons' says how many were planned.",
         f"Confidence intervals from few seeds are wide, and they assume that differences of {words.name} follow a normal distribution.",
     ]
     if words.metric.on_test_images:

@@ -10,7 +10,6 @@ from datetime import date
 from pydantic import Field
 
 from striate.core.records import Number, Record, Whole, fingerprint
-from striate.verdicts.looks import FEWEST_SEEDS
 from striate.verdicts.wording import seed_list
 
 
@@ -70,9 +69,10 @@ class StudyDesign(Record):
         return len({(metric, frozenset(name.split(" - "))) for metric, names in planned for name in names})
 
     @property
-    def can_judge(self) -> bool:
-        """Whether its seeds are enough for any verdict."""
-        return len(self.seeds) >= FEWEST_SEEDS
+    def is_trial(self) -> bool:
+        """Whether it has one seed. A single difference has no scale to be judged by, so it tells nobody which further seeds to
+        plan; two differences do."""
+        return len(self.seeds) == 1
 
 
 def today() -> str:

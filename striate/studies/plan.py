@@ -99,7 +99,7 @@ class Plan:
         if self.previous is None or not self._arms_with_results:
             return now
         fixed = self.previous.design or self.previous.plan_of(self.previous_arms)
-        if not fixed.can_judge:  # so nothing was judged yet that a plan could have followed
+        if fixed.is_trial:
             fixed = fixed.replace(seeds=now.seeds, looks=now.looks).sealed()
         return fixed.with_comparisons(self.study.metric, now.comparisons)
 

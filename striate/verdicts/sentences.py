@@ -95,7 +95,7 @@ def _basis(verdict: Verdict) -> str:
     if verdict.beyond_plan:
         beyond = "all of them" if verdict.beyond_plan >= n else f"{verdict.beyond_plan} of them"
         notes.append(
-            f"{beyond} outside the planned look{'s' * (len(looks) > 1)}, so judged by a rule that holds at any number"
+            f"{beyond} outside the planned look{'s' * (len(looks) != 1)}, so judged by a rule that holds at any number"
         )
     elif len(looks) > 1:
         notes.append(f"the {ordinal(len(verdict.looks))} of {len(looks)} looks")
@@ -240,7 +240,8 @@ def _sampling(verdict: Verdict, spread: Spread) -> str:
     digits = digits_for(verdict.matters)
     text = f"Sampling error of the test part: +-{number(spread.one_accuracy, digits)} points for one accuracy"
     if spread.difference_on_new_images is not None:
-        text += f", +-{number(spread.difference_on_new_images, digits)} for the difference"
+        margin = number(spread.difference_on_new_images, digits)
+        text += f", +-{margin} for the difference" if float(margin) else ", and next to none for the difference"
     if spread.only_first is not None and spread.only_second is not None:
         only = (
             f"{spread.only_first:,.0f} test images only {verdict.first}",

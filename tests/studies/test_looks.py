@@ -9,6 +9,7 @@ import yaml
 from striate.core.errors import ConfigError
 from striate.studies.loaded import load
 from striate.studies.results import Results
+from striate.verdicts.looks import sequence_factor
 from tests.studies.conftest import STUDY, write_study
 from tests.studies.made_runs import Recorder
 
@@ -103,14 +104,28 @@ def test_seeds_beyond_the_plan_are_judged_by_the_sequence(tmp_path):
     )
 
 
-def test_a_plan_of_fewer_than_three_seeds_fixes_nothing(tmp_path):
-    """No verdict can come of it, so the first plan with three seeds or more is the plan."""
+def test_a_plan_of_one_seed_fixes_no_seeds(tmp_path):
+    """A trial: one difference says nothing of the spread, so nobody can choose by it when to look."""
     study, scheduler = study_of(tmp_path, undecided, STUDY.replace("seeds: 2", "seeds: 1"))
     study.run(scheduler=scheduler)
     grown, scheduler = study_of(tmp_path, undecided, STUDY.replace("seeds: 2", "seeds: 5"))
     results = grown.run(scheduler=scheduler)
     assert results.design.seeds == (0, 1, 2, 3, 4)
     assert results.verdicts[0].beyond_plan == 0
+
+
+def test_two_seeds_are_a_plan_and_what_follows_is_judged_by_the_sequence(tmp_path):
+    """Whoever chooses the number of seeds after two differences can be wrong in 8 % of studies."""
+    study, scheduler = study_of(tmp_path, undecided, STUDY)
+    study.run(scheduler=scheduler)
+    grown, scheduler = study_of(tmp_path, undecided, STUDY.replace("seeds: 2", "seeds: 6"))
+    results = grown.run(scheduler=scheduler)
+    assert results.design.seeds == (0, 1)
+    verdict = results.verdicts[0]
+    assert (verdict.looks, verdict.beyond_plan) == ((), 6)
+    spread = np.hypot(np.std(list(verdict.differences.values()), ddof=1), 100 / 60 / 6**0.5)
+    assert verdict.interval.half == pytest.approx(sequence_factor(6, 0.05) * spread)
+    assert "(all of them outside the planned looks, so judged by a rule that holds at any number)" in verdict.sentence
 
 
 def test_comparisons_that_were_ever_planned_count(tmp_path):

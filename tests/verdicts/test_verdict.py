@@ -341,6 +341,20 @@ def test_pairing_and_sampling_error_are_said_beside_the_verdict():
     assert "Sampling error of the test part: +-4.1 points for one accuracy" in counted.details
 
 
+def test_a_sampling_error_is_not_printed_as_zero():
+    """Each run is wrong about images of its own, so the choice of the images makes no difference between the arms."""
+    tables = {
+        name: np.stack([np.arange(500) // 50 != (seed + shift) % 10 for seed in range(3)])
+        for name, shift in (("new", 0), ("old", 5))
+    }
+    new, old = (
+        arm(name, 100 * right.mean(1), right=dict(enumerate(right)), test_images=500) for name, right in tables.items()
+    )
+    details = judge(new, old, matters=20).details
+    assert "+-0.0" not in details
+    assert "and next to none for the difference" in details
+
+
 # --- other metrics
 
 

@@ -157,6 +157,8 @@ def mean_difference(verdict: Verdict) -> float:
 
 
 def _accuracies_title(arms: list[ArmAccuracy], words: MetricWords) -> str:
+    if not arms:
+        return f"No run learned anything, so no arm has a mean {words.name}"
     ranked = sorted(arms, key=lambda arm: arm.mean or 0.0)
     low, high = ranked[0], ranked[-1]
     if len(arms) == 1:

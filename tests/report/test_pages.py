@@ -323,3 +323,11 @@ def test_two_folders_of_one_name_stay_two():
     assert local_paths({"data": "cifar10", "grid": {"data.source": ["digits", "/c/cifar10"]}}) == {
         "/c/cifar10": "./cifar10"
     }
+
+
+def test_a_study_in_which_no_run_learned_has_its_page(tmp_path):
+    folder = folders.write_study(tmp_path / "chance")
+    for arm in folders.TEST:
+        for seed in range(3):
+            folders.write_run(folder, arm, seed, test=0.101, at_chance=True)
+    assert "No run learned anything, so no arm has a mean" in build(Results.read(folder))

@@ -7,6 +7,7 @@ wherever they are stored.
 from striate.data.dataset import DataConfig, Dataset, Part
 from striate.data.loading import is_named, load
 from striate.data.part_notes import is_shared_note, is_unequal
+from striate.data.sources.torchvision_files import no_download
 from striate.data.splits import Splits, batch_slices, epoch_order, mean_std, split
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "is_unequal",
     "load",
     "mean_std",
+    "no_download",
     "split",
 ]

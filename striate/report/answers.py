@@ -1,6 +1,5 @@
 """The answers of all runs to the test images, and the two arms that a page looks at more closely."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
@@ -90,6 +89,6 @@ def class_accuracies(results: Results, arm: str) -> NDArray[np.float64] | None:
     return np.array(same, dtype=np.float64) if same else None
 
 
-def class_names(results: Results) -> Sequence[str]:
+def class_names(results: Results) -> tuple[str, ...]:
     """Of the first run that recorded its data."""
     return next((row.data.classes for row in results.rows if row.data and row.data.classes), ())

@@ -8,6 +8,7 @@ SECTIONS = (
     ("curves", "Training curves"),
     ("cost", "Cost"),
     ("classes", "Classes and confusion"),
+    ("mistakes", "Mistakes"),
     ("trust", "Trust"),
     ("runs", "All runs"),
     ("reproduce", "Reproduce"),

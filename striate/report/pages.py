@@ -16,7 +16,20 @@ from markupsafe import Markup, escape
 from striate.core.errors import ReportError
 from striate.core.records import printable
 from striate.nets.summary.columns import legend
-from striate.report import classes, costs, curves, draw, figures, limits, sections, seeds, study_facts, svg, trust
+from striate.report import (
+    classes,
+    costs,
+    curves,
+    draw,
+    figures,
+    limits,
+    mistakes,
+    sections,
+    seeds,
+    study_facts,
+    svg,
+    trust,
+)
 from striate.report.answers import StudyAnswers
 from striate.report.checks import checks, in_words
 from striate.report.contents import NUMBERS, SECTIONS, TITLES
@@ -94,6 +107,7 @@ def _answers(results: Results) -> dict[str, Any]:
         "number": {name: n for n, name in enumerate((name for name, figure in shown.items() if figure), 1)},
         "pictures": svg.pictures(draw.charts(drawn, [arm.name for arm in results.arms])),
         "pair_styles": [(arm, styles[arm]) for arm in answers.pair],
+        "mistakes": mistakes.mistakes(answers),
         "stability": trust.stability(answers),
         "arm_styles": [(arm.name, arm_style(i)) for i, arm in enumerate(results.arms)],
         "cards": sections.cards(results),

@@ -6,6 +6,9 @@ archive is read.
 
 import os
 import urllib.error
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +25,19 @@ class Resource(NamedTuple):
     addresses: tuple[str, ...]
     name: str
     md5: str
+
+
+_may_download: ContextVar[bool] = ContextVar("may_download", default=True)
+
+
+@contextmanager
+def no_download() -> Iterator[None]:
+    """Inside, what would have to be downloaded is missing."""
+    token = _may_download.set(False)
+    try:
+        yield
+    finally:
+        _may_download.reset(token)
 
 
 def resources(kind: str) -> list[Resource]:
@@ -44,6 +60,8 @@ def download(kind: str, name: str, folder: Path) -> None:
     Raises:
         DataError: if they cannot be downloaded.
     """
+    if not _may_download.get():
+        raise DataError(f"{name}: not found on this machine; 'striate check' of a study that uses it fetches it")
     files = resources(kind)
     address = files[0].addresses[0]
     try:

@@ -4,7 +4,7 @@ A rectifier is max(x, 0), or that with an upper bound (relu6). Its derivative pa
 backpropagation (Springenberg et al. 2014, arXiv:1412.6806) passes it where the unit is on and the gradient above 0; a deconvnet
 (Zeiler and Fergus 2013, arXiv:1311.2901) where the gradient is above 0, on or off.
 
-Each call of torch is looked at: relu as module, function or method, in place or not, a clamp at 0, a threshold, a maximum with 0.
+Each call of torch is inspected: relu as module, function or method, in place or not, a clamp at 0, a threshold, a maximum with 0.
 Afterwards all derivatives between unit and image are listed, and one that is a rectifier's or may hide one (a function of the
 user's own, a compiled part) refuses the network: nothing is covered by halves.
 """

@@ -21,7 +21,7 @@ MOST, SOME = 0.5, 0.2
 
 
 def random_twin(module: nn.Module, seed: int = 0) -> nn.Module:
-    """A copy whose weights are drawn anew, statistics of norms included: every layer by its own default, what no layer draws shuffled.
+    """A copy whose weights are drawn again, statistics of norms included: every layer by its own default, what no layer draws shuffled.
 
     Raises:
         NetworkError: for a module that cannot be copied.

@@ -21,7 +21,9 @@ from striate.report import (
     costs,
     curves,
     draw,
+    draw_kinds,
     figures,
+    kinds,
     limits,
     mistakes,
     sections,
@@ -92,9 +94,13 @@ def _answers(results: Results) -> dict[str, Any]:
         classes=classes.per_class(answers),
         calibration=trust.calibration(answers),
     )
+    maps = {f"map-{n}": made for n, made in enumerate(kinds.heat_maps(results), 1)}
+    scale = kinds.scale_figure(results)
     shown = {
         "accuracies": drawn.accuracies,
         "differences": drawn.differences,
+        **maps,
+        "scale": scale,
         "curves": drawn.curves,
         "cost": drawn.cost,
         "classes": drawn.classes,
@@ -105,7 +111,13 @@ def _answers(results: Results) -> dict[str, Any]:
     return {
         **shown,
         "number": {name: n for n, name in enumerate((name for name, figure in shown.items() if figure), 1)},
-        "pictures": svg.pictures(draw.charts(drawn, [arm.name for arm in results.arms])),
+        "pictures": svg.pictures(
+            [*draw.charts(drawn, [arm.name for arm in results.arms]), *draw_kinds.kind_charts(maps, scale)]
+        ),
+        "maps": maps,
+        "effects_table": kinds.effects_table(results),
+        "grid_table": kinds.arms_table(results) if results.study.grid else None,
+        "scale_sentence": results.scale.sentence if results.scale else "",
         "pair_styles": [(arm, styles[arm]) for arm in answers.pair],
         "mistakes": mistakes.mistakes(answers),
         "stability": trust.stability(answers),

@@ -116,7 +116,7 @@ def _sentence(sizes: Sequence[Size], turn: Turn) -> str:
 
 
 def _training(sizes: Sequence[Size], turn: Turn) -> str:
-    """Overfitting means that the training loss goes on falling; where it does not, larger networks train badly."""
+    """Overfitting means that the training loss keeps falling; where it does not, larger networks train badly."""
     beyond = sizes[turn.candidates[-1] :]
     if turn.shape not in {"turns", "rises from the start"} or len(beyond) < 2:
         return ""
@@ -124,7 +124,7 @@ def _training(sizes: Sequence[Size], turn: Turn) -> str:
     if start is None or end is None:
         return ""
     if end < start:
-        return f" Beyond it the training loss goes on falling, from {start:.3f} to {end:.3f}."
+        return f" Beyond it the training loss keeps falling, from {start:.3f} to {end:.3f}."
     return f" But the training loss rises beyond it too, from {start:.3f} to {end:.3f}: that is no overfitting, as these train badly."
 
 

@@ -1,7 +1,7 @@
 """The trials of a search, by Optuna. Its storage is one file in the study's folder, so a search that was stopped resumes.
 
 A trial is chosen by validation accuracy alone; this module never sees a test accuracy. Each suggestion depends on the finished
-trials and its own number, so a search that was stopped goes on as if it had not been.
+trials and its own number, so a search that was stopped resumes as if it had not been.
 """
 
 import statistics

@@ -50,6 +50,7 @@ OPTIONS = {
         "grown",
         "empty",
         "json",
+        "report",
     },
     "explain": {
         "folder",

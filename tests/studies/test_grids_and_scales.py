@@ -99,7 +99,7 @@ def test_the_turn_of_a_scale_is_found(tmp_path):
     assert result.sentence == (
         f"The validation loss at the last epoch is lowest, {result.sizes[1].validation_mean:.3f}, with filters=8 (800 parameters). "
         "Underfitting ends and overfitting begins with filters=8 (800 parameters) (95 % confidence, over the seeds). Beyond it the "
-        f"training loss goes on falling, from {result.sizes[1].training_mean:.3f} to {result.sizes[3].training_mean:.3f}."
+        f"training loss keeps falling, from {result.sizes[1].training_mean:.3f} to {result.sizes[3].training_mean:.3f}."
     )
 
 

@@ -65,7 +65,7 @@ def open_engine(
 
 
 def _convolution(recipe: Recipe, previous: RunEnvironment | None) -> str:
-    """How 3x3 convolutions are computed; a run that began in the environment `previous` goes on in its way."""
+    """How 3x3 convolutions are computed; a run that began in the environment `previous` keeps its own."""
     if recipe.engine != "numpy":
         return "direct"
     if previous is not None:

@@ -1,6 +1,5 @@
 """The runs of a study as rows, and what a verdict needs to know of those of one arm."""
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +7,8 @@ from typing import Literal
 
 import numpy as np
 
-from striate.runs import DataFacts, Run, Summary, layout
+from striate.runs import DataFacts, Run, Summary
+from striate.runs.predictions import answers_of
 from striate.studies.metrics import CLASS, TEST_ACCURACY, RunMetric
 from striate.studies.study import Arm
 from striate.verdicts import ArmResults
@@ -148,23 +148,9 @@ def _right(rows: Sequence[RunRow], metric: RunMetric) -> dict[int, np.ndarray]:
         return {}
     right = {}
     for row in rows:
-        predictions = _predictions(row) if row.trained else None
-        if predictions is not None:
-            answers, labels = predictions
+        answers = answers_of(row.run) if row.run and row.trained else None
+        if answers:
             classes = row.data.classes if row.data else ()
-            kept = labels == classes.index(of_class[1]) if of_class and of_class[1] in classes else slice(None)
-            right[row.seed] = (answers == labels)[kept]
+            kept = answers.labels == classes.index(of_class[1]) if of_class and of_class[1] in classes else slice(None)
+            right[row.seed] = answers.right[kept]
     return right
-
-
-def _predictions(row: RunRow) -> tuple[np.ndarray, np.ndarray] | None:
-    """The classes that a run's network answers for the test images, and their labels; None where the file is missing or broken."""
-    assert row.run
-    try:
-        with np.load(row.run.folder / layout.PREDICTIONS, allow_pickle=False) as arrays:
-            logits, labels = arrays["test_logits"], arrays["test_labels"]
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        return None
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        return None
-    return logits.argmax(1), labels

@@ -7,18 +7,19 @@ width, so one design serves a phone (NARROW) and a desk (WIDE). The style sheet 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from striate.report.classes import ClassesFigure
-from striate.report.costs import CostFigure
+from striate.report.contents import Figures
 from striate.report.curves import MOST_PLOTS, ArmCurve, CurvesFigure, Line, Panel
+from striate.report.draw_kinds import heat_map_spec, scale_spec
 from striate.report.draw_points import calibration_spec, classes_spec, cost_spec
 from striate.report.figures import AccuraciesFigure, DifferencesFigure, dots_in_a_row, mean_difference
 from striate.report.marks import (
     CROSS,
     INK,
     MUTED,
+    NARROW,
     PAPER,
+    WIDE,
     ArmStyle,
     Spec,
     arm_style,
@@ -32,46 +33,23 @@ from striate.report.marks import (
     padded_range,
 )
 from striate.report.svg import Chart
-from striate.report.trust import CalibrationFigure
 from striate.report.wording import abbreviated, pair
 from striate.verdicts.intervals import Interval
 
 _MULTIPLE = (200, 140)  # the plot of one of many arms, in pixels
-WIDE, NARROW, PANEL = 720, 340, 290
+PANEL = 290
 _ROW, _TEXT, _NUMBERS = 54, 12, 38  # height of a row, and where in it the text and the numbers are
 # Vega measures text in Arial. A browser's own font may be a quarter wider, so a name is cut earlier than Vega would.
 _DIGIT, _WIDEST_FONT = 8.0, 1.25  # pixels of a digit in a wide font; width of a wide font over that of Arial
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Figures:
-    """The figures of a page that charts are drawn of, in the order of the page; None where there is nothing to show."""
-
-    accuracies: AccuraciesFigure | None = None
-    differences: DifferencesFigure | None = None
-    curves: CurvesFigure | None = None
-    cost: CostFigure | None = None
-    classes: ClassesFigure | None = None
-    calibration: CalibrationFigure | None = None
-
-
 def charts(figures: Figures, arms: Sequence[str]) -> list[Chart]:
     """Every chart of a page, at each size that the style sheet chooses from. `arms`: all of the study, in its order."""
-    drawn: list[Chart] = []
-    for size, width in (("wide", WIDE), ("narrow", NARROW)):
-        if accuracies := figures.accuracies:
-            drawn.append(
-                Chart(figure="accuracies", size=size, spec=accuracies_spec(accuracies, width), label=accuracies.title)
-            )
-        if differences := figures.differences:
-            drawn.append(
-                Chart(
-                    figure="differences", size=size, spec=differences_spec(differences, width), label=differences.title
-                )
-            )
-        if classes := figures.classes:
-            spec = classes_spec(classes, width, tuple(arms.index(arm) for arm in classes.arms))
-            drawn.append(Chart(figure="classes", size=size, spec=spec, label=classes.title))
+    drawn = [
+        Chart(figure=name, size=size, spec=spec, label=label)
+        for size, width in (("wide", WIDE), ("narrow", NARROW))
+        for name, spec, label in _of_full_width(figures, width, arms)
+    ]
     if figures.curves:
         drawn += _curve_charts(figures.curves)
     if cost := figures.cost:
@@ -81,15 +59,24 @@ def charts(figures: Figures, arms: Sequence[str]) -> list[Chart]:
             for key in by
         ]
     if calibration := figures.calibration:
-        drawn.append(
-            Chart(
-                figure="calibration",
-                size="small",
-                spec=calibration_spec(calibration, NARROW, 300),
-                label=calibration.title,
-            )
-        )
+        spec = calibration_spec(calibration, NARROW, 300)
+        drawn.append(Chart(figure="calibration", size="small", spec=spec, label=calibration.title))
     return drawn
+
+
+def _of_full_width(figures: Figures, width: int, arms: Sequence[str]) -> Iterator[tuple[str, Spec, str]]:
+    """Name, chart and label of each figure that takes the width of the page."""
+    if accuracies := figures.accuracies:
+        yield "accuracies", accuracies_spec(accuracies, width), accuracies.title
+    if differences := figures.differences:
+        yield "differences", differences_spec(differences, width), differences.title
+    for name, made in figures.maps.items():
+        yield name, heat_map_spec(made, width), made.title
+    if scale := figures.scale:
+        yield "scale", scale_spec(scale, width), scale.title
+    if classes := figures.classes:
+        indices = tuple(arms.index(arm) for arm in classes.arms)
+        yield "classes", classes_spec(classes, width, indices), classes.title
 
 
 def _curve_charts(curves: CurvesFigure) -> list[Chart]:

@@ -2,29 +2,26 @@
 
 import math
 
-from striate.report.draw import NARROW, WIDE
 from striate.report.kinds import HeatMap, LossCurve, ScaleFigure
-from striate.report.marks import COLORS, DASHES, INK, MUTED, Spec, axis, chart, datum, frame, line, marker
-from striate.report.svg import Chart
+from striate.report.marks import (
+    COLORS,
+    DASHES,
+    INK,
+    MARKERS,
+    MUTED,
+    NARROW,
+    Spec,
+    axis,
+    chart,
+    datum,
+    frame,
+    line,
+    marker,
+)
 from striate.report.wording import abbreviated, plain
 
 _CELL_HEIGHT = 34
 _FEWEST_PIXELS = 30  # of a cell that has its number printed
-
-
-def kind_charts(maps: dict[str, HeatMap], scale: ScaleFigure | None) -> list[Chart]:
-    """Charts of heat maps and of a scale, at both sizes of a page."""
-    sizes = (("wide", WIDE), ("narrow", NARROW))
-    drawn = [
-        Chart(figure=name, size=size, spec=heat_map_spec(made, width), label=made.title)
-        for name, made in maps.items()
-        for size, width in sizes
-    ]
-    if scale:
-        drawn += [
-            Chart(figure="scale", size=size, spec=scale_spec(scale, width), label=scale.title) for size, width in sizes
-        ]
-    return drawn
 
 
 def heat_map_spec(figure: HeatMap, width: int) -> Spec:
@@ -107,7 +104,6 @@ def _turn(figure: ScaleFigure) -> list[Spec]:
 
 def _loss_layers(curve: LossCurve, index: int) -> list[Spec]:
     color, dash = COLORS[index], list(DASHES[index])
-    shapes = ("M0.9,0A0.9,0.9,0,1,1,-0.9,0A0.9,0.9,0,1,1,0.9,0Z", "M-0.8,-0.8H0.8V0.8H-0.8Z")
     bars: list[Spec] = [
         {
             "mark": {"type": "rule", "color": color, "strokeWidth": 5, "opacity": 0.28, "clip": True},
@@ -117,7 +113,7 @@ def _loss_layers(curve: LossCurve, index: int) -> list[Spec]:
         if mean.low is not None and mean.high is not None
     ]
     through = line([(m.parameters, m.mean) for m in curve.means], color=color, strokeWidth=2, strokeDash=dash)
-    dots = [marker(p.parameters, p.loss, color, shapes[index % 2], 2.6) for p in curve.points if math.isfinite(p.loss)]
+    dots = [marker(p.parameters, p.loss, color, MARKERS[index], 2.6) for p in curve.points if math.isfinite(p.loss)]
     # The key stands above the curves, in the part of the axis that is left free for it.
     left = 12 + index * 140
     sample: Spec = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from striate.core.errors import ReportError
 from striate.report import draw, pages, sections, seeds, svg
+from striate.report.contents import Figures
 from striate.report.figures import ArmAccuracy, Point, arm_values, differences_figure, values_figure
 from striate.report.limits import Terms, comparison_terms
 from striate.report.metric_words import MetricWords
@@ -37,7 +38,7 @@ def build(judged: Judged) -> str:
     arms = tuple(arm_of(arm, words) for arm in judged.arms)
     values = values_figure(arms, judged.seeds, words) if any(arm.points for arm in arms) else None
     differences = differences_figure(judged.verdicts, judged.design.matters, judged.seeds, words)
-    shown = {"accuracies": values, "differences": differences}
+    shown = Figures(accuracies=values, differences=differences)
     return pages.render(
         folder="judged/",
         over=PurePath(judged.place).name,
@@ -45,12 +46,11 @@ def build(judged: Judged) -> str:
         section_number={name: number for number, (name, _) in enumerate(SECTIONS, 1)},
         section_title=dict(SECTIONS),
         question=f"{words.title} of {_arms_in_words(judged)}",
-        number={name: n for n, name in enumerate((name for name, figure in shown.items() if figure), 1)},
-        pictures=svg.pictures(
-            draw.charts(draw.Figures(accuracies=values, differences=differences), [arm.arm for arm in arms])
-        ),
+        number=shown.numbers(),
+        pictures=svg.pictures(draw.charts(shown, [arm.arm for arm in arms])),
         metric=words.name,
-        **shown,
+        accuracies=values,
+        differences=differences,
         **_parts(judged, arms, words),
     )
 

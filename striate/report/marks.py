@@ -11,6 +11,8 @@ from typing import Any
 
 Spec = dict[str, Any]
 
+WIDE, NARROW = 720, 340  # of a chart in pixels: on a desk, on a phone
+
 INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
 
 # Okabe and Ito's eight, https://jfly.uni-koeln.de/color/; the pair that is easiest to tell apart comes first.

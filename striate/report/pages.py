@@ -16,25 +16,10 @@ from markupsafe import Markup, escape
 from striate.core.errors import ReportError
 from striate.core.records import printable
 from striate.nets.summary.columns import legend
-from striate.report import (
-    classes,
-    costs,
-    curves,
-    draw,
-    draw_kinds,
-    figures,
-    kinds,
-    limits,
-    mistakes,
-    sections,
-    seeds,
-    study_facts,
-    svg,
-    trust,
-)
+from striate.report import draw, kinds, limits, mistakes, sections, seeds, study_facts, svg, trust
 from striate.report.answers import StudyAnswers
 from striate.report.checks import checks, in_words
-from striate.report.contents import NUMBERS, SECTIONS, TITLES
+from striate.report.contents import NUMBERS, SECTIONS, TITLES, study_figures
 from striate.report.marks import arm_style
 from striate.report.wording import abbreviated, one_line, shortened
 from striate.runs import layout
@@ -86,35 +71,13 @@ def write(results: Results) -> Path:
 def _answers(results: Results) -> dict[str, Any]:
     made = checks(results)
     answers = StudyAnswers(results)
-    drawn = draw.Figures(
-        accuracies=figures.accuracies(results),
-        differences=figures.differences(results),
-        curves=curves.curves(results),
-        cost=costs.cost(results),
-        classes=classes.per_class(answers),
-        calibration=trust.calibration(answers),
-    )
-    maps = {f"map-{n}": made for n, made in enumerate(kinds.heat_maps(results), 1)}
-    scale = kinds.scale_figure(results)
-    shown = {
-        "accuracies": drawn.accuracies,
-        "differences": drawn.differences,
-        **maps,
-        "scale": scale,
-        "curves": drawn.curves,
-        "cost": drawn.cost,
-        "classes": drawn.classes,
-        "confusion": classes.confusions(answers),
-        "calibration": drawn.calibration,
-    }
+    figures = study_figures(results, answers)
     styles = {arm.name: arm_style(i) for i, arm in enumerate(results.arms)}
     return {
-        **shown,
-        "number": {name: n for n, name in enumerate((name for name, figure in shown.items() if figure), 1)},
-        "pictures": svg.pictures(
-            [*draw.charts(drawn, [arm.name for arm in results.arms]), *draw_kinds.kind_charts(maps, scale)]
-        ),
-        "maps": maps,
+        **figures.by_name(),
+        "number": figures.numbers(),
+        "pictures": svg.pictures(draw.charts(figures, [arm.name for arm in results.arms])),
+        "maps": figures.maps,
         "effects_table": kinds.effects_table(results),
         "grid_table": kinds.arms_table(results) if results.study.grid else None,
         "scale_sentence": results.scale.sentence if results.scale else "",

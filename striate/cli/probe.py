@@ -7,7 +7,7 @@ from striate.cli.network import IMAGES, read, read_shape
 from striate.cli.output import out, plain_json, table
 from striate.core.errors import NetworkError
 from striate.explain.operators import TOLERANCE, Probe, probe
-from striate.explain.run import trained_module
+from striate.explain.trained import trained_module
 from striate.nets import NETWORKS
 from striate.nets.pytorch.build import build
 from striate.runs import layout

@@ -1,7 +1,7 @@
 """The images of a question: uint8 as they are shown, normalized as the network gets them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,22 +53,15 @@ class ImageSet:
         rows = self.indices[self.labels[self.indices] == self.classes.index(name)]
         if not len(rows):
             raise DataError(f"class '{name}': has no image in {self.title}; take another part")
-        return self._with(rows, f"{self.title} of class {name}")
+        return self.at(rows, f"{self.title} of class {name}")
 
     def first(self, count: int) -> "ImageSet":
         """The first `count` images."""
-        return self if count >= len(self) else self._with(self.indices[:count], f"the first {count:,} of {self.title}")
+        return self if count >= len(self) else self.at(self.indices[:count], f"the first {count:,} of {self.title}")
 
-    def _with(self, rows: np.ndarray, title: str) -> "ImageSet":
-        return ImageSet(
-            images=self.images,
-            labels=self.labels,
-            mean=self.mean,
-            std=self.std,
-            classes=self.classes,
-            title=title,
-            rows=rows,
-        )
+    def at(self, rows: np.ndarray, title: str = "images") -> "ImageSet":
+        """The images of these indices."""
+        return replace(self, rows=rows, title=title)
 
     def normalized(self, indices: np.ndarray) -> Tensor:
         """Images as the network gets them, (N, C, H, W)."""

@@ -122,13 +122,13 @@ class _Pass:
     def see(self, value: Tensor, indices: np.ndarray) -> None:
         value = value.reshape(len(value), value.shape[1], -1).float()  # image, channel, position
         highest, at = value.max(2)
-        if not bool(torch.isfinite(highest).all()):
+        lowest, at_lowest = value.min(2)
+        if not bool(torch.isfinite(highest).all() & torch.isfinite(lowest).all()):
             raise NetworkError(
                 f"layer '{self._node.name}': gives values that are not finite numbers, so none is the strongest"
             )
         self._strongest.add(highest, at, indices)
-        lowest, at = value.min(2)
-        self._weakest.add(-lowest, at, indices)
+        self._weakest.add(-lowest, at_lowest, indices)
         # The same for every size of batches; turned by another share for each channel, so that each has images of its own.
         keys = torch.from_numpy(self._rng.random((len(value), 1, value.shape[2]), np.float32)).to(value)
         keys = (keys + GOLDEN * torch.arange(value.shape[1]).to(value)[:, None]) % 1

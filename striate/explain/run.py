@@ -9,17 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.core.errors import DataError, NetworkError, RunError, StriateError
+from striate.core.errors import DataError, NetworkError, StriateError
 from striate.data import Dataset, Part, Splits, load, mean_std, split
 from striate.data.picture import read as read_picture
 from striate.explain.images import ImageSet
 from striate.explain.traced import TracedNetwork
+from striate.explain.trained import module_of, weights_file
 from striate.explain.twin import random_twin
-from striate.nets.layers import Shape
-from striate.nets.pytorch import weights
 from striate.nets.pytorch.build import build
 from striate.nets.whitening import whitening_weights
-from striate.runs import Run, layout, reader
+from striate.runs import Run, reader
 
 SplitName = Literal["validation", "train", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -47,7 +46,7 @@ class Subject:
             DataError: for images that are not those of the run, or a split that does not exist.
         """
         run = reader.read(folder)
-        file = _weights_file(run)
+        file = weights_file(run).name
         if split_name not in SPLITS:
             raise DataError(f"--split: must be one of {', '.join(SPLITS)}, got '{split_name:.40}'")
         dataset = load(run.job.data.model_copy(update={"source": source}) if source else run.job.data)
@@ -64,7 +63,7 @@ class Subject:
         Raises:
             NetworkError: when the weights are not those of the network.
         """
-        return self._traced(_load(self.run, self.images.input_shape, len(self.images.classes), self.weights))
+        return self._traced(module_of(self.run, self.images.input_shape, len(self.images.classes)))
 
     @cached_property
     def untrained(self) -> TracedNetwork | None:
@@ -126,36 +125,6 @@ class Subject:
                 # The layout in which convolutions are fastest, as in training.
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         return TracedNetwork(module, self.images.input_shape)
-
-
-def trained_module(folder: Path) -> tuple[nn.Module, Shape]:
-    """The trained network of a run and the shape of its images, which are not read.
-
-    Raises:
-        RunError: when there is no run, or it is not finished.
-    """
-    run = reader.read(folder)
-    facts = run.summary.data if run.summary else None
-    if facts is None or facts.shape is None:
-        raise RunError(f"{folder}: the run is {run.state}; a finished one has the shape of its images")
-    return _load(run, facts.shape, len(facts.classes), _weights_file(run)), facts.shape
-
-
-def _weights_file(run: Run) -> str:
-    file = next((name for name in (layout.BEST, layout.FINAL) if (run.folder / name).exists()), None)
-    if file is None:
-        raise RunError(
-            f"{run.folder}: holds no weights ({layout.BEST}); the run is {run.state}, and has them when it is finished"
-        )
-    return file
-
-
-def _load(run: Run, shape: Shape, classes: int, file: str) -> nn.Module:
-    # The file has all weights: those that training started from are not needed, nor read.
-    config = run.job.network.replace(pretrained=None) if run.job.network.torchvision else run.job.network
-    module = build(config, shape, classes, run.seed)
-    weights.load(module, run.folder / file)
-    return module
 
 
 def _part(dataset: Dataset, splits: Splits, name: str) -> Part:

@@ -85,17 +85,9 @@ def _score(found: Excitement, channel: int, candidates: np.ndarray, predicted: n
 
 def _highest(network: TracedNetwork, images: ImageSet, node: str, indices: np.ndarray) -> np.ndarray:
     """The highest value of every channel for each image."""
-    part = ImageSet(
-        images=images.images,
-        labels=images.labels,
-        mean=images.mean,
-        std=images.std,
-        classes=images.classes,
-        rows=indices,
-    )
     highest: list[Tensor] = []
     with network.running():
-        for _, pixels in part.batches():
+        for _, pixels in images.at(indices).batches():
             network.visit(pixels, [node], lambda _, value: highest.append(value.reshape(*value.shape[:2], -1).amax(2)))
     return torch.cat(highest).float().cpu().numpy()
 

@@ -25,7 +25,7 @@ from striate.nets.pytorch.modules import written_order
 from striate.nets.pytorch.trace.axes import Layout
 from striate.nets.pytorch.trace.tracer import CallSite, function_name, restored, tensors_of, trace_calls
 
-# Called with a function of torch, its arguments and the node that its result is (or None); gives the result.
+# Computes a call instead of torch: gets the function, its arguments and its keyword arguments, and gives the result.
 Rule = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
 _Take = Callable[[str, Tensor], Tensor]
 OTHER_PATH = "the network took another path through its layers on these images than on the one that it was traced with"
@@ -224,9 +224,7 @@ class TracedNetwork:
             raise
         except Exception as error:
             self._refuse(error, images)
-        raise NetworkError(
-            "the network took another path through its layers on these images than on the one it was traced with"
-        )
+        raise NetworkError(OTHER_PATH)
 
     def _refuse(self, error: Exception, images: Tensor) -> None:
         kind = type(self.module).__name__

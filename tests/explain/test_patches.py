@@ -251,3 +251,26 @@ def test_what_has_no_patches_is_refused(images):
     broken.conv1.weight.data.fill_(np.nan)
     with pytest.raises(NetworkError, match="layer 'conv3_norm': gives values that are not finite numbers"):
         excitement(TracedNetwork(broken, images.input_shape), images, "conv3")
+
+
+class Planted(nn.Module):
+    """A convolution, and one value added at one place of its second channel."""
+
+    def __init__(self, value, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2, 1)
+        self.plant = nn.Parameter(torch.zeros(1, 2, SIDE, SIDE))
+        self.plant.data[0, 1, 3, 5] = value
+
+    def forward(self, x):
+        return self.conv(x) + self.plant
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_is_found(value, images):
+    channels = images.input_shape[0]
+    planted = TracedNetwork(Planted(value, channels), images.input_shape)
+    with pytest.raises(NetworkError, match="gives values that are not finite numbers, so none is the strongest"):
+        excitement(planted, images, planted.graph.output)
+    sound = TracedNetwork(Planted(1.0, channels), images.input_shape)
+    assert excitement(sound, images, sound.graph.output).channels == 2

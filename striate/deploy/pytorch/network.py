@@ -11,7 +11,7 @@ from striate.data.dataset import Images
 from striate.engines.pytorch.device import applied, choose, move
 from striate.engines.pytorch.device_dataset import DeviceDataset
 from striate.engines.pytorch.evaluate import evaluate
-from striate.explain.run import trained_module
+from striate.explain.trained import trained_module
 from striate.runs import Run
 
 

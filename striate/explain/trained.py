@@ -1,0 +1,48 @@
+"""The trained network of a run as a module, from the run's folder alone: its images are not needed."""
+
+from pathlib import Path
+
+from torch import nn
+
+from striate.core.errors import RunError
+from striate.nets.layers import Shape
+from striate.nets.pytorch import weights
+from striate.nets.pytorch.build import build
+from striate.runs import Run, layout, reader
+
+
+def trained_module(folder: Path) -> tuple[nn.Module, Shape]:
+    """The trained network of a run and the shape of its images.
+
+    Raises:
+        RunError: when there is no run, or it is not finished.
+        NetworkError: when the weights are not those of the network.
+    """
+    run = reader.read(folder)
+    facts = run.summary.data if run.summary else None
+    if facts is None or facts.shape is None:
+        raise RunError(f"{folder}: the run is {run.state}; a finished one has the shape of its images")
+    return module_of(run, facts.shape, len(facts.classes)), facts.shape
+
+
+def module_of(run: Run, shape: Shape, classes: int) -> nn.Module:
+    """The trained network of a run, for images of this shape."""
+    # The file has all weights: those that training started from are not needed, nor read.
+    config = run.job.network.replace(pretrained=None) if run.job.network.torchvision else run.job.network
+    module = build(config, shape, classes, run.seed)
+    weights.load(module, weights_file(run))
+    return module
+
+
+def weights_file(run: Run) -> Path:
+    """The weights of the best epoch, or of the last.
+
+    Raises:
+        RunError: when the run has none.
+    """
+    file = next((run.folder / name for name in (layout.BEST, layout.FINAL) if (run.folder / name).exists()), None)
+    if file is None:
+        raise RunError(
+            f"{run.folder}: holds no weights ({layout.BEST}); the run is {run.state}, and has them when it is finished"
+        )
+    return file

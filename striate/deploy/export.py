@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from striate.core.errors import DataError, RunError, StriateError
 from striate.core.optional import check_package, require
+from striate.core.version import __version__
 from striate.data import load
 from striate.data.dataset import Images
 from striate.deploy.classifier import softmax
@@ -90,7 +90,7 @@ def metadata(run: Run, rule: Rule) -> dict[str, str]:
         "run": run.fingerprint,
         "seed": str(run.seed),
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "striate": version("striate"),
+        "striate": __version__,
     }
 
 

@@ -2,16 +2,17 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+
+from striate.core.version import __version__
 
 
 def common_facts() -> dict[str, Any]:
     """Fields of a RunEnvironment: versions, platform, commit of the study. No user name, host name or path."""
     return {
-        "striate": version("striate"),
+        "striate": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",

@@ -5,6 +5,7 @@ An engine is imported only when it is used: a run in NumPy needs no torch, and p
 
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Unpack
@@ -17,6 +18,7 @@ from striate.engines.driver import OpenEngine, drive
 from striate.engines.inputs import RunInputs, RunOptions
 from striate.engines.loop import epoch_plan
 from striate.engines.precision import PrecisionChoice, PrecisionQuestion
+from striate.engines.protocol import Engine, EpochPlan
 from striate.nets import NetworkConfig, all_layers
 from striate.nets.freezing import frozen_parameters, norm_name
 from striate.nets.layers import Shape
@@ -26,7 +28,7 @@ from striate.runs import Job, Summary
 
 # Of the steps that are timed to estimate the speed: the first ones are a warm-up.
 WARM_UP_STEPS = 2
-MAX_STEPS = 20
+MAX_TIMINGS = 20
 
 
 def train(
@@ -152,15 +154,41 @@ def images_per_second(
     job = Job(data=DataConfig(source=dataset.name), digest=dataset.digest, network=network, recipe=recipe, seed=0)
     inputs = RunInputs(job, dataset, Splits(dataset, rows, rows[:0]), *mean_std(dataset.train.images, rows))
     plan = epoch_plan(inputs, epoch=0)
-    step_seconds: list[float] = []
     with _opener(recipe, device, precision)(inputs, threads, None) as engine:
         engine.begin_epoch(0)
-        while not step_seconds or (sum(step_seconds) < seconds and len(step_seconds) < MAX_STEPS):
-            started = time.perf_counter()
-            engine.train_step(plan, step=0, lr=recipe.optimizer.lr)
-            engine.running_sums()  # waits for the device
-            step_seconds.append(time.perf_counter() - started)
-    return size / float(np.median(step_seconds[WARM_UP_STEPS:] or step_seconds))
+        is_gpu = device_of(recipe, device) != "cpu"
+        return size / step_seconds(engine, plan, recipe.optimizer.lr, seconds, is_gpu=is_gpu)
+
+
+def step_seconds(
+    engine: Engine,
+    plan: EpochPlan,
+    lr: float,
+    seconds: float,
+    *,
+    is_gpu: bool,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """The median time of a training step, measured for about `seconds`.
+
+    The first steps of a GPU take seconds, in which its libraries start and choose their kernels, so there they are never counted.
+    Later ones are timed as they run in training, several between two reads. On a CPU a step may be slow, so if there was time for
+    no others the first ones count.
+    """
+
+    def timed(steps: int) -> float:
+        started = clock()
+        for _ in range(steps):
+            engine.train_step(plan, step=0, lr=lr)
+        engine.running_sums()  # waits for the device
+        return (clock() - started) / steps
+
+    first = [timed(1) for _ in range(WARM_UP_STEPS if is_gpu else 1)]
+    steps = min(engine.read_every, max(1, int(seconds / max(first[-1], 1e-6))))
+    timings = [] if is_gpu else first
+    while not timings or (steps * sum(timings) < seconds and len(timings) < MAX_TIMINGS):
+        timings.append(timed(steps))
+    return float(np.median(timings if is_gpu else timings[WARM_UP_STEPS:] or timings))
 
 
 def _opener(recipe: Recipe, device: str, precision: PrecisionChoice | None) -> OpenEngine:

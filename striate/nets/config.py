@@ -40,6 +40,8 @@ class NetworkConfig(Record):
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
     shorthand: ClassVar[str] = "layers"
 
+    base: str = ""
+    """A named network to start from (`striate networks`); the keys beside it change it."""
     layers: str = ""
     """The layers in the notation, or the name of a network (`striate networks` lists them)."""
     family: Literal["stack", "blocks", "shallow"] | None = None
@@ -101,8 +103,18 @@ class NetworkConfig(Record):
     def _look_up_name(cls, value: Any) -> Any:
         """A name stands for its entry in the zoo; what is given beside the name overrides the entry."""
         fields = {"layers": value} if isinstance(value, str) else value
-        if isinstance(fields, dict) and isinstance(name := fields.get("layers"), str) and name.strip() in NETWORKS:
-            return {**NETWORKS[name.strip()].config, **{key: item for key, item in fields.items() if key != "layers"}}
+        if not isinstance(fields, dict):
+            return fields
+        key = "base" if fields.get("base") else "layers"
+        name = str(fields.get(key)).strip()
+        others = {other: item for other, item in fields.items() if other != key}
+        if key == "base" and name not in NETWORKS:
+            raise NetworkError(f"there is no network '{name:.40}'; {suggest(name, NETWORKS)}")
+        if key == "base" and str(others.get("layers")).strip() in NETWORKS:
+            raise NetworkError(f"base and layers both name a network, {name} and {others['layers']}; give one of them")
+        if name in NETWORKS:
+            # The result has no `base`, so a named network and the same one written out have one fingerprint.
+            return {**NETWORKS[name].config, **others}
         return fields
 
     @field_validator("head", mode="before")

@@ -76,7 +76,7 @@ class Recipe(Record):
     epochs: Whole = Field(10, ge=1, le=MAX_EPOCHS)
     """Passes over the training images, at most."""
     stop: StopConfig = StopConfig()
-    """What ends the training earlier."""
+    """What ends the training earlier; `none` for nothing."""
     batch_size: Whole = Field(128, ge=1, le=MAX_BATCH_SIZE)
     """Images in a step."""
     shuffle: Flag = True
@@ -121,7 +121,7 @@ class Recipe(Record):
         shorthand = field_type.shorthand if isinstance(field_type, type) and issubclass(field_type, Record) else None
         return {shorthand: value} if shorthand and isinstance(value, str) else value
 
-    @field_validator("augment", mode="before")
+    @field_validator("augment", "stop", mode="before")
     @classmethod
     def _read_none(cls, value: Any) -> Any:
         return {} if value == "none" else value

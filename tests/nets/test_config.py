@@ -96,6 +96,21 @@ def test_an_arm_changes_one_key_of_a_named_network():
     assert arms[1].network.head == "gap"
 
 
+def test_base_starts_from_a_named_network_as_it_does_for_recipes():
+    plain, changed = (
+        NetworkConfig.model_validate(value) for value in ("report-d", {"base": "report-d", "norm": "batch"})
+    )
+    assert changed.norm == "batch" and changed.layers == plain.layers
+    assert fingerprint(NetworkConfig.model_validate({"base": "report-d"})) == fingerprint(plain)
+    assert fingerprint(changed) == fingerprint(NetworkConfig.model_validate({"layers": "report-d", "norm": "batch"}))
+
+
+def test_an_arm_changes_the_base_of_a_network():
+    text = "question: q\ndata: digits\nnetwork: {base: report-b}\narms: {a: {}, b: {network.filters: 8}}"
+    _, arms, _ = read_study(config.parse(text, "s.yaml"))
+    assert arms[1].network.family_numbers == {"depth": 3, "block_depth": 3, "filters": 8}
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -103,6 +118,15 @@ def test_an_arm_changes_one_key_of_a_named_network():
         ("conv8 cnv8", "network.layers: 'cnv8' is not a layer; did you mean 'conv'?\n  conv8 cnv8\n        ^"),
         ("{layer: conv8}", "network.layer: unknown key; did you mean 'layers'?"),
         ("{imprt: 'a:b'}", "network.imprt: unknown key; did you mean 'import'?"),
+        ("{base: resnet21}", "there is no network 'resnet21'; did you mean 'resnet20'?"),
+        (
+            "{base: report-d, layers: vgg11}",
+            "base and layers both name a network, report-d and vgg11; give one of them",
+        ),
+        (
+            "{base: report-b, layers: conv8}",
+            "give one of layers, family, torchvision and import, got layers and family",
+        ),
         ("{}", "give one of layers, family, torchvision and import, got none of them"),
         ("{family: stack, layers: conv8}", "give one of layers, family, torchvision and import, got layers and family"),
         ("{family: stak}", "network.family: must be one of 'stack', 'blocks' or 'shallow', got 'stak'"),

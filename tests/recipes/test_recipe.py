@@ -56,6 +56,7 @@ def test_an_optimizer_s_arguments_decide_the_run():
         ("batch_size: 1" + 17 * "0", "batch_size: must be less than or equal to 1000000, got 1000"),
         ("precise_norm: 1" + 17 * "0", "precise_norm: must be less than or equal to 1000000000, got 1000"),
         ("stop: {patience: 100001}", "stop.patience: must be less than or equal to 100000, got 100001"),
+        ("stop: never", "stop: must be keys and values, got 'never'"),
         ("schedule: {name: step, every: 100001}", "schedule.every: must be less than or equal to 100000, got 100001"),
         ("schedule: {name: multistep, at: [5, 100001]}", "at must be different epochs from 1 to 100000, in order, got"),
         (
@@ -74,6 +75,14 @@ def test_an_optimizer_s_arguments_decide_the_run():
 def test_what_makes_no_sense_is_refused(text, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
         build(text)
+
+
+def test_none_switches_off_the_stop_of_a_named_recipe():
+    assert build("base: report-d").stop.patience == 5
+    off = build("{base: report-d, stop: none}")
+    assert off.stop == Recipe().stop
+    assert fingerprint(off) == fingerprint(build("{base: report-d, stop: {patience: null}}"))
+    assert fingerprint(build("stop: none")) == fingerprint({})
 
 
 def test_a_kind_that_is_off_leaves_old_runs_valid():

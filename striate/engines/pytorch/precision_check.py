@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import NamedTuple
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from striate.core.records import fingerprint
+from striate.core.version import __version__
 from striate.engines import precision
 from striate.engines.environment import cpu_name
 from striate.engines.precision import Bf16Check, PrecisionChoice, PrecisionQuestion
@@ -104,7 +104,7 @@ def _what_decides(asked: PrecisionQuestion) -> dict[str, object]:
         with applied(_float32(asked)):
             layers = str(_network(asked))
     return {
-        "striate": version("striate"),
+        "striate": __version__,
         "torch": torch.__version__,
         "processor": cpu_name(),
         "capability": [torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", "")],

@@ -120,3 +120,41 @@ def test_a_run_uses_the_convolutions_that_its_environment_states(tmp_path):
         select.train(job, tmp_path / "old", "cpu", dataset=dataset, threads=1)
         assert not calls
         assert read(tmp_path / "old").environment.convolution == "direct"
+
+
+class QueueingEngine:
+    """Steps queue up on a GPU whose first one starts its libraries; reading waits for all of them."""
+
+    def __init__(self, first: float, later: float, wait: float, read_every: int = 20) -> None:
+        self.now, self.steps, self.read_every = 0.0, 0, read_every
+        self._first, self._later, self._wait, self._queued = first, later, wait, 0.0
+
+    def train_step(self, plan, step, lr):
+        self._queued += self._later if self.steps else self._first
+        self.steps += 1
+
+    def running_sums(self):
+        self.now += self._queued + self._wait
+        self._queued = 0.0
+
+
+@pytest.mark.parametrize("seconds", [1.0, 0.1, -3.0])
+def test_the_start_of_a_gpu_is_not_part_of_the_time_of_a_step(seconds):
+    """Seen: 46 s estimated as 4 h 50 min, from one step that started CUDA and cuDNN."""
+    engine = QueueingEngine(first=12.0, later=0.004, wait=0.002)
+    measured = select.step_seconds(engine, None, 0.1, seconds, is_gpu=True, clock=lambda: engine.now)
+    assert measured == pytest.approx(0.004, abs=0.0021 if seconds < 0 else 0.0002)
+    assert engine.now < 12 + max(seconds, 0) + 0.2
+
+
+def test_slow_steps_of_a_gpu_are_timed_one_by_one():
+    engine = QueueingEngine(first=5.0, later=0.8, wait=0.0)
+    assert select.step_seconds(engine, None, 0.1, 1.0, is_gpu=True, clock=lambda: engine.now) == pytest.approx(0.8)
+    assert engine.steps == 4
+
+
+def test_on_a_cpu_the_first_step_counts_where_there_is_time_for_no_other():
+    engine = QueueingEngine(first=3.0, later=2.0, wait=0.0, read_every=1)
+    assert select.step_seconds(engine, None, 0.1, 1.0, is_gpu=False, clock=lambda: engine.now) == 3.0
+    engine = QueueingEngine(first=0.5, later=0.1, wait=0.0, read_every=1)
+    assert select.step_seconds(engine, None, 0.1, 1.0, is_gpu=False, clock=lambda: engine.now) == pytest.approx(0.1)

@@ -11,7 +11,7 @@ The names below are the public ones. They are imported when first used, so that 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from striate.core.version import __version__
+from striate.core import __version__
 
 _MODULES = {
     "Classifier": "striate.deploy",

@@ -1,1 +1,3 @@
-"""What any room may use: errors, records and fingerprints, configuration, random streams, optional imports."""
+"""What every room uses: errors, records, configuration, seeds, processes; and the version, which needs no package metadata here."""
+
+__version__ = "0.1.0"

@@ -16,9 +16,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from striate.core import __version__
 from striate.core.errors import DataError, RunError, StriateError
 from striate.core.optional import check_package, require
-from striate.core.version import __version__
 from striate.data import load
 from striate.data.dataset import Images
 from striate.deploy.classifier import softmax

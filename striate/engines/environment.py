@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.core.version import __version__
+from striate.core import __version__
 
 
 def common_facts() -> dict[str, Any]:

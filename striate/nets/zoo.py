@@ -1,8 +1,8 @@
 """The named networks and the families.
 
 A named network is its `NetworkConfig` data with its source and the images that it was published for: `network: resnet20`
-in a study file means the entry here, and what is given beside the name overrides it (`{base: resnet20, norm: none}`). A family makes a network from a
-few numbers, which are keys of `NetworkConfig`, so that a grid can cross them.
+in a study file means the entry here, and what is given beside the name overrides it (`{base: resnet20, norm: none}`). A family
+makes a network from a few numbers, which are keys of `NetworkConfig`, so that a grid can cross them.
 """
 
 import inspect

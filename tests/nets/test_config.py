@@ -100,7 +100,7 @@ def test_base_starts_from_a_named_network_as_it_does_for_recipes():
     plain, changed = (
         NetworkConfig.model_validate(value) for value in ("report-d", {"base": "report-d", "norm": "batch"})
     )
-    assert changed.norm == "batch" and changed.layers == plain.layers
+    assert (changed.norm, changed.layers) == ("batch", plain.layers)
     assert fingerprint(NetworkConfig.model_validate({"base": "report-d"})) == fingerprint(plain)
     assert fingerprint(changed) == fingerprint(NetworkConfig.model_validate({"layers": "report-d", "norm": "batch"}))
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from striate.core import __version__
 from striate.core.records import fingerprint
-from striate.core.version import __version__
 from striate.engines import precision
 from striate.engines.environment import cpu_name
 from striate.engines.precision import Bf16Check, PrecisionChoice, PrecisionQuestion

@@ -21,7 +21,8 @@ from striate.data.dataset import Images
 from striate.data.decode import CHUNK, Decoded, Decoder
 from striate.data.picture import Picture
 from striate.deploy.files import expand
-from striate.deploy.members import Rule, runs_at
+from striate.deploy.members import trained_at
+from striate.deploy.trained import Rule
 from striate.engines.protocol import PIXELS_AT_ONCE
 
 OneOrMore = str | Path | Sequence[str | Path] | Images
@@ -63,16 +64,17 @@ class Prediction:
 
 
 def open(folder: str | Path, *more: str | Path, device: str = "auto") -> "Classifier":  # noqa: A001
-    """The classifier of a run's folder; of an arm's folder or several folders, the mean of their probabilities.
+    """The classifier of a model's or a run's folder; of an arm's folder or several folders, the mean of their probabilities.
 
     Raises:
-        RunError: when there is no finished run, or runs do not fit together.
+        RunError: when there is no trained network, or some do not fit together.
         TrainingError: when the device is not there.
     """
     from striate.deploy.pytorch.network import Network
 
-    runs = runs_at([Path(folder), *map(Path, more)])
-    return Classifier(Rule.of(runs[0]), [Network(run, device) for run in runs], [run.folder for run in runs])
+    networks = trained_at([Path(folder), *map(Path, more)])
+    members = [Network(each, device) for each in networks]
+    return Classifier(networks[0].rule, members, [each.folder for each in networks])
 
 
 class Classifier:

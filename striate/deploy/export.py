@@ -5,7 +5,6 @@ to probabilities. Where a class differs, or a probability by more than `TOLERANC
 """
 
 import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,13 +15,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from striate.core import __version__
 from striate.core.errors import DataError, RunError, StriateError
 from striate.core.optional import check_package, require
 from striate.data import load
 from striate.data.dataset import Images
 from striate.deploy.classifier import softmax
-from striate.deploy.members import Rule
+from striate.deploy.model_file import facts_of
+from striate.deploy.trained import Trained
 from striate.engines.protocol import PIXELS_AT_ONCE
 from striate.runs import Run, layout, reader
 from striate.runs.files import write_atomic
@@ -59,38 +58,27 @@ def export(
         for package in ("onnx", "onnxscript", "onnxruntime"):
             check_package(package, extra="export", why="Exporting to ONNX")
     run = reader.read(folder)
-    rule = Rule.of(run)
+    trained = Trained.of(run)
     file = file or folder / {"onnx": layout.MODEL_ONNX, "torch": layout.MODEL_TORCH}[kind]
     images = _test_images(run, source)
     compared: list[Exported] = []
 
     def write(temporary: Path) -> None:
-        reference = _write(run, rule, kind, images, temporary, note)
+        reference = _write(trained, kind, images, temporary, note)
         compared.append(_compared(run, file, reference, _from_disk(kind, temporary, images)))
 
     write_atomic(file, write)
     return compared[0]
 
 
-def metadata(run: Run, rule: Rule) -> dict[str, str]:
-    """What a program needs to know to use the file, as texts; lists and records as JSON."""
-    channels, height, width = rule.shape
-    resize = {"short_side": rule.size, "filter": "bilinear, antialiased", "crop": "center", "exif": "upright"}
-    weights = next(run.folder / name for name in (layout.BEST, layout.FINAL) if (run.folder / name).exists())
+def metadata(trained: Trained) -> dict[str, str]:
+    """What a program needs to know to use the file, as texts; what only the network in the engine needs is left out."""
+    facts = facts_of(trained)
     return {
-        "classes": json.dumps(list(rule.classes), ensure_ascii=False),
-        "input": json.dumps(
-            {"layout": "NHWC", "type": "uint8", "height": height, "width": width, "channels": channels}
-        ),
-        "colors": "gray" if channels == 1 else "RGB",
-        "resize": json.dumps(resize if rule.size else None),
-        "bits": str(rule.bits),
-        "prepare": rule.sentence,
+        **{key: facts[key] for key in ("classes", "input", "colors", "resize", "bits", "prepare")},
         "output": "probabilities (softmax); normalization is inside",
-        "run": run.fingerprint,
-        "seed": str(run.seed),
-        "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "striate": __version__,
+        **{key: facts[key] for key in ("run", "seed", "striate")},
+        "weights_sha256": hashlib.sha256(trained.weights.read_bytes()).hexdigest(),
     }
 
 
@@ -104,25 +92,25 @@ def _test_images(run: Run, source: str) -> Images:
     return dataset.open_test(REASON).images
 
 
-def _write(run: Run, rule: Rule, kind: str, images: Images, path: Path, note: Callable[[str], None]) -> np.ndarray:
+def _write(trained: Trained, kind: str, images: Images, path: Path, note: Callable[[str], None]) -> np.ndarray:
     """Write the file; returns the probabilities that the engine gives, in float32."""
     from striate.deploy.pytorch import export as pytorch
     from striate.deploy.pytorch.network import Network
 
-    network = Network(run, "cpu", is_plain=True)
-    if run.environment and run.environment.precision == "bf16":
+    network = Network(trained, "cpu", is_plain=True)
+    if trained.environment and trained.environment.precision == "bf16":
         note("The run was trained in bf16; the file computes in float32.")
     writer = pytorch.write_onnx if kind == "onnx" else pytorch.write_torch
     example = images if len(images) > 1 else np.concatenate([images, images])
     try:
         with _quiet():
-            writer(network, example, metadata(run, rule), path)
+            writer(network, example, metadata(trained), path)
     except (StriateError, OSError, MemoryError):
         raise
     except Exception as error:  # exporters raise anything for a network that they do not cover
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise RunError(
-            f"{run.folder}: its network cannot be exported to {kind} ({reason}); try the other --format"
+            f"{trained.folder}: its network cannot be exported to {kind} ({reason}); try the other --format"
         ) from error
     return softmax(network.logits(images))
 

@@ -6,8 +6,7 @@ from torch import nn
 
 from striate.core.errors import RunError
 from striate.nets.layers import Shape
-from striate.nets.pytorch import weights
-from striate.nets.pytorch.build import build
+from striate.nets.pytorch.build import build_trained
 from striate.runs import Run, layout, reader
 
 
@@ -27,11 +26,7 @@ def trained_module(folder: Path) -> tuple[nn.Module, Shape]:
 
 def module_of(run: Run, shape: Shape, classes: int) -> nn.Module:
     """The trained network of a run, for images of this shape."""
-    # The file has all weights: those that training started from are not needed, nor read.
-    config = run.job.network.replace(pretrained=None) if run.job.network.torchvision else run.job.network
-    module = build(config, shape, classes, run.seed)
-    weights.load(module, weights_file(run))
-    return module
+    return build_trained(run.job.network, shape, classes, run.seed, weights_file(run))
 
 
 def weights_file(run: Run) -> Path:

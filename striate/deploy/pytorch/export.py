@@ -27,8 +27,8 @@ class Deployed(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.module = plain_module(network.run.folder)
-        self._views = views(network.run.job.recipe.test_time)
+        self.module = plain_module(network.trained)
+        self._views = views(network.trained.recipe.test_time)
         # The same numbers as in training: rounded to float32 only here.
         self.register_buffer("scale", torch.from_numpy(1 / (255 * network.std)).float())
         self.register_buffer("shift", torch.from_numpy(-network.mean / network.std).float())

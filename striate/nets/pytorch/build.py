@@ -5,6 +5,7 @@
 """
 
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from striate.nets.layers import (
 from striate.nets.layers import Flatten as FlattenLayer
 from striate.nets.layers import GlobalPool as GlobalPoolLayer
 from striate.nets.layers import Subsample as SubsampleLayer
-from striate.nets.pytorch import pretrained
+from striate.nets.pytorch import pretrained, weights
 from striate.nets.pytorch.freeze import freeze
 from striate.nets.pytorch.modules import Chain, Flatten, GlobalPool, Network, Permute, ResidualBlock, Scale, Subsample
 from striate.nets.resolve import resolve
@@ -70,6 +71,17 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     module = Network(modules, dims=network.dims)
     initialize(module, layers, seed)
     freeze(module, network.freeze, head={f"{layers[-1].name}.weight", f"{layers[-1].name}.bias"})
+    return module
+
+
+def build_trained(network: NetworkConfig, input_shape: Shape, classes: int, seed: int, file: Path) -> nn.Module:
+    """The module with the weights of a file that has all of them: those that training started from are not read.
+
+    Raises:
+        NetworkError: as `build`; and for a file that has other weights than the network.
+    """
+    module = build(network.replace(pretrained=False), input_shape, classes, seed)
+    weights.load(module, file)
     return module
 
 

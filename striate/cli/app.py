@@ -201,6 +201,23 @@ def judge(
 
 
 @app.command()
+def audit(
+    source: Annotated[
+        str, typer.Argument(metavar="DATA", help="Images, as data.source of a study file takes: a name or a path.")
+    ],
+    near: Annotated[
+        bool,
+        typer.Option("--near/--no-near", help="Look for near duplicates too; takes long for very many images."),
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Look for what is wrong with a dataset: copies, near duplicates, broken and odd images."""
+    from striate.cli import audit
+
+    audit.command(source, near, json)
+
+
+@app.command()
 def studies(json: Json = False) -> None:
     """List the built-in studies and their questions."""
     from striate.cli import studies

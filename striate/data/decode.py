@@ -119,9 +119,15 @@ class Decoder:
 
     def decode_files(self, images: Iterable[EncodedImage]) -> Iterator[list[Decoded]]:
         """Encoded images in their order, decoded by chunks; one that cannot be read is given with its reason."""
+        return self.reduce_files(images, lambda _, decoded: decoded)
+
+    def reduce_files(
+        self, images: Iterable[EncodedImage], reduce: Callable[[EncodedImage, Decoded], T]
+    ) -> Iterator[list[T]]:
+        """What `reduce` makes of each encoded image and its decoded form, in their order: the pixels need not be kept."""
         for encoded in _chunked(images):
             run = map if _byte_count(encoded[0].data) < SMALL_BYTES else self._pool.map
-            yield list(run(self._read, encoded))
+            yield list(run(lambda image: reduce(image, self._read(image)), encoded))
 
     def _is_unchanged(self, images: Images) -> bool:
         return self.config.size is None and self.config.channels in (None, images.shape[3])

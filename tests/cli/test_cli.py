@@ -22,6 +22,7 @@ from tests.studies.conftest import STUDY, write_study
 OPTIONS = {
     "run": {"study", "overrides", "seeds", "out", "device", "jobs", "json"},
     "check": {"study", "overrides", "seeds", "out", "device", "jobs", "layers", "explain", "yaml", "time", "json"},
+    "audit": {"source", "near", "json"},
     "status": {"folder", "json"},
     "report": {"folder"},
     "studies": {"json"},

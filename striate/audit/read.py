@@ -1,0 +1,164 @@
+"""The images of a source as the audit needs them: a small picture, the hash of all pixels, the size, the brightness.
+
+Each image is decoded once, at its own size, and let go. An image that cannot be read is a finding, not an error.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from striate.core.errors import DataError
+from striate.data.canonical_order import PARTS
+from striate.data.contents import ArrayPart, Contents, EncodedImage, EncodedPart, SourcePart, check_contents
+from striate.data.dataset import DataConfig, Images
+from striate.data.decode import Decoded, Decoder
+from striate.data.picture import FULL_BITS, Picture, depth_of
+
+SIDE = 32  # of the small pictures
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+class Look(NamedTuple):
+    """What is kept of one image; `broken` says why it could not be read."""
+
+    name: str
+    broken: str = ""
+    small: Images | None = None
+    digest: bytes = b""
+    size: tuple[int, int] = (0, 0)  # width, height
+    spread: float = 0  # standard deviation of its gray levels
+    brightest: float = 0  # 99 of 100 pixels are darker
+    largest: int | None = None  # value of 16 bits a channel
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An image that could not be read."""
+
+    part: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """All images that could be read, part by part in the order of the source, a row each."""
+
+    classes: tuple[str, ...]
+    parts: NDArray[np.int8]  # positions in PARTS
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    hashes: NDArray[np.uint8]  # N x 32
+    sizes: NDArray[np.int64]  # N x 2: width, height
+    spread: NDArray[np.float32]
+    brightest: NDArray[np.float32]
+    small: Images  # N x SIDE x SIDE x C
+    broken: tuple[Broken, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def read_images(contents: Contents) -> ImageTable:
+    """Look at every image of a source.
+
+    Raises:
+        DataError: for labels or classes that do not fit together, and where no image can be read.
+    """
+    check_contents(contents)
+    looks, bits_needed = _looks(contents, FULL_BITS)
+    if bits_needed < FULL_BITS:
+        looks, _ = _looks(contents, bits_needed)
+    broken = tuple(
+        Broken(part, look.name, look.broken) for part, part_looks in looks.items() for look in part_looks if look.broken
+    )
+    good = [
+        (part, int(label), look)
+        for part, part_looks in looks.items()
+        for label, look in zip(contents.parts[part].labels, part_looks, strict=True)
+        if look.small is not None
+    ]
+    if not good:
+        rule = f"{contents.location}: no image could be read; the first is {broken[0].name} ({broken[0].reason})"
+        raise DataError(f"{rule}; replace the files")
+    return ImageTable(
+        classes=contents.classes,
+        parts=np.array([PARTS.index(part) for part, _, _ in good], np.int8),
+        names=tuple(look.name for _, _, look in good),
+        labels=np.array([label for _, label, _ in good], np.int64),
+        hashes=np.frombuffer(b"".join(look.digest for _, _, look in good), np.uint8).reshape(-1, 32),
+        sizes=np.array([look.size for _, _, look in good], np.int64),
+        spread=np.array([look.spread for _, _, look in good], np.float32),
+        brightest=np.array([look.brightest for _, _, look in good], np.float32),
+        small=_stack([look.small for _, _, look in good if look.small is not None]),
+        broken=broken,
+    )
+
+
+def _looks(contents: Contents, bits: int) -> tuple[dict[str, list[Look]], int]:
+    """A look at each image of each part, and the bits that images of 16 bits a channel use."""
+    with Decoder(DataConfig(source=contents.location), bits) as decoder:
+        looks = {name: list(_look_at(decoder, contents.parts[name])) for name in PARTS if name in contents.parts}
+    largest = [look.largest for part in looks.values() for look in part if look.largest is not None]
+    return looks, depth_of(max(largest)) if largest else FULL_BITS
+
+
+def _look_at(decoder: Decoder, part: SourcePart) -> Iterator[Look]:
+    if isinstance(part, ArrayPart):
+        for row, pixels in enumerate(part.images):
+            yield _look(f"image {row}", Picture(pixels, None, False, False))
+    elif isinstance(part, EncodedPart):
+        for chunk in decoder.reduce_files(part.images(), _reduce):
+            yield from chunk
+
+
+def _reduce(_image: EncodedImage, decoded: Decoded) -> Look:
+    if isinstance(decoded.result, Exception):
+        return Look(decoded.name, broken=decoded.reason)
+    return _look(decoded.name, decoded.result)
+
+
+def _look(name: str, picture: Picture) -> Look:
+    pixels = np.ascontiguousarray(picture.pixels)
+    spread, brightest = _brightness(pixels)
+    return Look(
+        name,
+        small=shrink(pixels),
+        # The size is hashed too: two blank images of other sizes are no copies.
+        digest=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(),
+        size=(pixels.shape[1], pixels.shape[0]),
+        spread=spread,
+        brightest=brightest,
+        largest=picture.largest,
+    )
+
+
+def _brightness(pixels: Images) -> tuple[float, float]:
+    """Of the gray levels: their standard deviation, and the level that 99 of 100 pixels do not exceed."""
+    gray = pixels[..., 0] if pixels.shape[2] == 1 else (pixels @ LUMA).astype(np.uint8)
+    levels, counts = np.arange(256), np.bincount(gray.ravel(), minlength=256)
+    mean = (levels * counts).sum() / gray.size
+    deviation = float(np.sqrt(((levels - mean) ** 2 * counts).sum() / gray.size))
+    return deviation, float(np.searchsorted(counts.cumsum(), 0.99 * gray.size))
+
+
+def shrink(pixels: Images) -> Images:
+    """The image at SIDE x SIDE, its sides squeezed or stretched: nothing of it is cut off."""
+    if pixels.shape[:2] == (SIDE, SIDE):
+        return pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    small = np.asarray(
+        image.resize((SIDE, SIDE), Image.Resampling.BOX if min(image.size) >= SIDE else Image.Resampling.BILINEAR)
+    )
+    return small[..., None] if small.ndim == 2 else small
+
+
+def _stack(small: list[Images]) -> Images:
+    """One array; gray images among color ones get three channels."""
+    channels = max(image.shape[2] for image in small)
+    return np.stack([np.repeat(image, channels, 2) if image.shape[2] < channels else image for image in small])

@@ -1,0 +1,104 @@
+"""What an audit found, as records: images by name and part, copies, pairs that look alike, flawed images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from striate.data.canonical_order import PARTS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRef:
+    """One image of the source."""
+
+    row: int  # among all images that could be read, part by part
+    part: str
+    name: str  # the file, or the file and its row
+    label: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flaw:
+    """An image to look at, and why."""
+
+    kind: str  # a key of KINDS
+    part: str
+    name: str
+    detail: str
+    image: ImageRef | None = None  # None for one that could not be read
+
+
+KINDS = {
+    "broken": "cannot be read",
+    "tiny": "tiny",
+    "blank": "blank",
+    "dark": "dark",
+    "odd size": "of an odd size",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Copies:
+    """Images with the same decoded pixels."""
+
+    images: tuple[ImageRef, ...]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that have one of them, training first."""
+        return tuple(part for part in PARTS if any(image.part == part for image in self.images))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Their labels, each once."""
+        return tuple(dict.fromkeys(image.label for image in self.images))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NearPair:
+    """Two images that show the same picture, but not pixel by pixel."""
+
+    first: ImageRef
+    second: ImageRef
+    score: float
+    """How alike they are: 1 for the same picture. Pairs from `Audit.threshold` on count as near duplicates."""
+    mirrored: bool
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of both, training first."""
+        return tuple(part for part in PARTS if part in (self.first.part, self.second.part))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Their labels, each once."""
+        return tuple(dict.fromkeys([self.first.label, self.second.label]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit:
+    """Everything that was found in a source."""
+
+    name: str
+    location: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, tuple[int, ...]]
+    """Images of each class that could be read, by part."""
+    flaws: tuple[Flaw, ...]
+    copies: tuple[Copies, ...]
+    near: tuple[NearPair, ...] | None
+    """The most alike first, those below the threshold left out; None where they were not looked for."""
+    threshold: float
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def images(self) -> int:
+        """How many images could be read."""
+        return sum(map(sum, self.counts.values()))
+
+    @property
+    def two_labels(self) -> tuple[Copies | NearPair, ...]:
+        """Copies and near duplicates that have more than one label."""
+        groups: list[Copies | NearPair] = [*self.copies, *(self.near or ())]
+        return tuple(group for group in groups if len(group.labels) > 1)

@@ -78,6 +78,18 @@ ImageShape = Annotated[
 ]
 Classes = Annotated[int | None, typer.Option(min=2, help="Number of classes; 10 unless the network has its own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Figures = Annotated[
+    Path | None,
+    typer.Option(
+        parser=_path,
+        metavar="FOLDER",
+        help="Also write each figure there, as SVG, PNG and PDF, and its numbers as CSV.",
+    ),
+]
+Latex = Annotated[
+    Path | None,
+    typer.Option(parser=_path, metavar="FILE.tex", help="Also write the results and differences as LaTeX tables."),
+]
 Explain = Annotated[bool, typer.Option("--explain", help="Also print what each column means.")]
 
 
@@ -154,11 +166,13 @@ def status(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(parser=_path, metavar="FOLDER", help="A study's folder.")],
+    figures: Figures = None,
+    latex: Latex = None,
 ) -> None:
-    """Rebuild a study's report.html."""
+    """Rebuild a study's report.html; on request also write its figures and tables as files."""
     from striate.cli import studies
 
-    studies.report(folder)
+    studies.report(folder, figures, latex)
 
 
 @app.command()
@@ -185,6 +199,8 @@ def judge(
         Path | None,
         typer.Option(parser=_path, metavar="FILE.html", help="Where to write the page; NAME-verdicts.html by default."),
     ] = None,
+    figures: Figures = None,
+    latex: Latex = None,
     json: Json = False,
 ) -> None:
     """Give verdicts on numbers from anywhere: a table of runs by arm and seed."""
@@ -197,7 +213,8 @@ def judge(
         compare=tuple(compare or ()), baseline=baseline, matters=matters, kind=kind, better=better, unit=unit, at=at,
         test_images=test_images, comparisons=comparisons, grown=grown, empty=empty,
     )  # fmt: skip
-    judge.command(Path(path), choices, question, report, json)
+    files = judge.Files(report=report, figures=figures, latex=latex)
+    judge.command(Path(path), choices, question, files, json)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`striate judge`: verdicts on numbers from anywhere."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,25 @@ from striate.tables import Choices, Judged, judge
 from striate.tables.judge import Question
 
 
-def command(path: Path, choices: Choices, question: Question, report: Path | None, as_json: bool) -> None:
-    """Print how the file was read, the verdicts and the notes, and write the page."""
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Where to write."""
+
+    report: Path | None
+    figures: Path | None
+    latex: Path | None
+
+
+def command(path: Path, choices: Choices, question: Question, files: Files, as_json: bool) -> None:
+    """Print how the file was read, the verdicts and the notes, and write the page and what else is asked for."""
     check(question)
     judged = judge(path, choices, question)
-    page = report or Path(f"{path.absolute().stem}-verdicts.html")
+    page = files.report or Path(f"{path.absolute().stem}-verdicts.html")
     judged_page.write(judged, page)
+    if files.figures:
+        judged_page.write_figures(judged, files.figures)
+    if files.latex:
+        judged_page.write_tables(judged, files.latex)
     if as_json:
         plain_json(_json(judged, page))
         return
@@ -30,6 +44,9 @@ def command(path: Path, choices: Choices, question: Question, report: Path | Non
     for note in judged.notes:
         out(f"  {note}")
     out(f"Report: {page}")
+    for what, file in (("Figures", files.figures), ("Tables", files.latex)):
+        if file:
+            out(f"{what}: {file}")
 
 
 def check(question: Question) -> None:

@@ -80,9 +80,19 @@ def _print_status(results: Results) -> None:
     print_results(results)
 
 
-def report(folder: Path) -> None:
-    """Rebuild the report of the study in `folder` and print its path."""
-    out(str(write_report(Results.read(folder))))
+def report(folder: Path, figures: Path | None, latex: Path | None) -> None:
+    """Rebuild the report of the study in `folder`, write the files that are asked for, and print each path."""
+    from striate.report import figure_files
+    from striate.report import latex as tables
+
+    results = Results.read(folder)
+    out(str(write_report(results)))
+    if figures:
+        files = figure_files.write(results, figures)
+        out(f"{figures}: {count(len({file.stem for file in files}), 'figure')}, {count(len(files), 'file')}")
+    if latex:
+        tables.write(results, latex)
+        out(str(latex))
 
 
 def studies(as_json: bool) -> None:

@@ -52,6 +52,8 @@ class ConfusionFigure:
     caption: str
     matrices: tuple[Matrix, ...]  # none for many classes
     table: Table
+    names: tuple[str, ...]  # of the classes
+    counts: tuple[tuple[str, NDArray[np.int64]], ...]  # each arm's, summed over its runs
 
 
 def per_class(answers: StudyAnswers) -> ClassesFigure | None:
@@ -133,6 +135,8 @@ def confusions(answers: StudyAnswers) -> ConfusionFigure | None:
         caption=_confusion_caption(len(names), len(shares)),
         matrices=_matrices(names, shares) if len(names) <= MOST_IN_MATRIX else (),
         table=_pairs(names, known),
+        names=names,
+        counts=tuple(known),
     )
 
 

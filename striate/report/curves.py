@@ -55,6 +55,11 @@ class Panel:
     arms: tuple[ArmCurve, ...]
     table: Table
 
+    @property
+    def heading(self) -> str:
+        """Name and unit."""
+        return f"{self.name.capitalize()}{f' ({self.unit})' if self.unit else ''}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurvesFigure:

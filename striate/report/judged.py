@@ -5,17 +5,16 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from striate.core.errors import ReportError
-from striate.report import draw, pages, sections, seeds, svg
+from striate.report import draw, figure_files, latex, pages, sections, seeds, svg
 from striate.report.contents import Figures
 from striate.report.figures import ArmAccuracy, Point, arm_values, differences_figure, values_figure
 from striate.report.limits import Terms, comparison_terms
-from striate.report.metric_words import MetricWords
+from striate.report.metric_words import MetricWords, words_for
 from striate.report.wording import Table, count, listed, pair, shortened, whole
 from striate.runs.files import write_text
 from striate.tables import Judged
 from striate.verdicts import ArmResults
 from striate.verdicts.intervals import accuracy_margin
-from striate.verdicts.wording import digits_for
 
 SECTIONS = (
     ("answer", "Answer"),
@@ -34,11 +33,7 @@ def build(judged: Judged) -> str:
     Raises:
         ReportError: when a file of the page (template, style sheet) is missing.
     """
-    words = words_of(judged)
-    arms = tuple(arm_of(arm, words) for arm in judged.arms)
-    values = values_figure(arms, judged.seeds, words) if any(arm.points for arm in arms) else None
-    differences = differences_figure(judged.verdicts, judged.design.matters, judged.seeds, words)
-    shown = Figures(accuracies=values, differences=differences)
+    words, arms, shown = words_of(judged), _arms(judged), figures_of(judged)
     return pages.render(
         folder="judged/",
         over=PurePath(judged.place).name,
@@ -49,8 +44,8 @@ def build(judged: Judged) -> str:
         number=shown.numbers(),
         pictures=svg.pictures(draw.charts(shown, [arm.arm for arm in arms])),
         metric=words.name,
-        accuracies=values,
-        differences=differences,
+        accuracies=shown.accuracies,
+        differences=shown.differences,
         **_parts(judged, arms, words),
     )
 
@@ -73,10 +68,33 @@ def write(judged: Judged, path: Path | str) -> None:
     write_text(path, build(judged))
 
 
+def figures_of(judged: Judged) -> Figures:
+    words, arms = words_of(judged), _arms(judged)
+    return Figures(
+        accuracies=values_figure(arms, judged.seeds, words) if any(arm.points for arm in arms) else None,
+        differences=differences_figure(judged.verdicts, judged.design.matters, judged.seeds, words),
+    )
+
+
+def write_figures(judged: Judged, folder: Path) -> list[Path]:
+    """The figures of the page as files, as `figure_files` writes them."""
+    return figure_files.write_figures(
+        figures_of(judged), [arm.arm for arm in judged.arms], PurePath(judged.place).name, folder
+    )
+
+
+def write_tables(judged: Judged, path: Path) -> None:
+    """The values and differences as LaTeX tables."""
+    name = PurePath(judged.place).name
+    latex.write_tables(latex.tables(_arms(judged), judged.verdicts, words_of(judged), name), path)
+
+
+def _arms(judged: Judged) -> tuple[ArmAccuracy, ...]:
+    return tuple(arm_of(arm, words_of(judged)) for arm in judged.arms)
+
+
 def words_of(judged: Judged) -> MetricWords:
-    """Digits follow what matters; a ratio has one decimal of a percent."""
-    metric = judged.design.metric
-    return MetricWords(metric=metric, digits=1 if metric.scale == "ratio" else digits_for(judged.design.matters))
+    return words_for(judged.design.metric, judged.design.matters)
 
 
 def _parts(judged: Judged, arms: Sequence[ArmAccuracy], words: MetricWords) -> dict[str, Any]:

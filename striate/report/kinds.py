@@ -17,6 +17,7 @@ MOST_CELLS = 400  # of a heat map; more cannot be read
 class HeatMap:
     """One number for each combination of levels. Several factors share the rows; the last one has the columns."""
 
+    name: str  # of the numbers, with their unit
     title: str
     caption: str
     row_factor: str
@@ -102,6 +103,7 @@ def _heat_map(
     ends = [f"{plain(known[name], digits)}{unit} ({abbreviated(name)})" for name in (low, high)]
     table = [(row or what, *(plain(x, digits) for x in line)) for row, line in zip(rows, values, strict=True)]
     return HeatMap(
+        name=f"{what.lower()} ({unit.strip()})",
         title=f"{what} ranges from {ends[0]} to {ends[1]}",
         caption=caption,
         row_factor=", ".join(factor.name for factor in rest),

@@ -5,11 +5,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from striate.report.wording import MINUS, NONE, between_signed, percent, plain, signed
+from striate.studies.metrics import run_metric
+from striate.studies.results import Results
 from striate.verdicts import Metric, Verdict
 from striate.verdicts.intervals import Interval, arm_interval, interval
-from striate.verdicts.wording import value
+from striate.verdicts.wording import digits_for, value
 
 _TEST_ACCURACY = Metric()
+
+
+def metric_words(results: Results) -> "MetricWords":
+    """Of the metric that a study judges."""
+    return words_for(run_metric(results.study.metric).metric, results.study.matters)
+
+
+def words_for(metric: Metric, matters: float) -> "MetricWords":
+    """Digits follow what matters; a ratio has one decimal of a percent."""
+    return MetricWords(metric=metric, digits=1 if metric.scale == "ratio" else digits_for(matters))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,11 @@
-"""Vega-Lite charts to inline SVG. vl-convert draws them in a child process, all charts of a page in one.
+"""Vega-Lite charts to inline SVG, and SVG to PNG and PDF. vl-convert does it in a child process, all charts of a page in one.
 
 Promises: the same chart gives the same bytes; identifiers begin with the chart's own name, so no two charts share a
 clip path; nothing is fetched. A chart that cannot be drawn (the child raises, dies or hangs) carries the reason and
 costs no other chart, except that a hang uses up the time of those behind it.
 """
 
+import base64
 import html
 import importlib.util
 import re
@@ -50,6 +51,15 @@ class Drawing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Converted:
+    """The PNG and the PDF of a picture, or why there are none."""
+
+    png: bytes = b""
+    pdf: bytes = b""
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """A figure as (size, SVG) pairs, or why there are none; the failure is empty where vl-convert is not installed."""
 
@@ -76,35 +86,44 @@ def pictures(charts: Sequence[Chart]) -> dict[str, Picture]:
 
 def render(charts: Sequence[Chart], *, renderer: str = RENDERER, time_limit: float = TIME_LIMIT) -> list[Drawing]:
     """A drawing for each chart, in order. `renderer` is the module that the child process runs."""
+    answers = _answers([_with_safe_texts(chart.spec) for chart in charts], renderer, time_limit)
+    return [_drawing(chart, answer) for chart, answer in zip(charts, answers, strict=True)]
+
+
+def convert(svgs: Sequence[str], *, renderer: str = RENDERER, time_limit: float = TIME_LIMIT) -> list[Converted]:
+    """Each SVG, a file of its own without CSS variables, as PNG and PDF."""
+    return [_converted(answer) for answer in _answers([{"svg": text} for text in svgs], renderer, time_limit)]
+
+
+def _answers(messages: Sequence[Message], renderer: str, time_limit: float) -> list[Message]:
+    """The answer to each message, or {"failure": why there is none}."""
     deadline = time.monotonic() + time_limit
-    drawings: list[Drawing] = []
-    while len(drawings) < len(charts):
-        waiting = charts[len(drawings) :]
-        answers = _ask(renderer, waiting, deadline)
-        drawings += [_drawing(chart, answer) for chart, answer in zip(waiting, answers, strict=False)]
-        undrawn = len(charts) - len(drawings)
+    answers: list[Message] = []
+    while len(answers) < len(messages):
+        answers += _ask(renderer, messages[len(answers) :], deadline)
+        waiting = len(messages) - len(answers)
         if time.monotonic() >= deadline:
-            drawings += [Drawing(failure=TOO_SLOW)] * undrawn
-        elif undrawn:  # the child died at the next chart; another child draws those behind it
-            drawings.append(Drawing(failure=CRASHED))
-    return drawings
+            answers += [{"failure": TOO_SLOW}] * waiting
+        elif waiting:  # the child died at the next one; another child does those behind it
+            answers.append({"failure": CRASHED})
+    return answers
 
 
-def _ask(renderer: str, charts: Sequence[Chart], deadline: float) -> list[Message]:
-    """The answers of one child: fewer than charts where it dies or is still at work at the deadline."""
+def _ask(renderer: str, messages: Sequence[Message], deadline: float) -> list[Message]:
+    """The answers of one child: fewer than messages where it dies or is still at work at the deadline."""
     answers: list[Message] = []
     done = Event()
 
     def hear(message: Message | None) -> None:
         if message is not None:
             answers.append(message)
-        if message is None or len(answers) == len(charts):
+        if message is None or len(answers) == len(messages):
             done.set()
 
     child = Child(renderer, hear=hear)
     try:
-        for chart in charts:
-            child.send(_with_safe_texts(chart.spec))
+        for message in messages:
+            child.send(message)
         done.wait(max(deadline - time.monotonic(), 0.0))
     finally:
         child.kill()
@@ -112,9 +131,19 @@ def _ask(renderer: str, charts: Sequence[Chart], deadline: float) -> list[Messag
     return answers
 
 
+def _failure(answer: Message) -> str:
+    return answer.get("failure") or f"vl-convert says: {shortened(answer['error'])}"
+
+
+def _converted(answer: Message) -> Converted:
+    if "png" not in answer:
+        return Converted(failure=_failure(answer))
+    return Converted(png=base64.b64decode(answer["png"]), pdf=base64.b64decode(answer["pdf"]))
+
+
 def _drawing(chart: Chart, answer: Message) -> Drawing:
     if "svg" not in answer:
-        return Drawing(failure=f"vl-convert says: {shortened(answer['error'])}")
+        return Drawing(failure=_failure(answer))
     return Drawing(svg=Markup(_inline(answer["svg"], chart.name, one_line(chart.label))))
 
 

@@ -11,9 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 
 from striate import cli
 from striate.cli.app import app
+from striate.report import svg
 from striate.studies.loaded import load
 from tests.contracts.scheduler import InlineScheduler
 from tests.needs import needs_program
@@ -24,7 +26,7 @@ OPTIONS = {
     "check": {"study", "overrides", "seeds", "out", "device", "jobs", "layers", "explain", "yaml", "time", "json"},
     "audit": {"source", "near", "json"},
     "status": {"folder", "json"},
-    "report": {"folder"},
+    "report": {"folder", "figures", "latex"},
     "studies": {"json"},
     "init": {"file"},
     "summary": {"network", "overrides", "input", "classes", "json", "explain"},
@@ -52,6 +54,8 @@ OPTIONS = {
         "empty",
         "json",
         "report",
+        "figures",
+        "latex",
     },
     "explain": {
         "folder",
@@ -147,6 +151,22 @@ def test_status_and_report_read_what_is_there(striate, finished, tmp_path):
     code, out, _ = striate("report", tmp_path / "runs" / "study")
     assert code == 0
     assert out.strip().endswith("report.html")
+
+
+def test_report_writes_figures_and_tables_on_request(striate, finished, tmp_path, monkeypatch):
+    drawn = svg.Drawing(svg=Markup('<svg viewBox="0 0 9 9"></svg>'))
+    monkeypatch.setattr(svg, "render", lambda charts: [drawn for _ in charts])  # drawing takes seconds
+    striate("run", finished, "--out", tmp_path / "runs")
+    figures, tables = tmp_path / "paper" / "figures", tmp_path / "results.tex"
+    code, out, _ = striate("report", tmp_path / "runs" / "study", "--figures", figures, "--latex", tables)
+    assert code == 0
+    assert (figures / "accuracies.pdf").is_file()
+    assert tables.read_text(encoding="utf-8").count(r"\begin{tabular}") == 2
+    assert f"{figures}: " in out
+    assert str(tables) in out
+    code, _, err = striate("report", tmp_path / "runs" / "study", "--latex", finished)
+    assert code == 1
+    assert "was not written by --latex" in err
 
 
 def test_status_says_how_far_each_run_is(striate, finished, tmp_path):

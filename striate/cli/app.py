@@ -8,6 +8,7 @@ import typer
 from striate import __version__
 from striate.cli import deploy_options as deploy
 from striate.cli import judge_options as options
+from striate.cli.judge_options import path as _path
 from striate.core.errors import StudyError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -21,12 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _path(text: str | Path) -> Path:  # the default is a Path already
-    if not str(text).strip():
-        raise typer.BadParameter("must not be empty")
-    return Path(text)
 
 
 def _device(text: str) -> str:
@@ -78,18 +73,6 @@ ImageShape = Annotated[
 ]
 Classes = Annotated[int | None, typer.Option(min=2, help="Number of classes; 10 unless the network has its own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Figures = Annotated[
-    Path | None,
-    typer.Option(
-        parser=_path,
-        metavar="FOLDER",
-        help="Also write each figure there, as SVG, PNG and PDF, and its numbers as CSV.",
-    ),
-]
-Latex = Annotated[
-    Path | None,
-    typer.Option(parser=_path, metavar="FILE.tex", help="Also write the results and differences as LaTeX tables."),
-]
 Explain = Annotated[bool, typer.Option("--explain", help="Also print what each column means.")]
 
 
@@ -166,8 +149,8 @@ def status(
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(parser=_path, metavar="FOLDER", help="A study's folder.")],
-    figures: Figures = None,
-    latex: Latex = None,
+    figures: options.Figures = None,
+    latex: options.Latex = None,
 ) -> None:
     """Rebuild a study's report.html; on request also write its figures and tables as files."""
     from striate.cli import studies
@@ -195,12 +178,9 @@ def judge(
     comparisons: options.Comparisons = 0,
     grown: options.Grown = False,
     empty: options.Empty = "missing",
-    report: Annotated[
-        Path | None,
-        typer.Option(parser=_path, metavar="FILE.html", help="Where to write the page; NAME-verdicts.html by default."),
-    ] = None,
-    figures: Figures = None,
-    latex: Latex = None,
+    report: options.Report = None,
+    figures: options.Figures = None,
+    latex: options.Latex = None,
     json: Json = False,
 ) -> None:
     """Give verdicts on numbers from anywhere: a table of runs by arm and seed."""
@@ -245,7 +225,8 @@ def studies(json: Json = False) -> None:
 @app.command()
 def init(
     file: Annotated[
-        Path, typer.Argument(parser=_path, metavar="FILE", help="The study file to write, such as my-study.yaml.")
+        Path,
+        typer.Argument(parser=_path, metavar="FILE", help="The study file to write, such as my-study.yaml."),
     ],
 ) -> None:
     """Write a commented study file to start from."""

@@ -1,8 +1,16 @@
-"""The options of `striate judge`, with the text of `--help`."""
+"""The options of `striate judge`, some of them also of `striate report`, with the text of `--help`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def path(text: str | Path) -> Path:  # the default is a Path already
+    if not str(text).strip():
+        raise typer.BadParameter("must not be empty")
+    return Path(text)
+
 
 Table = Annotated[
     str,
@@ -65,3 +73,19 @@ Grown = Annotated[
     bool, typer.Option("--grown", help="Seeds were added after looking at results: judge by a rule that allows it.")
 ]
 Empty = Annotated[str, typer.Option(help="What a run without a value is: missing or diverged.")]
+Report = Annotated[
+    Path | None,
+    typer.Option(parser=path, metavar="FILE.html", help="Where to write the page; NAME-verdicts.html by default."),
+]
+Figures = Annotated[
+    Path | None,
+    typer.Option(
+        parser=path,
+        metavar="FOLDER",
+        help="Also write each figure there, as SVG, PNG and PDF, and its numbers as CSV.",
+    ),
+]
+Latex = Annotated[
+    Path | None,
+    typer.Option(parser=path, metavar="FILE.tex", help="Also write the results and differences as LaTeX tables."),
+]

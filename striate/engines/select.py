@@ -5,15 +5,16 @@ An engine is imported only when it is used: a run in NumPy needs no torch, and p
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Unpack
+from typing import NamedTuple, Unpack
 
 import numpy as np
 
 from striate.core.errors import RecipeError, TrainingError
-from striate.data import DataConfig, Dataset, Splits, mean_std
+from striate.data import DataConfig, Dataset, Part, Splits, mean_std
 from striate.engines.driver import OpenEngine, drive
 from striate.engines.inputs import RunInputs, RunOptions
 from striate.engines.loop import epoch_plan
@@ -149,15 +150,60 @@ def images_per_second(
     precision: PrecisionChoice | None = None,
 ) -> float:
     """The speed of training, from steps on the first images of `dataset` within about `seconds`; from one step at least."""
-    size = min(recipe.batch_size, len(dataset.train))
-    rows = np.arange(size)
+    with _engine_to_time(network, recipe, dataset, device, threads, precision) as (engine, plan):
+        is_gpu = device_of(recipe, device) != "cpu"
+        return len(plan.order) / step_seconds(engine, plan, recipe.optimizer.lr, seconds, is_gpu=is_gpu)
+
+
+class Speeds(NamedTuple):
+    """How fast a run would be on this machine, measured."""
+
+    train: float  # images a second
+    evaluate: float  # images a second
+    start_seconds: float  # until the first step, in a process that has read the images
+
+
+def speeds(
+    network: NetworkConfig,
+    recipe: Recipe,
+    dataset: Dataset,
+    device: str,
+    threads: int,
+    seconds: float,
+    precision: PrecisionChoice | None = None,
+) -> Speeds:
+    """As `images_per_second`, with an evaluation of as many images as take about half of `seconds`."""
+    started = time.perf_counter()
+    with _engine_to_time(network, recipe, dataset, device, threads, precision) as (engine, plan):
+        opened = time.perf_counter()
+        is_gpu = device_of(recipe, device) != "cpu"
+        train = len(plan.order) / step_seconds(engine, plan, recipe.optimizer.lr, seconds, is_gpu=is_gpu)
+        count = min(len(dataset.train), 1 + int(seconds * train))
+        engine.add_split("timed", Part(dataset.train.images[:count], dataset.train.labels[:count]))
+        evaluations = []
+        for _ in range(2):  # the first one is a warm-up
+            before = time.perf_counter()
+            engine.evaluate("timed")
+            evaluations.append(time.perf_counter() - before)
+        return Speeds(train, count / evaluations[-1], opened - started)
+
+
+@contextmanager
+def _engine_to_time(
+    network: NetworkConfig,
+    recipe: Recipe,
+    dataset: Dataset,
+    device: str,
+    threads: int,
+    precision: PrecisionChoice | None,
+) -> Iterator[tuple[Engine, EpochPlan]]:
+    """An engine in its first epoch, with the images of one batch."""
+    rows = np.arange(min(recipe.batch_size, len(dataset.train)))
     job = Job(data=DataConfig(source=dataset.name), digest=dataset.digest, network=network, recipe=recipe, seed=0)
     inputs = RunInputs(job, dataset, Splits(dataset, rows, rows[:0]), *mean_std(dataset.train.images, rows))
-    plan = epoch_plan(inputs, epoch=0)
     with _opener(recipe, device, precision)(inputs, threads, None) as engine:
         engine.begin_epoch(0)
-        is_gpu = device_of(recipe, device) != "cpu"
-        return size / step_seconds(engine, plan, recipe.optimizer.lr, seconds, is_gpu=is_gpu)
+        yield engine, epoch_plan(inputs, epoch=0)
 
 
 def step_seconds(

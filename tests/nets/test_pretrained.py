@@ -253,6 +253,34 @@ def test_what_is_wrong_with_it_is_stated(user_module, factory, args, message):
         build(own, IMAGE, 7, seed=0)
 
 
+def test_a_file_for_other_classes_fills_a_module_of_the_users_own_but_for_its_head(user_module, tmp_path):
+    """As people have them: trained on another problem; the head is then drawn as the module draws it."""
+    own = NetworkConfig.model_validate({"import": "mine:small"})
+    weights.save(build(own, IMAGE, 7, seed=0), tmp_path / "seven.safetensors")
+    filled = own.replace(pretrained=str(tmp_path / "seven.safetensors"))
+    seven, three, plain = build(own, IMAGE, 7, seed=0), build(filled, IMAGE, 3, seed=1), build(own, IMAGE, 3, seed=1)
+    assert torch.equal(three[1].weight, seven[1].weight)
+    assert torch.equal(three[4].weight, plain[4].weight)
+    assert count_parameters(filled, IMAGE, 3) == 3072 * 4 + 4 + 8 + 4 * 3 + 3
+    with pytest.raises(NetworkError, match=r"'1.bias' is \(4,\), and the network's is \(6,\)"):
+        build(filled.replace(args={"hidden": 6}), IMAGE, 3, seed=1)
+
+
+def test_whether_a_module_comes_with_trained_weights(user_module, tmp_path):
+    own = NetworkConfig.model_validate({"import": "mine:small"})
+    assert pretrained.draws_weights(own, IMAGE, 7)
+    (tmp_path / "trained.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def net(classes):\n"
+        "    body = nn.Linear(3072, 4)\n"
+        "    nn.init.constant_(body.weight, 0.5)\n"
+        "    nn.init.zeros_(body.bias)\n"
+        "    return nn.Sequential(nn.Flatten(), body, nn.ReLU(), nn.Linear(4, classes))\n"
+    )
+    assert not pretrained.draws_weights(NetworkConfig.model_validate({"import": "trained:net"}), IMAGE, 7)
+    sys.modules.pop("trained")
+
+
 HERE = str(Path(__file__).parents[2])
 
 

@@ -5,15 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import psutil
 import pytest
 
+from striate.core.errors import StriateError
 from striate.data import DataConfig, load
+from striate.nets import NetworkConfig
+from striate.recipes import Recipe
 from striate.runs import read
 from striate.studies.execute import local
 from striate.studies.execute.local import LocalScheduler, WorkerPool
-from striate.studies.execute.messages import Train, encode
+from striate.studies.execute.messages import TimeSteps, Train, encode
 from striate.studies.execute.protocol import Failed, Finished, Progress, Started, Stopped, Task
 from striate.studies.loaded import load as load_study
 from tests.contracts.scheduler import InlineScheduler, SchedulerContract, is_saved, make_tasks
@@ -31,6 +35,18 @@ class TestTwoAtOnce(SchedulerContract):
     @pytest.fixture
     def scheduler(self):
         return LocalScheduler(at_once=2, threads=1, device="cpu")
+
+
+def test_steps_are_timed_in_every_worker_at_once(squares):
+    path, _ = squares
+    asked = TimeSteps(DataConfig(source=str(path)), Recipe(batch_size=8), NetworkConfig(layers="conv4"), "cpu", 1, 0.01)
+    with WorkerPool(2) as pool:
+        timed = pool.time_steps(asked, lambda: False)
+        assert min(timed.train, timed.evaluate) > 10
+        assert timed.start_seconds > 0
+        with pytest.raises(StriateError, match="there is no"):
+            pool.time_steps(replace(asked, data=DataConfig(source="/nowhere/at/all")), lambda: False)
+        assert pool.time_steps(asked, lambda: True) is None
 
 
 class Silent(InlineScheduler):

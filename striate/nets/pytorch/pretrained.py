@@ -45,9 +45,10 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     module, head = _construct(network, input_shape, classes, seed)
     if network.pretrained:
         tensors, path = _read_weights(network)
-        skipped = _not_loaded(network, head)
+        skipped = _not_loaded(network, module, head, tensors)
         weights.put(module, tensors, str(path), skipped)
-        for name in sorted(skipped):
+        # A module of the user's own has drawn its head when it was made.
+        for name in sorted(skipped) if network.torchvision else ():
             _draw(module, name, seed)
     freeze(module, network.freeze, head)
     _check_output(module, network, input_shape, classes)
@@ -63,7 +64,7 @@ def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -
     module, head = _construct(network, input_shape, classes, 0, _META if network.torchvision else "cpu")
     if isinstance(network.pretrained, str):
         tensors, path = _read_weights(network)
-        weights.check(module, tensors, str(path), _not_loaded(network, head))
+        weights.check(module, tensors, str(path), _not_loaded(network, module, head, tensors))
     freeze(module, network.freeze, head)
     _check_output(module, network, input_shape, classes)
     return sum(parameter.numel() for parameter in module.parameters())
@@ -85,6 +86,19 @@ def check_training_batch(network: NetworkConfig, input_shape: Shape, classes: in
     except Exception as error:
         number = "1 image" if images == 1 else f"{images} images"
         raise NetworkError(f"{network.title} cannot train on a batch of {number}: {_describe(error)}") from error
+
+
+def draws_weights(network: NetworkConfig, input_shape: Shape, classes: int) -> bool:
+    """Whether a module begins with drawn weights: two seeds give different ones, the head left aside.
+
+    Raises:
+        NetworkError: for a module that cannot be made.
+    """
+    first, head = _construct(network, input_shape, classes, 0)
+    second = dict(_construct(network, input_shape, classes, 1)[0].named_parameters())
+    compared = [name for name in second if name not in head]
+    parameters = dict(first.named_parameters())
+    return not compared or any(not torch.equal(parameters[name], second[name]) for name in compared)
 
 
 def classifiers() -> list[str]:
@@ -206,9 +220,13 @@ def _read_weights(network: NetworkConfig) -> tuple[Mapping[str, Tensor], Path]:
     return published_weights(str(network.torchvision))
 
 
-def _not_loaded(network: NetworkConfig, head: frozenset[str]) -> frozenset[str]:
-    """A file for the user's own module may hold the head too; torchvision's head is for other classes."""
-    return head if network.torchvision else frozenset()
+def _not_loaded(
+    network: NetworkConfig, module: nn.Module, head: frozenset[str], tensors: Mapping[str, Tensor]
+) -> frozenset[str]:
+    """torchvision's head is for other classes. A file for the user's own module may hold the head too, or one for other classes."""
+    own = module.state_dict()
+    fits = all(name in tensors and tensors[name].shape == own[name].shape for name in head)
+    return frozenset() if network.import_ and fits else head
 
 
 def _draw(module: nn.Module, name: str, seed: int) -> None:

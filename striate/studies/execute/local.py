@@ -21,6 +21,8 @@ from striate.studies.execute.messages import (
     Refused,
     Request,
     Stop,
+    Timed,
+    TimeSteps,
     Train,
     decode_answer,
     decode_event,
@@ -193,6 +195,30 @@ class WorkerPool:
             raise answer.exception()
         assert answer is None or isinstance(answer, PrecisionChoice)
         return answer
+
+    def time_steps(self, asked: TimeSteps, should_stop: Callable[[], bool]) -> Timed | None:
+        """How fast runs are while every worker trains one, the slowest of them; None when `should_stop` is true before.
+
+        Raises:
+            StriateError: for a network, a recipe or images that cannot be trained.
+            StudyError: when a worker's process has ended.
+        """
+        for index in range(len(self.workers)):
+            self.living(index).send(asked)
+        timed: list[Timed] = []
+        while len(timed) < len(self.workers):
+            answer = self._answer(should_stop)
+            if answer is None:
+                return None
+            if isinstance(answer, Refused):
+                raise answer.exception()
+            assert isinstance(answer, Timed)
+            timed.append(answer)
+        return Timed(
+            train=min(each.train for each in timed),
+            evaluate=min(each.evaluate for each in timed),
+            start_seconds=max(each.start_seconds for each in timed),
+        )
 
     def _answer(self, should_stop: Callable[[], bool]) -> Answer | None:
         """The next answer of a worker; None when `should_stop` is true before."""

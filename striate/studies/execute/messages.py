@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from striate.core import errors
 from striate.core.errors import StriateError
+from striate.data import DataConfig
 from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
@@ -46,6 +47,28 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class TimeSteps:
+    """Asks how fast such runs are, with the images of `data`; `seconds`: how long to time their steps."""
+
+    data: DataConfig
+    recipe: Recipe
+    network: NetworkConfig
+    device: str
+    threads: int
+    seconds: float
+    precision: PrecisionChoice | None = None
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The answer to TimeSteps, as `engines.select.Speeds` has it."""
+
+    train: float
+    evaluate: float
+    start_seconds: float
+
+
+@dataclass(frozen=True)
 class Train:
     """Asks for a run; answered by events, the last of which ends the task."""
 
@@ -60,11 +83,11 @@ class Stop:
     """Asks to save and end."""
 
 
-Request = Check | PrecisionQuestion | Train | Stop
-Answer = Accepted | PrecisionChoice | Refused
+Request = Check | PrecisionQuestion | TimeSteps | Train | Stop
+Answer = Accepted | PrecisionChoice | Timed | Refused
 
 _KINDS = (
-    Check, PrecisionQuestion, Train, Stop, Accepted, PrecisionChoice, Refused, Progress, Note, Finished, Failed, Stopped
+    Check, PrecisionQuestion, TimeSteps, Train, Stop, Accepted, PrecisionChoice, Timed, Refused, Progress, Note, Finished, Failed, Stopped
 )  # fmt: skip
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in _KINDS}
 

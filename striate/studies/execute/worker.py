@@ -12,13 +12,23 @@ import sys
 import threading
 import traceback
 
-from striate.core.errors import StriateError
+from striate.core.errors import StriateError, TrainingError
 from striate.core.processes import Channel
 from striate.engines.precision import PrecisionChoice, PrecisionQuestion
-from striate.studies.execute.messages import Accepted, Check, Refused, Stop, Train, decode_request, encode
+from striate.studies.execute.messages import (
+    Accepted,
+    Check,
+    Refused,
+    Stop,
+    Timed,
+    TimeSteps,
+    Train,
+    decode_request,
+    encode,
+)
 from striate.studies.execute.protocol import Event, Failed, Finished, Note, Progress, Stopped
 
-Requests = queue.SimpleQueue[Check | PrecisionQuestion | Train | None]
+Requests = queue.SimpleQueue[Check | PrecisionQuestion | TimeSteps | Train | None]
 
 
 def main() -> None:
@@ -30,6 +40,8 @@ def main() -> None:
             channel.send(encode(_check(request)))
         elif isinstance(request, PrecisionQuestion):
             channel.send(encode(_choose_precision(request)))
+        elif isinstance(request, TimeSteps):
+            channel.send(encode(_time_steps(request)))
         else:
             _serve(request, channel, stop)
     # Everything is written and sent. Unloading torch would keep the study waiting for a second.
@@ -67,6 +79,24 @@ def _choose_precision(asked: PrecisionQuestion) -> PrecisionChoice | Refused:
         return select.choose_precision(asked)
     except StriateError as error:
         return Refused(type(error).__name__, str(error))
+
+
+def _time_steps(asked: TimeSteps) -> Timed | Refused:
+    from striate.data import load
+    from striate.engines import select
+
+    keep_freed_memory()  # as where the runs are trained
+    try:
+        dataset = load(asked.data)
+        return Timed(
+            *select.speeds(
+                asked.network, asked.recipe, dataset, asked.device, asked.threads, asked.seconds, asked.precision
+            )
+        )
+    except StriateError as error:
+        return Refused(type(error).__name__, str(error))
+    except Exception as error:  # a step that torch refuses, or for which there is no memory
+        return Refused(TrainingError.__name__, f"a step of training failed: {type(error).__name__}: {error}")
 
 
 def _serve(request: Train, channel: Channel, stop: threading.Event) -> None:

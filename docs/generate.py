@@ -1,4 +1,4 @@
-"""Generate parts of the manual: the tables of the study file and of operators, the command line, the numbers of the walkthrough.
+"""Generate parts of the manual: tables of the study file and of operators, the built-in studies, the command line, the walkthrough.
 
 `make docs` runs it. A test fails when a page differs from what this would write.
 """
@@ -15,6 +15,7 @@ DOCS = Path(__file__).parent
 TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 WALKTHROUGH = re.compile(r"(<!-- walkthrough: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
+STUDIES = re.compile(r"(<!-- studies -->\n).*?(<!-- end -->)", re.DOTALL)
 OPERATORS = re.compile(r"(<!-- operators -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -89,6 +90,11 @@ def with_operators(text: str) -> str:
     return OPERATORS.sub(lambda marked: f"{marked[1]}{operators()}{marked[2]}", text)
 
 
+def with_studies(text: str) -> str:
+    """`text` with the list of built-in studies."""
+    return STUDIES.sub(lambda marked: f"{marked[1]}{studies()}{marked[2]}", text)
+
+
 def with_walkthrough(text: str) -> str:
     """`text` with the numbers of the walkthrough computed again."""
     from striate.engines.scratch.walkthrough import parts
@@ -139,6 +145,18 @@ def operators() -> str:
     return "\n".join(lines) + "\n"
 
 
+def studies() -> str:
+    """A row for each built-in study."""
+    from striate.studies.loaded import FORMER_NAMES, built_in
+
+    former = {new: old for old, new in FORMER_NAMES.items()}
+    lines = ["| study | row | question | source |", "|---|---|---|---|"]
+    for name, study in built_in().items():
+        before = f" (before: `{former[name]}`)" if name in former else ""
+        lines.append(f"| `{name}`{before} | {study.row} | {study.question} | {study.source} |")
+    return "\n".join(lines) + "\n"
+
+
 def command_line() -> str:
     """The page of the commands, from their own help."""
     from striate.cli.app import app
@@ -172,7 +190,7 @@ def _parameters(function: Any) -> str:
 def pages() -> dict[Path, str]:
     """Each generated file and its text."""
     texts = {
-        path: with_operators(with_walkthrough(with_tables(path.read_text(encoding="utf-8"))))
+        path: with_studies(with_operators(with_walkthrough(with_tables(path.read_text(encoding="utf-8")))))
         for path in sorted(DOCS.glob("*.md"))
     }
     return {**texts, DOCS / "command-line.md": command_line()}

@@ -52,6 +52,9 @@ Overrides = Annotated[
     typer.Argument(metavar="KEY.SUB=VALUE", help="Values to replace in the study, such as recipe.epochs=5."),
 ]
 Seeds = Annotated[int | None, typer.Option(callback=_seeds, help="Seeds of each arm: 3 means the seeds 0, 1 and 2.")]
+Size = Annotated[
+    str, typer.Option(metavar="NAME", help="One of the study's sizes; built-in studies have small, report and full.")
+]
 Out = Annotated[
     Path,
     typer.Option(parser=_path, metavar="FOLDER", help="Where results are kept; each study gets a folder in it."),
@@ -90,6 +93,7 @@ def run(
     study: StudyName,
     overrides: Overrides = None,
     seeds: Seeds = None,
+    size: Size = "",
     out: Out = Path("runs"),
     device: Device = "auto",
     jobs: Jobs = "auto",
@@ -98,7 +102,7 @@ def run(
     """Train the missing runs of a study, print the verdicts and write the report."""
     from striate.cli import run
 
-    return run.run(study, overrides or [], seeds, out, device, jobs, json)
+    return run.run(study, run.Changes(tuple(overrides or ()), seeds, size), out, device, jobs, json)
 
 
 @app.command()
@@ -106,6 +110,7 @@ def check(
     study: StudyName,
     overrides: Overrides = None,
     seeds: Seeds = None,
+    size: Size = "",
     out: Out = Path("runs"),
     device: Device = "auto",
     jobs: Jobs = "auto",
@@ -126,7 +131,7 @@ def check(
     from striate.cli import check
     from striate.studies.loaded import load
 
-    loaded = load(study, *(overrides or []), seeds=seeds, out=out)
+    loaded = load(study, *(overrides or []), seeds=seeds, size=size, out=out)
     if yaml:
         check.print_study(loaded)
     else:

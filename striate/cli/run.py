@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,19 @@ from striate.studies.loaded import load
 MOST_JOBS_OF_CORE = 4
 
 
-def run(
-    source: str, overrides: list[str], seeds: int | None, folder: Path, device: str, jobs: str, as_json: bool
-) -> int:
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes in a study."""
+
+    overrides: tuple[str, ...]
+    seeds: int | None
+    size: str
+
+
+def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, as_json: bool) -> int:
     """Train the missing runs of a study and print its verdicts; returns the exit code."""
     at_once = jobs_number(jobs)
-    study = load(source, *overrides, seeds=seeds, out=folder)
+    study = load(source, *changes.overrides, seeds=changes.seeds, size=changes.size, out=folder)
     reasons: dict[str, str] = {}  # of failed runs, by label
     with stop_on_signal() as stop, progress_display() as progress:
 
@@ -51,9 +59,17 @@ def run(
         print_results(results, reasons)
         out(f"\nReport: {page}")
     if stop.is_set() and not results.is_complete:
-        options = {"--seeds": seeds, "--out": folder, "--device": device, "--jobs": jobs}
-        given = [word for name, value in options.items() if value not in (None, "auto") for word in (name, str(value))]
-        command = shlex.join(["striate", "run", source, *overrides, *given, *(["--json"] if as_json else [])])
+        options = {
+            "--seeds": changes.seeds,
+            "--size": changes.size,
+            "--out": folder,
+            "--device": device,
+            "--jobs": jobs,
+        }
+        given = [
+            word for name, value in options.items() if value not in (None, "", "auto") for word in (name, str(value))
+        ]
+        command = shlex.join(["striate", "run", source, *changes.overrides, *given, *(["--json"] if as_json else [])])
         out(f"Stopped. Everything is saved. To resume: {command}", error=True)
         return cli.INTERRUPTED
     return cli.FAILED_RUNS if results.failures or reasons else 0

@@ -4,9 +4,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from striate.studies.arm_names import short
 from striate.studies.metrics import RunMetric, run_metric
 from striate.studies.rows import RunRow
-from striate.studies.study import Study, short
+from striate.studies.study import Study
 from striate.verdicts import ArmResults, Design
 from striate.verdicts.factorial import Cell, Effect, Factor, effects
 from striate.verdicts.intervals import deviation

@@ -1,6 +1,6 @@
 """A study file that was loaded: what a notebook, a script and the command line work with.
 
-study = load("batchnorm", "recipe.epochs=4", seeds=3)
+study = load("does-batchnorm-help", size="small")
 results = study.run()
 """
 
@@ -255,8 +255,10 @@ class LoadedStudy:
             lock.release()
 
 
-def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str | Path = "runs") -> LoadedStudy:
-    """A study file, or a built-in study by its name, with `key.sub=value` overrides.
+def load(
+    source: str | Path, *overrides: str, seeds: int | None = None, size: str = "", out: str | Path = "runs"
+) -> LoadedStudy:
+    """A study file, or a built-in study by its name, with `key.sub=value` overrides, at one of its `sizes`.
 
     Raises:
         ConfigError: for the first error, with its location.
@@ -267,12 +269,21 @@ def load(source: str | Path, *overrides: str, seeds: int | None = None, out: str
     changes = dict(_read_override(text) for text in overrides)
     if seeds is not None:
         changes["seeds"] = seeds
-    study, arms, document = read_study(_resolve_paths(config.read(path), path.parent), changes)
     is_study_folder = path.name == layout.STUDY and Path(source).is_dir()
-    folder = path.parent if is_study_folder else Path(out) / layout.slug(study.name)
+    study, arms, document = read_study(_resolve_paths(config.read(path), path.parent), changes, size)
+    if is_study_folder and size and not _is_of_size(path, size):
+        raise ConfigError(f"{source}: is no folder of size '{size}'; give --size with the study's file or name")
+    # Runs of two sizes differ in their settings, so each size has a folder of its own.
+    folder = (
+        path.parent if is_study_folder else Path(out) / layout.slug("-".join(filter(None, (study.name, study.size))))
+    )
     with disk_errors(folder):
         folder.exists()  # raises for a name that is too long, say
     return LoadedStudy(study, arms, document, folder)
+
+
+def _is_of_size(path: Path, size: str) -> bool:
+    return config.read(path).data.get("size") == size
 
 
 def _choose_precision(
@@ -297,6 +308,18 @@ def built_in() -> dict[str, Study]:
     return {path.stem: read_study(config.read(path))[0] for path in sorted(LIBRARY.glob("*.yaml"))}
 
 
+# What built-in studies were called before 0.3.
+FORMER_NAMES = {
+    "activation": "which-activation",
+    "adaptive-rate": "constant-or-adaptive-rate",
+    "batchnorm": "does-batchnorm-help",
+    "batchnorm-early": "does-batchnorm-help-early",
+    "engines": "numpy-or-torch",
+    "momentum": "does-momentum-help",
+    "recipe-d": "which-parts-matter",
+}
+
+
 def _find(source: str | Path) -> Path:
     path = Path(source)
     if os.path.isfile(path / layout.STUDY):
@@ -304,8 +327,9 @@ def _find(source: str | Path) -> Path:
     if path.suffix in {".yaml", ".yml"} or os.path.isfile(path):
         return path
     names = [file.stem for file in LIBRARY.glob("*.yaml")]
-    if str(source) in names:
-        return LIBRARY / f"{source}.yaml"
+    name = FORMER_NAMES.get(str(source), str(source))
+    if name in names:
+        return LIBRARY / f"{name}.yaml"
     raise ConfigError(f"{source}: is no file and no built-in study; {suggest(str(source), names)}")
 
 
@@ -325,6 +349,8 @@ def _read_override(text: str) -> tuple[str, Any]:
 
 def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
     """The value at `keys` of a study file, with its paths made absolute."""
+    if keys[0] == "sizes" and len(keys) > 2:  # a size has the keys of a study again
+        return _resolve(value, keys[2:], folder)
     if isinstance(value, dict):
         return {key: _resolve(item, (*keys, str(key)), folder) for key, item in value.items()}
     if isinstance(value, list) and (keys[0] in {"grid", "scale"} or keys[:2] == ("search", "space")):

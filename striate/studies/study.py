@@ -7,7 +7,7 @@ recipe), checked as if it stood alone. An error names the line of the arm.
 import itertools
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -25,12 +25,14 @@ from striate.nets import NetworkConfig
 from striate.recipes import Recipe
 from striate.runs import layout
 from striate.runs.layout import slug
+from striate.studies.arm_names import name_arms
 from striate.studies.claims import Claim, Comparison, check_text
 from striate.studies.design import Look, StudyDesign, today
 from striate.studies.metrics import TEST_ACCURACY, run_metric
 from striate.studies.relations import check_arms, read_relation
 from striate.studies.search_space import FIRST_SEED, Found, Search
 from striate.studies.seed_plan import check_looks, check_seeds, seeds_of, with_looks
+from striate.studies.sizes import apply_size, check_sizes
 from striate.tracking import check_names
 
 # The parts of a study that an arm may change.
@@ -49,6 +51,10 @@ class Study(Record):
     """What you want to know, in your words; the title of the report."""
     name: str = ""
     """The name of the study's folder; the file's own name when left out."""
+    source: str = ""
+    """Where the question comes from: a report, a paper."""
+    row: str = ""
+    """Its place in a table of questions, such as `C5`."""
     data: DataConfig
     """The images."""
     network: NetworkConfig
@@ -80,6 +86,10 @@ class Study(Record):
     """Evaluate the test part after every epoch, for its curves. The report says so; no choice depends on it."""
     watch_train: Flag = False
     """Evaluate the training images after every epoch, without augmentation or dropout."""
+    sizes: dict[str, dict[str, Any]] = {}
+    """Sizes of the study, and the keys that each replaces (`small: {data.limit: 2000, seeds: 3}`); `--size small` chooses one."""
+    size: str = ""
+    """Written by Striate: the size that was chosen."""
     replanned: tuple[str, ...] = ()
     """Written by Striate: what was changed in the plan after runs had finished. The report repeats it."""
     design: StudyDesign | None = None
@@ -99,6 +109,16 @@ class Study(Record):
         if not text.strip():
             raise ValueError(f"must be a question in your words, got {text!r}")
         return check_text(text)
+
+    @field_validator("source", "row", "size")
+    @classmethod
+    def _check_words(cls, text: str) -> str:
+        return check_text(text)
+
+    @field_validator("sizes")
+    @classmethod
+    def _check_sizes(cls, sizes: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return check_sizes(sizes, cls.model_fields)
 
     @field_validator("name")
     @classmethod
@@ -201,9 +221,9 @@ class Study(Record):
     def variations(self) -> dict[str, dict[str, Any]]:
         """The changes of each arm, by dotted key; a study that varies nothing has one arm, `base`."""
         if self.grid:
-            return _name_arms(self.grid, itertools.product(*self.grid.values()), "grid")
+            return name_arms(self.grid, itertools.product(*self.grid.values()), "grid")
         if self.scale:
-            return _name_arms(self.scale, zip(*self.scale.values(), strict=True), "scale")
+            return name_arms(self.scale, zip(*self.scale.values(), strict=True), "scale")
         return self.arms or {"base": {}}
 
     @property
@@ -253,13 +273,16 @@ class Arm(Record):
 
 
 def read_study(
-    document: Document, overrides: Mapping[str, Any] = MappingProxyType({})
+    document: Document, overrides: Mapping[str, Any] = MappingProxyType({}), size: str = ""
 ) -> tuple[Study, tuple[Arm, ...], Document]:
-    """The study, its arms, and the document with `overrides` (values by dotted key) applied.
+    """The study, its arms, and the document with its `size` and then `overrides` (values by dotted key) applied.
 
     Raises:
         ConfigError: for the first error, with its location.
     """
+    if size:
+        document, changes = apply_size(document, size, Study)
+        document = _note_overrides(document, changes)
     for dotted, value in overrides.items():
         document = config.override(document, Study, {dotted: value}, "on the command line")
     document = _note_overrides(document, overrides)
@@ -275,7 +298,7 @@ def read_study(
 
 def _note_overrides(document: Document, overrides: Mapping[str, Any]) -> Document:
     """`document` with the settings that were overridden among its values, where claims are judged. Where images lie is none."""
-    settings = {key: value for key, value in overrides.items() if key.split(".")[0] in PARTS}
+    settings = {key: value for key, value in overrides.items() if key.split(".")[0] in (*PARTS, "arms")}
     settings = {key: value for key, value in settings.items() if key not in {"data", "data.source"}}
     if not settings or not document.data.get("claims"):
         return document
@@ -363,25 +386,3 @@ def _check_claims(study: Study, document: Document) -> None:
         if claim.relation:
             with error_context(document.location(("claims", index))):
                 check_arms(read_relation(claim.relation), tuple(names))
-
-
-def _name_arms(
-    keys: Sequence[str] | Mapping[str, Any], rows: Iterable[Sequence[Any]], kind: str
-) -> dict[str, dict[str, Any]]:
-    """An arm for each row of values, named by the last word of each key: `norm=batch lr=0.1`."""
-    arms: dict[str, dict[str, Any]] = {}
-    for values in rows:
-        changes = dict(zip(keys, values, strict=True))
-        name = " ".join(f"{key.rpartition('.')[2]}={short(value)}" for key, value in changes.items())
-        if name in arms:
-            raise ConfigError(f"{kind}: '{name}' comes out twice; give each value once")
-        arms[name] = changes
-    return arms
-
-
-def short(value: Any) -> str:
-    """A value of a grid as the names of its arms have it."""
-    if isinstance(value, dict):
-        inside = ", ".join(f"{key}={short(item)}" for key, item in value.items() if key != "name")
-        return f"{value['name']}({inside})" if "name" in value else inside
-    return printable(str(value), keep="")

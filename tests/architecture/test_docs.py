@@ -53,8 +53,9 @@ def test_every_key_of_a_study_file_is_explained(record):
     assert f"<!-- table: {record} -->" in MANUAL
 
 
-def test_every_built_in_study_is_in_the_readme():
-    assert [name for name in built_in() if f"`{name}`" not in (ROOT / "README.md").read_text()] == []
+def test_every_built_in_study_is_in_the_manual_which_the_readme_links():
+    assert [name for name in built_in() if f"| `{name}`" not in (DOCS / "studies.md").read_text()] == []
+    assert "(docs/studies.md)" in (ROOT / "README.md").read_text()
 
 
 def test_the_readme_shows_the_first_study_as_it_is():

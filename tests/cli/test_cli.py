@@ -22,8 +22,21 @@ from tests.needs import needs_program
 from tests.studies.conftest import STUDY, write_study
 
 OPTIONS = {
-    "run": {"study", "overrides", "seeds", "out", "device", "jobs", "json"},
-    "check": {"study", "overrides", "seeds", "out", "device", "jobs", "layers", "explain", "yaml", "time", "json"},
+    "run": {"study", "overrides", "seeds", "size", "out", "device", "jobs", "json"},
+    "check": {
+        "study",
+        "overrides",
+        "seeds",
+        "size",
+        "out",
+        "device",
+        "jobs",
+        "layers",
+        "explain",
+        "yaml",
+        "time",
+        "json",
+    },
     "audit": {"source", "near", "json"},
     "status": {"folder", "json"},
     "report": {"folder", "figures", "latex"},
@@ -110,8 +123,8 @@ def test_studies_lists_each_with_its_question(striate):
     code, out, _ = striate("studies", "--json")
     assert code == 0
     listed = {study["name"]: study for study in json.loads(out)}
-    assert {"quickstart", "batchnorm"} <= listed.keys()
-    assert listed["batchnorm"]["question"].endswith("?")
+    assert {"quickstart", "does-batchnorm-help"} <= listed.keys()
+    assert listed["does-batchnorm-help"]["question"].endswith("?")
     assert "quickstart" in striate("studies")[1]
 
 

@@ -105,12 +105,11 @@ def with_walkthrough(text: str) -> str:
     return WALKTHROUGH.sub(lambda marked: f"{marked[1]}```\n{computed[marked[2]]}```\n{marked[3]}", text)
 
 
-def operators() -> str:
-    """What `striate probe` measures of the operators that networks are made of."""
+def operator_modules() -> dict[str, Any]:
+    """The operators that networks are made of, by name."""
     import torch
     from torch import nn
 
-    from striate.explain.operators import probe
     from striate.nets.pytorch.modules import Flatten, Subsample
 
     class Bias(nn.Module):
@@ -119,28 +118,49 @@ def operators() -> str:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x + torch.tensor([0.5, -1.0, 2.0], dtype=x.dtype)[:, None, None]
 
-    torch.manual_seed(0)
-    norm = nn.BatchNorm2d(3)
-    norm.running_mean, norm.running_var = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, 1.0, 2.0])
-    modules = {
-        "relu": (nn.ReLU(), "not linear, invariant: right"),
-        "the first pixel of each 2x2 block": (Subsample((2, 2)), "not linear, invariant: wrong twice"),
-        "2x2 max pool": (nn.MaxPool2d(2), ""),
-        "2x2 average pool": (nn.AvgPool2d(2), ""),
-        "adding a bias": (Bias(), "linear, not invariant: wrong twice"),
-        "fc on a flattened map": (
-            nn.Sequential(Flatten(), nn.Linear(768, 10, bias=False)),
-            "linear, not invariant: right",
-        ),
-        "3x3 convolution, zero padding": (nn.Conv2d(3, 4, 3, padding=1, bias=False), ""),
-        "3x3 convolution, circular padding": (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular", bias=False), ""),
-        "batch norm in evaluation": (norm, ""),
-        "global average pool": (nn.AdaptiveAvgPool2d(1), ""),
-    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        norm = nn.BatchNorm2d(3)
+        norm.running_mean, norm.running_var = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.5, 1.0, 2.0])
+        return {
+            "relu": nn.ReLU(),
+            "the first pixel of each 2x2 block": Subsample((2, 2)),
+            "2x2 max pool": nn.MaxPool2d(2),
+            "2x2 average pool": nn.AvgPool2d(2),
+            "adding a bias": Bias(),
+            "fc on a flattened map": nn.Sequential(Flatten(), nn.Linear(768, 10, bias=False)),
+            "3x3 convolution, zero padding": nn.Conv2d(3, 4, 3, padding=1, bias=False),
+            "3x3 convolution, circular padding": nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular", bias=False),
+            "batch norm in evaluation": norm,
+            "global average pool": nn.AdaptiveAvgPool2d(1),
+        }
+
+
+def probed(module: Any, index: int = -1) -> Any:
+    """What `striate probe` measures of a module, as a whole, or of the operator at `index`."""
+    from torch import nn
+
+    from striate.explain.operators import probe
+
+    return probe(nn.Sequential(module), (3, 16, 16))[index]
+
+
+# What a course report (report B of docs/answers.md) answers of them.
+REPORT_B = {
+    "relu": "not linear, invariant: right",
+    "the first pixel of each 2x2 block": "not linear, invariant: wrong twice",
+    "adding a bias": "linear, not invariant: wrong twice",
+    "fc on a flattened map": "linear, not invariant: right",
+}
+
+
+def operators() -> str:
+    """A table of the operators, as measured."""
     lines = ["| operator | linear | shift-equivariant | impulse response | report B said |", "|---|---|---|---|---|"]
-    for name, (module, said) in modules.items():
-        whole = probe(nn.Sequential(module), (3, 16, 16))[-1]
+    for name, module in operator_modules().items():
+        whole = probed(module)
         size = "" if whole.impulse is None or whole.impulse.ndim != 4 else "x".join(map(str, whole.impulse.shape[2:]))
+        said = REPORT_B.get(name, "")
         lines.append(f"| {name} | {whole.linearity.verdict} | {whole.equivariance.verdict} | {size} | {said} |")
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ BENCH ?= $(BIN)/python
 DATA ?= cifar10
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check slow bench docs clean
+.PHONY: help run test check slow bench answers docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -44,6 +44,9 @@ bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; hours)
 	$(BENCH) benchmarks/training_speed.py $(DATA)
 	$(BENCH) benchmarks/study_throughput.py $(DATA)
 	$(BENCH) benchmarks/engine_speed.py
+
+answers: .venv/installed-test ## write docs/answers.md and its figures from docs/results
+	$(BIN)/python docs/answers.py
 
 docs: .venv/installed-test ## regenerate the generated parts of docs/ (command line, study file)
 	$(BIN)/python docs/generate.py

@@ -29,8 +29,8 @@ DIGITS = 5  # of the numbers of an epoch
 _LEFT_OUT = {"learning_rate", "gradient_norm", "dead_units", "validation_balanced_accuracy"}
 
 
-def pack(folder: Path, *, is_incomplete: bool = False) -> bytes:
-    """The file of the study in `folder`. `is_incomplete`: also while runs are missing; the page says how many.
+def pack(folder: Path, *, is_incomplete: bool = False) -> tuple[str, bytes]:
+    """The name of the study in `folder`, and its file. `is_incomplete`: also while runs are missing; the page says how many.
 
     Raises:
         ValueError: while runs are missing, so that half a study becomes an answer only on request.
@@ -50,9 +50,10 @@ def pack(folder: Path, *, is_incomplete: bool = False) -> bytes:
         if answers is not None and row.data:
             labels[row.data.test_digest] = _text(answers.labels.astype("<u2"))
     content = {"format": FORMAT, "study": _without_paths(study, names), "labels": labels, "runs": runs}
-    return lzma.compress(
+    packed = lzma.compress(
         json.dumps(content, ensure_ascii=False, allow_nan=False).encode(), preset=9 | lzma.PRESET_EXTREME
     )
+    return results.study.name, packed
 
 
 def _run(run: Run, names: Mapping[str, str]) -> dict[str, Any]:

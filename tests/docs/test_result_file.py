@@ -27,7 +27,7 @@ def restored(content, tmp_path):
 
 
 def test_the_same_is_judged_and_drawn(study, tmp_path):
-    before, after = Results.read(study), restored(result_file.pack(study), tmp_path)
+    before, after = Results.read(study), restored(result_file.pack(study)[1], tmp_path)
     assert before.verdicts[0].new_images is not None
     assert before.verdicts == after.verdicts
     assert before.claims == after.claims
@@ -44,14 +44,14 @@ def test_another_answer_to_one_image_would_be_found(study, tmp_path):
         logits, labels = arrays["test_logits"], arrays["test_labels"]
     logits[0] = np.roll(logits[0], 1)
     np.savez(path, test_logits=logits, test_labels=labels)
-    assert before[0].spread != restored(result_file.pack(study), tmp_path).verdicts[0].spread
+    assert before[0].spread != restored(result_file.pack(study)[1], tmp_path).verdicts[0].spread
 
 
 def test_it_is_small_and_has_no_weights_and_no_path(study, tmp_path):
     content = yaml.safe_load((study / "study.yaml").read_text())
     content["data"] = "/home/somebody/images/digits"
     (study / "study.yaml").write_text(yaml.safe_dump(content))
-    packed = result_file.pack(study)
+    packed = result_file.pack(study)[1]
     text = lzma.decompress(packed).decode()
     assert len(packed) < 10_000
     assert json.loads(text)["study"]["data"] == "./digits"
@@ -63,7 +63,7 @@ def test_a_study_with_missing_runs_is_kept_on_request_only(tmp_path):
     study = folders.troubled(tmp_path / "asked")
     with pytest.raises(ValueError, match=r"has no result of .*wide seed 0 .missing.*run the study to its end"):
         result_file.pack(study)
-    results = restored(result_file.pack(study, is_incomplete=True), tmp_path)
+    results = restored(result_file.pack(study, is_incomplete=True)[1], tmp_path)
     assert [row.state for row in results.of("wide")] == ["missing"] * 3
     assert [row.state for row in results.of("fast")] == ["diverged", "finished", "finished"]
 

@@ -240,8 +240,8 @@ def _claims(results: Results) -> list[str]:
 
 def command(question: Question, results: Results) -> str:
     """What runs this study again: at its size, with what was overridden beyond that."""
-    size = getattr(results.study, "size", "")
-    of_size = getattr(question.study, "sizes", {}).get(size, {})
+    size = results.study.size
+    of_size = question.study.sizes.get(size, {})
     changes = [f"{key}={value}" for key, value in results.study.overridden.items() if key not in {*of_size, "arms"}]
     return " ".join([f"striate run {question.name}", *([f"--size {size}"] if size else []), *changes])
 

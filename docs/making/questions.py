@@ -63,4 +63,4 @@ def notes(folder: Path) -> dict:
 
 
 def rows_of(study: Study) -> tuple[str, ...]:
-    return tuple(part.strip() for part in getattr(study, "row", "").split(",") if part.strip())
+    return tuple(part.strip() for part in study.row.split(",") if part.strip())

@@ -291,7 +291,12 @@ def engines(
 @app.command()
 def explain(
     folder: Annotated[
-        Path, typer.Argument(parser=_path, metavar="RUN", help="A run's folder, such as runs/my/plain/seed-0.")
+        Path,
+        typer.Argument(
+            parser=_path,
+            metavar="RUN|STUDY",
+            help="A run's folder, such as runs/my/plain/seed-0; or a study's, whose page then shows two of its networks.",
+        ),
     ],
     kinds: Annotated[
         list[str] | None,

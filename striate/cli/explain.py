@@ -12,12 +12,16 @@ from rich.console import Console
 
 from striate import cli
 from striate.cli.output import count, out, plain_json
-from striate.core.errors import NetworkError
+from striate.core.errors import NetworkError, RunError, StudyError
 from striate.explain.attribution import METHODS, Method
 from striate.explain.request import Request, parsed_unit
-from striate.explain.run import Subject
-from striate.explain.write import KINDS, read, write
+from striate.explain.run import SPLITS, Subject
+from striate.explain.write import KINDS, write, write_inside
+from striate.report import inside, pages
+from striate.report.answers import StudyAnswers
 from striate.runs import layout
+from striate.runs.explained import read_explained
+from striate.studies.results import Results
 
 LINE_SECONDS = 10.0  # between two lines of progress, where stderr is no terminal
 
@@ -32,7 +36,14 @@ def explain(
     into: Path | None,
     as_json: bool,
 ) -> int:
-    """The command."""
+    """The command: a run, or the runs that a study's page shows."""
+    if (folder / layout.STUDY).is_file():
+        _refuse_for_study(folder, kinds, request, split, into)
+        return _study(folder, request.limit, data, device, as_json)
+    if not (folder / layout.RUN).is_file():
+        raise RunError(
+            f"{folder}: holds no run (no {layout.RUN}) and no study (no {layout.STUDY}); give the folder of one"
+        )
     for kind in kinds:
         if kind not in KINDS:
             raise NetworkError(f"KIND: must be one of {', '.join(KINDS)}, got '{kind:.40}'")
@@ -43,7 +54,7 @@ def explain(
         except KeyboardInterrupt:
             out(f"Stopped. What was finished is in {into}.", error=True)
             return cli.INTERRUPTED
-    explained = read(into)
+    explained = read_explained(into)
     assert explained is not None
     shown = [section for section in explained.sections if section.kind in (kinds or KINDS)]
     if as_json:
@@ -54,6 +65,63 @@ def explain(
         for paragraph in section.text:
             out(f"  {paragraph}")
     out(f"\nPage: {page}")
+    return 0
+
+
+def _refuse_for_study(folder: Path, kinds: list[str], request: Request, split: str, into: Path | None) -> None:
+    """
+    Raises:
+        StudyError: for what is asked of a run only: the page's pictures follow one rule.
+    """
+    given = {
+        "KIND": kinds,
+        "--layer": request.layers,
+        "--unit": request.units,
+        "--image": request.images,
+        "--class": request.class_name,
+        "--method": request.methods != METHODS,
+        "--split": split != SPLITS[0],
+        "--out": into,
+    }
+    if names := [name for name, value in given.items() if value]:
+        raise StudyError(
+            f"{folder}: is a study, whose page shows pictures by one rule; leave {' and '.join(names)} out, or give the folder of a run"
+        )
+
+
+def _study(folder: Path, limit: int | None, data: str, device: str, as_json: bool) -> int:
+    """Make the pictures of the page's section "Inside the network", and the page."""
+    results = Results.read(folder)
+    rows = inside.median_runs(StudyAnswers(results))
+    if not rows:
+        raise StudyError(
+            f"{folder}: no run has trained yet, so there is nothing to look into; call 'striate run' first"
+        )
+    folders = [layout.run_folder(folder, row.arm, row.seed) for row in rows]
+    written = []
+    with _display() as report:
+        try:
+            # All are opened before the first is written: what is refused is refused at once.
+            for row, subject in zip(rows, [Subject.open(each, "test", device, data) for each in folders], strict=True):
+                into = subject.run.folder / layout.EXPLAIN / layout.EXPLAIN_REPORT
+                name = f"{row.arm}, seed {row.seed}"
+                explained = write_inside(subject, into, limit, lambda share, name=name: report(name, share))  # type: ignore[misc]
+                written.append((row, into, explained))
+        except KeyboardInterrupt:
+            out("Stopped. What was finished is on the page after 'striate report'.", error=True)
+            return cli.INTERRUPTED
+    page = pages.write(results)
+    if as_json:
+        networks = [
+            {"arm": row.arm, "seed": row.seed, "folder": str(into), **explained.model_dump(mode="json")}
+            for row, into, explained in written
+        ]
+        plain_json({"report": str(page), "networks": networks})
+        return 0
+    for row, into, explained in written:
+        pictures = sum(len(section.pictures) for section in explained.sections)
+        out(f"{row.arm}, seed {row.seed}: {count(pictures, 'picture')} in {into}")
+    out(f"\nReport: {page}")
     return 0
 
 

@@ -1,5 +1,7 @@
 """The sections of patches and of a unit's arithmetic: strips of what excites a unit, each checked by running it again."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from striate.core.errors import NetworkError
@@ -13,7 +15,9 @@ from striate.explain.request import Request, chosen_images, chosen_layers
 from striate.explain.run import Subject
 from striate.explain.score import scores
 from striate.explain.sections import Draft, Progress, silent, tile_side
+from striate.explain.traced import TracedNetwork
 
+METHODS_IN_WORDS = {"guided": "guided backpropagation", "gradient": "gradient"}
 RANKINGS = {"strongest": "strongest", "weakest": "weakest", "random": "random, above 0"}
 # Input channels whose arithmetic is shown.
 SHOWN_CHANNELS = 3
@@ -81,12 +85,11 @@ def _unit(
     rows: list[Picture] = []
     for name, title in RANKINGS.items():
         if strip := by_ranking[name]:
-            rows.append(pictures.titled(_strip(strip, tile_side(subject)), title))
+            rows.append(pictures.titled(patch_strip(strip, tile_side(subject)), title))
         if name == "strongest":
-            method, picture = _attributed(subject, images, node, strip, tile_side(subject))
-            rows.append(
-                pictures.titled(picture, f"{'guided backpropagation' if method == 'guided' else method} of each")
-            )
+            method, arrays = attributions(network, images, strip)
+            tiles = attribution_strip(network, strip, arrays, tile_side(subject))
+            rows.append(pictures.titled(tiles, f"{METHODS_IN_WORDS[method]} of each"))
     everything = [one for strip in by_ranking.values() for one in strip]
     check = verify(network, images, node, everything)
     first = by_ranking["strongest"][0]
@@ -110,27 +113,38 @@ def _unit(
     return check.reproduced, check.patches
 
 
-def _strip(strip: list[Patch], side: int) -> Picture:
+def patch_strip(strip: Sequence[Patch], side: int) -> Picture:
+    """Patches side by side, each with its value below it."""
     tiles = [pictures.hatched(one.pixels, one.inside, side) for one in strip]
     return pictures.grid(tiles, len(tiles), [f"{one.value:.3g}" for one in strip])
 
 
-def _attributed(subject: Subject, images: ImageSet, node: str, strip: list[Patch], side: int) -> tuple[Method, Picture]:
-    """What each patch is excited by: guided backpropagation of its unit in the same box; the gradient, where that is refused."""
-    method: Method = "guided"
-    tiles = []
-    for one in strip:
-        image, target = images.normalized(np.array([one.image]))[0], Target(layer=node, unit=one.unit)
-        try:
-            array = attribute(subject.network, image, target, method).array
-        except NetworkError:
-            if method == "gradient":
-                raise
-            method = "gradient"
-            array = attribute(subject.network, image, target, method).array
-        picture, inside = cut(pictures.signed_color(array), shown_box(subject.network, node, one.unit))
-        tiles.append(pictures.hatched(picture, inside, side))
-    return method, pictures.grid(tiles, len(tiles))
+def attributions(
+    network: TracedNetwork, images: ImageSet, strip: Sequence[Patch], method: Method = "guided"
+) -> tuple[Method, list[np.ndarray]]:
+    """What excites the unit of each patch, over the whole image: guided backpropagation; the gradient, where that is refused."""
+    try:
+        return method, [
+            attribute(
+                network, images.normalized(np.array([one.image]))[0], Target(layer=one.node, unit=one.unit), method
+            ).array
+            for one in strip
+        ]
+    except NetworkError:
+        if method == "gradient":
+            raise
+        return attributions(network, images, strip, "gradient")
+
+
+def attribution_strip(
+    network: TracedNetwork, strip: Sequence[Patch], arrays: Sequence[np.ndarray], side: int
+) -> Picture:
+    """Attributions side by side, each cut by the box of its patch."""
+    cuts = [
+        cut(pictures.signed_color(array), shown_box(network, one.node, one.unit))
+        for one, array in zip(strip, arrays, strict=True)
+    ]
+    return pictures.grid([pictures.hatched(picture, inside, side) for picture, inside in cuts], len(cuts))
 
 
 def _rows(images: ImageSet, by_ranking: dict[str, list[Patch]]) -> list[tuple[str, ...]]:

@@ -73,6 +73,7 @@ class Excitement:
 class Patch:
     """The part of an image that a unit can depend on. `pixels` holds 0 where `inside` is False: there is padding, no image."""
 
+    node: str
     image: int
     unit: tuple[int, ...]  # channel, row, column; or feature
     value: float
@@ -201,7 +202,14 @@ def patch(
     box = network.fields.box(node, unit)
     pixels, inside = cut(images.images[image], shown_box(network, node, unit))
     return Patch(
-        image=image, unit=unit, value=value, box=box, pixels=pixels, inside=inside, status=network.fields.status(node)
+        node=node,
+        image=image,
+        unit=unit,
+        value=value,
+        box=box,
+        pixels=pixels,
+        inside=inside,
+        status=network.fields.status(node),
     )
 
 

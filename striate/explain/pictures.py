@@ -153,13 +153,13 @@ def text_height() -> int:
     return FONT_SIZE + 4
 
 
-def png(picture: Picture) -> bytes:
+def png(picture: Picture, most_bytes: int = MOST_BYTES) -> bytes:
     """The file, the same bytes for the same picture; a large one gets a palette of 256 colors, which makes a third of it."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     if bool((picture[..., 3] == 255).all()):
         image = image.convert("RGB")
     content = _encoded(image)
-    return content if len(content) <= MOST_BYTES else _encoded(image.quantize(256, Image.Quantize.FASTOCTREE))
+    return content if len(content) <= most_bytes else _encoded(image.quantize(256, Image.Quantize.FASTOCTREE))
 
 
 def _encoded(image: Image.Image) -> bytes:

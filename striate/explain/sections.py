@@ -8,7 +8,7 @@ import numpy as np
 from striate.explain import pictures
 from striate.explain.filters import TWIN_COSINE, Filters, filters
 from striate.explain.maps import dead_units, feature_maps
-from striate.explain.pictures import Picture
+from striate.explain.pictures import MOST_BYTES, Picture
 from striate.explain.request import Request, chosen_images, chosen_layers
 from striate.explain.run import Subject
 from striate.runs.records import ExplainedPicture, ExplainedSection, ExplainedTable
@@ -32,12 +32,13 @@ class Draft:
     pictures: list[ExplainedPicture] = field(default_factory=list)
     tables: list[ExplainedTable] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    most_bytes: int = MOST_BYTES  # of a picture in all its colors
 
     def add(self, name: str, picture: Picture, title: str, caption: str = "") -> None:
         """Add a picture under a file name without its ending."""
         safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in f"{self.kind}-{name}")
         height, width = picture.shape[:2]
-        self.files[f"{safe}.png"] = pictures.png(picture)
+        self.files[f"{safe}.png"] = pictures.png(picture, self.most_bytes)
         self.pictures.append(
             ExplainedPicture(file=f"{safe}.png", title=title, caption=caption, width=width, height=height)
         )

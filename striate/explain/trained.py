@@ -7,7 +7,7 @@ from torch import nn
 from striate.core.errors import RunError
 from striate.nets.layers import Shape
 from striate.nets.pytorch.build import build_trained
-from striate.runs import Run, layout, reader
+from striate.runs import Run, explained, layout, reader
 
 
 def trained_module(folder: Path) -> tuple[nn.Module, Shape]:
@@ -35,7 +35,7 @@ def weights_file(run: Run) -> Path:
     Raises:
         RunError: when the run has none.
     """
-    file = next((run.folder / name for name in (layout.BEST, layout.FINAL) if (run.folder / name).exists()), None)
+    file = explained.weights_file(run.folder)
     if file is None:
         raise RunError(
             f"{run.folder}: holds no weights ({layout.BEST}); the run is {run.state}, and has them when it is finished"

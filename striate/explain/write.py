@@ -1,4 +1,4 @@
-"""What `striate explain` writes: PNG files, explain.json and index.html in the folder `explain` of a run.
+"""What `striate explain` writes: PNG files, explain.json and index.html in the folder `explain` of a run; for a study's page a part of it.
 
 A section is written when it is done, its pictures first; then the record and the page, each whole. So an interrupt leaves the sections
 that are done, and a page without a missing picture. The page needs no script and no network, and has a light and a dark form.
@@ -11,16 +11,17 @@ from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
-from pydantic import ValidationError
 
 from striate.core.errors import NetworkError
 from striate.core.records import printable
 from striate.explain.attribution_section import attribution_section
+from striate.explain.inside import inside_drafts
 from striate.explain.patch_sections import patches_section, unit_section
 from striate.explain.request import Request
 from striate.explain.run import Subject
-from striate.explain.sections import Draft, Progress, filters_section, maps_section
+from striate.explain.sections import Draft, Progress, filters_section, maps_section, silent
 from striate.runs import layout
+from striate.runs.explained import digest, read_explained
 from striate.runs.files import disk_errors, write_atomic, write_text
 from striate.runs.records import Explained
 
@@ -65,35 +66,55 @@ def write(
     return folder / layout.EXPLAIN_PAGE
 
 
-def read(folder: Path) -> Explained | None:
-    """The record in `folder`; None if there is none, or it is of another version or broken: it is written again."""
-    try:
-        return Explained.model_validate_json((folder / layout.EXPLAIN_RECORD).read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
 def page(explained: Explained) -> str:
     """The page as HTML."""
     return _environment().get_template("index.html.j2").render(explained=explained, css=Markup(_template("index.css")))
 
 
+def write_inside(subject: Subject, folder: Path, limit: int | None = None, progress: Progress = silent) -> Explained:
+    """Write what a study's page shows of this network into `folder`: the pictures, then the record that names them.
+
+    Raises:
+        RunError: when the disk refuses.
+    """
+    drafts = inside_drafts(subject, limit, progress)
+    explained = _empty(subject).replace(sections=tuple(draft.section() for draft in drafts))
+    for draft in drafts:
+        _save(folder, draft)
+    write_text(folder / layout.EXPLAIN_RECORD, explained.model_dump_json(indent=1) + "\n")
+    for draft in drafts:
+        _remove_older(folder, draft.kind, explained)
+    return explained
+
+
 def _add(folder: Path, draft: Draft, subject: Subject) -> None:
-    for name, content in draft.files.items():
-        write_atomic(folder / name, lambda path, content=content: _write_bytes(path, content))  # type: ignore[misc]
-    run = subject.run
-    title = " / ".join(run.folder.absolute().parts[-3:])
-    old = read(folder)
-    if old is None or (old.run, old.weights) != (title, subject.weights):
-        old = Explained(run=title, weights=subject.weights)
-    explained = old.with_section(draft.section(), tuple(KINDS))
+    _save(folder, draft)
+    new, old = _empty(subject), read_explained(folder)
+    same = old is not None and (old.run, old.weights, old.digest) == (new.run, new.weights, new.digest)
+    explained = (old if old and same else new).with_section(draft.section(), tuple(KINDS))
     write_text(folder / layout.EXPLAIN_RECORD, explained.model_dump_json(indent=1) + "\n")
     write_text(folder / layout.EXPLAIN_PAGE, page(explained))
+    _remove_older(folder, draft.kind, explained)
+
+
+def _empty(subject: Subject) -> Explained:
+    run = subject.run.folder
+    return Explained(
+        run=" / ".join(run.absolute().parts[-3:]), weights=subject.weights, digest=digest(run / subject.weights)
+    )
+
+
+def _save(folder: Path, draft: Draft) -> None:
+    for name, content in draft.files.items():
+        write_atomic(folder / name, lambda path, content=content: _write_bytes(path, content))  # type: ignore[misc]
+
+
+def _remove_older(folder: Path, kind: str, explained: Explained) -> None:
+    """Remove pictures of this kind and of an earlier call: no page shows them any more."""
     used = {picture.file for section in explained.sections for picture in section.pictures}
     with disk_errors(folder):
-        for path in folder.glob("*.png"):
-            # Of the same kind and of an earlier call: no page shows it any more.
-            if path.name not in used and path.name.startswith(f"{draft.kind}-"):
+        for path in folder.glob(f"{kind}-*.png"):
+            if path.name not in used:
                 path.unlink()
 
 

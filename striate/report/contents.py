@@ -19,6 +19,7 @@ SECTIONS = (
     ("cost", "Cost"),
     ("classes", "Classes and confusion"),
     ("mistakes", "Mistakes"),
+    ("inside", "Inside the network"),
     ("trust", "Trust"),
     ("runs", "All runs"),
     ("reproduce", "Reproduce"),

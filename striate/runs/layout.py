@@ -19,6 +19,7 @@ newest. A run without a summary is unfinished, whatever else it holds.
       logged-<logger>.json  the last epoch that the logger has, and its name for the run
       tensorboard/  wandb/  files of those loggers
       explain/              pictures of the inside of the network: index.html, explain.json, PNG files
+      explain/report/       those that report.html shows: explain.json, PNG files
     runs/<study>/model/     what `striate train` made: model.safetensors with all that predictions need, model.onnx, MODEL_CARD.md
     runs/<study>/search/    the trials of a search: trials.log (Optuna's storage), and a study's folder for each trial
     runs/<study>/mlflow.db  mlruns/   files of MLflow, unless it has a server
@@ -53,6 +54,7 @@ MODEL_CARD = "MODEL_CARD.md"
 EXPLAIN = "explain"
 EXPLAIN_PAGE = "index.html"
 EXPLAIN_RECORD = "explain.json"
+EXPLAIN_REPORT = "report"
 LOCK = ".lock"
 TENSORBOARD = "tensorboard"
 MLFLOW = "mlflow.db"

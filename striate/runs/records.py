@@ -217,10 +217,11 @@ class Explained(Record):
 
     run: str  # the study, the arm and the seed
     weights: str  # the file that they are from
+    digest: str  # of that file
     sections: tuple[ExplainedSection, ...] = ()
 
     def with_section(self, section: ExplainedSection, order: tuple[str, ...]) -> "Explained":
         """With this section in its place of `order`, instead of an older one of the same kind."""
         kept = [old for old in self.sections if old.kind != section.kind]
         sections = sorted([*kept, section], key=lambda each: order.index(each.kind))
-        return Explained(run=self.run, weights=self.weights, sections=tuple(sections))
+        return self.replace(sections=tuple(sections))

@@ -1,5 +1,6 @@
 """`striate explain` on a run that is finished: what it writes, what it refuses, and what an interrupt leaves."""
 
+import base64
 import json
 import re
 import shutil
@@ -7,10 +8,16 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from striate.explain import write as writing
+from striate.report.answers import StudyAnswers
+from striate.report.inside import median_runs
 from striate.runs import layout
+from striate.runs.explained import read_explained
+from striate.runs.files import write_atomic
 from striate.studies.loaded import load
+from striate.studies.results import Results
 from tests.contracts.scheduler import InlineScheduler
 from tests.studies.conftest import STUDY, write_study
 
@@ -184,10 +191,98 @@ def test_what_a_network_does_not_allow_is_left_out_with_its_reason(network, stri
 
 
 def test_a_run_without_weights_is_refused(striate, run, tmp_path):
-    code, _, err = striate("explain", tmp_path)
-    assert (code, err) == (1, f"striate: {tmp_path}: holds no run (no run.yaml)\n")
+    empty = tmp_path / "runs"
+    code, _, err = striate("explain", empty)
+    assert (code, err) == (
+        1,
+        f"striate: {empty}: holds no run (no run.yaml) and no study (no study.yaml); give the folder of one\n",
+    )
     shutil.copytree(run, tmp_path / "young")
     for name in (layout.BEST, layout.FINAL, layout.SUMMARY):
         (tmp_path / "young" / name).unlink(missing_ok=True)
     code, _, err = striate("explain", tmp_path / "young")
     assert (code, err.count("holds no weights (best.safetensors); the run is unfinished")) == (1, 1)
+
+
+def study_of(finished):
+    return finished.parent / "runs" / "study"
+
+
+def test_a_study_gets_pictures_of_its_median_runs_on_its_page(striate, finished):
+    folder = study_of(finished)
+    results = Results.read(folder)
+    rows = median_runs(StudyAnswers(results))
+    striate("report", folder)
+    before = (folder / layout.REPORT).read_text()
+    assert f"striate explain runs/{folder.name}" in before
+    code, out, _ = striate("explain", folder)
+    assert code == 0
+    assert out.endswith(f"\nReport: {folder / layout.REPORT}\n")
+    page = (folder / layout.REPORT).read_text()
+    pictures = 0
+    for row in rows:
+        into = layout.run_folder(folder, row.arm, row.seed) / layout.EXPLAIN / layout.EXPLAIN_REPORT
+        assert f"{row.arm}, seed {row.seed}: " in out
+        explained = read_explained(into)
+        assert [section.kind for section in explained.sections] == ["filters", "maps", "patches"]
+        files = [picture.file for section in explained.sections for picture in section.pictures]
+        assert sorted(files) == sorted(path.name for path in into.glob("*.png"))
+        assert all(base64.b64encode((into / file).read_bytes()).decode() in page for file in files)
+        pictures += len(files)
+        assert re.search(r"(\d+) of \1 patches give the stated value", explained.sections[-1].text[-1])
+    assert pictures >= 2 * (1 + 1 + 3)
+    assert page.count('<img src="data:image/png') >= pictures
+    assert "are not made yet" not in page
+    striate("report", folder)
+    assert (folder / layout.REPORT).read_text() == page
+    assert striate("explain", folder)[0] == 0
+    assert (folder / layout.REPORT).read_text() == page
+
+
+def test_a_study_takes_only_what_is_for_all_its_runs(striate, finished, tmp_path):
+    folder = study_of(finished)
+    code, _, err = striate("explain", folder, "maps", "--layer", "conv1")
+    assert code == 1
+    assert err == (
+        f"striate: {folder}: is a study, whose page shows pictures by one rule; leave KIND and --layer out, "
+        "or give the folder of a run\n"
+    )
+    shown = json.loads(striate("explain", folder, "--limit", "7", "--json")[1])
+    assert shown["report"] == str(folder / layout.REPORT)
+    assert [network["arm"] for network in shown["networks"]] == ["plain", "normalized"]
+    assert any(
+        text.startswith("7 images (the first 7 of the test images)")
+        for text in shown["networks"][0]["sections"][-1]["text"]
+    )
+    shutil.copy(folder / layout.STUDY, tmp_path / layout.STUDY)
+    code, _, err = striate("explain", tmp_path)
+    assert (code, err.count("no run has trained yet")) == (1, 1)
+
+
+def test_an_interrupted_study_leaves_the_page_and_no_half_record(striate, finished, monkeypatch):
+    folder = study_of(finished)
+    striate("report", folder)
+    before = (folder / layout.REPORT).read_bytes()
+    written = []
+
+    def interrupted(path, write):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(path)
+        write_atomic(path, write)
+
+    monkeypatch.setattr(writing, "write_atomic", interrupted)
+    assert striate("explain", folder)[0] == 130
+    assert (folder / layout.REPORT).read_bytes() == before
+    assert not list(folder.glob(f"*/*/{layout.EXPLAIN}/{layout.EXPLAIN_REPORT}/*.json"))
+
+
+def test_weights_that_were_trained_again_leave_no_older_section(striate, run):
+    assert striate("explain", run, "filters")[0] == 0
+    weights = load_file(run / layout.BEST)
+    save_file(
+        {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in weights.items()},
+        run / layout.BEST,
+    )
+    assert striate("explain", run, "unit")[0] == 0
+    assert [section.kind for section in read_explained(run / layout.EXPLAIN).sections] == ["unit"]

@@ -137,7 +137,7 @@ def test_a_page_names_twelve_troubles_and_counts_the_rest(tmp_path):
             folders.write_run(folder, arm, seed, test=None, epochs=1, state="failed")
     lines = sections.trouble(Results.read(folder))
     assert len(lines) == 13
-    assert lines[-1] == "and 8 more; section 10 has all runs"
+    assert lines[-1] == "and 8 more; section 11 has all runs"
 
 
 def test_nothing_is_named_where_all_is_well(two):

@@ -7,6 +7,7 @@ import typer
 
 from striate import __version__
 from striate.cli import deploy_options as deploy
+from striate.cli import explain_options as explaining
 from striate.cli import judge_options as options
 from striate.cli.judge_options import path as _path
 from striate.core.errors import StudyError
@@ -290,65 +291,24 @@ def engines(
 
 @app.command()
 def explain(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            parser=_path,
-            metavar="RUN|STUDY",
-            help="A run's folder, such as runs/my/plain/seed-0; or a study's, whose page then shows two of its networks.",
-        ),
-    ],
-    kinds: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KIND", help="What to show: filters, maps, patches, attribution, unit; all by default."),
-    ] = None,
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A layer, as 'striate summary' names it; may be repeated. First, middle and last by default.",
-        ),
-    ] = None,
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="C[,ROW,COLUMN]", help="A unit: its channel, or its channel and position; may be repeated."
-        ),
-    ] = None,
-    image: Annotated[
-        list[str] | None,
-        typer.Option(metavar="N|FILE", help="An image: its index in the split, or a file; may be repeated."),
-    ] = None,
-    class_name: Annotated[
-        str,
-        typer.Option(
-            "--class", metavar="NAME", help="Only images of this class; its most excited unit is traced back."
-        ),
-    ] = "",
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME", help="A method of attribution; may be repeated. All that the network allows by default."
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(help="The images: validation, train or test.")] = "validation",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Search patches in so many images of the split only.")
-    ] = None,
-    data: Annotated[
-        str, typer.Option(metavar="SOURCE", help="Where the run's images are now, if they were moved.")
-    ] = "",
-    out: Annotated[
-        Path | None,
-        typer.Option(parser=_path, metavar="FOLDER", help="Where to write; the folder explain of the run by default."),
-    ] = None,
+    folder: explaining.Folder,
+    kinds: explaining.Kinds = None,
+    layers: explaining.Layers = None,
+    units: explaining.Units = None,
+    images: explaining.Images = None,
+    class_name: explaining.ClassName = "",
+    methods: explaining.Methods = None,
+    split: explaining.Split = "validation",
+    limit: explaining.Limit = None,
+    data: explaining.Source = "",
+    out: explaining.Into = None,
     device: Annotated[str, typer.Option(callback=_device, help="Where to compute: auto, cpu, cuda or mps.")] = "auto",
     json: Json = False,
 ) -> int:
     """Look inside a trained network: filters, maps, exciting patches, attribution, a unit's arithmetic."""
     from striate.cli import explain
 
-    request = explain.request_of(layer or [], unit or [], image or [], class_name, method or [], limit)
+    request = explain.request_of(layers or [], units or [], images or [], class_name, methods or [], limit)
     return explain.explain(folder, kinds or [], request, split, data, device, out, json)
 
 

@@ -94,8 +94,8 @@ def facts_of(trained: Trained) -> dict[str, str]:
         "prepare": rule.sentence,
         "mean": json.dumps(trained.mean),
         "std": json.dumps(trained.std),
-        # Without the path of the weights that training began with: they are not needed again.
-        "network": json.dumps(trained.network.replace(pretrained=False).model_dump(mode="json", exclude_defaults=True)),
+        "network": json.dumps(trained.network.without_places().model_dump(mode="json", exclude_defaults=True)),
+        **({"code": json.dumps(dict(trained.code))} if trained.code else {}),
         "recipe": json.dumps(trained.recipe.model_dump(mode="json", exclude_defaults=True)),
         "environment": json.dumps({key: known[key] for key in KEPT_OF_ENVIRONMENT if known.get(key)}),
         "data_digest": trained.digest,
@@ -116,6 +116,7 @@ def _trained(path: Path, facts: Mapping[str, str]) -> Trained:
         folder=path.parent,
         weights=path,
         network=NetworkConfig.model_validate(json.loads(facts["network"])),
+        code={str(name): str(digest) for name, digest in json.loads(facts.get("code", "{}")).items()},
         recipe=Recipe.model_validate(json.loads(facts["recipe"])),
         environment=RunEnvironment.model_validate(json.loads(facts["environment"])),
         rule=Rule(classes, (channels, height, width), resize and int(resize["short_side"]), int(facts["bits"])),

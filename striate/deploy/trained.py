@@ -1,5 +1,6 @@
 """A trained network as predictions need it, wherever it is kept: how it computes, and how an image becomes what it takes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -42,6 +43,7 @@ class Trained:
     folder: Path
     weights: Path
     network: NetworkConfig
+    code: Mapping[str, str]  # of a module of the user's own
     recipe: Recipe  # of which the precision and the views of test time count
     environment: RunEnvironment | None
     rule: Rule
@@ -76,6 +78,7 @@ class Trained:
             folder=run.folder,
             weights=weights,
             network=run.job.network,
+            code=run.job.code,
             recipe=run.job.recipe,
             environment=run.environment,
             rule=Rule(facts.classes, facts.shape, size, facts.bits or 16),

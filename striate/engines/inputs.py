@@ -10,6 +10,7 @@ import numpy as np
 from striate.core.errors import TrainingError
 from striate.data import Dataset, Splits, is_unequal, mean_std, split
 from striate.nets.layers import Shape
+from striate.nets.user_code import differences
 from striate.nets.whitening import whitening_weights
 from striate.recipes import balanced_weights
 from striate.runs.records import DataFacts, Job
@@ -42,7 +43,7 @@ class RunInputs:
         """The inputs of a planned run.
 
         Raises:
-            TrainingError: when the images or the initial weights changed since the plan.
+            TrainingError: when the images, the initial weights or the code of the user's module changed since the plan.
         """
         if dataset.digest != job.digest:
             raise TrainingError(
@@ -50,6 +51,11 @@ class RunInputs:
             )
         if job.network.weights_digest() != job.weights:
             raise TrainingError(f"the weights in {job.network.pretrained} are not those that this run was planned with")
+        if job.code and (changed := differences(job.code, job.network.code())):
+            raise TrainingError(
+                f"the code of {', '.join(changed)} is not that which this run was planned with; bring it back, or plan again in "
+                "another --out"
+            )
         splits = split(dataset, job.data.validation, job.seed)
         return cls(job, dataset, splits, *mean_std(dataset.train.images, splits.train))
 

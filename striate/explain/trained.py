@@ -26,7 +26,7 @@ def trained_module(folder: Path) -> tuple[nn.Module, Shape]:
 
 def module_of(run: Run, shape: Shape, classes: int) -> nn.Module:
     """The trained network of a run, for images of this shape."""
-    return build_trained(run.job.network, shape, classes, run.seed, weights_file(run))
+    return build_trained(run.job.network, shape, classes, run.seed, weights_file(run), run.job.code)
 
 
 def weights_file(run: Run) -> Path:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from striate.core.config import suggest
 from striate.core.errors import NetworkError
 from striate.core.records import Flag, Number, Record, Whole
+from striate.nets import user_code
 from striate.nets.layers import Activation, Init, Layer, Norm, Position
 from striate.nets.notation import MAX_LAYERS, parse, write
 from striate.nets.notation.vocabulary import ALONE, KINDS
@@ -49,7 +50,8 @@ class NetworkConfig(Record):
     torchvision: str | None = None
     """Instead of layers: one of torchvision's classifiers, by its name there, made for your number of classes."""
     import_: str | None = Field(None, alias="import")
-    """Instead of layers: your own, as `package.module:factory`, where calling the factory gives a torch module."""
+    """Instead of layers: your own, as `package.module:factory`, where calling the factory gives a torch module. It is looked for
+    beside the study file, in the working directory and among installed packages; `folder/package.module:factory` names a folder."""
 
     conv: Whole | None = Field(None, ge=1, le=MAX_LAYERS)
     """stack: how many conv layers."""
@@ -147,8 +149,8 @@ class NetworkConfig(Record):
     @field_validator("import_")
     @classmethod
     def _check_import(cls, text: str | None) -> str | None:
-        if text is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text):
-            raise NetworkError(f"is written package.module:factory, got {text!r}")
+        if text is not None:
+            user_code.Reference.of(text)
         return text
 
     @model_validator(mode="after")
@@ -197,16 +199,35 @@ class NetworkConfig(Record):
         """The network in a line: its layers, or the name of the module."""
         if self.torchvision:
             return f"{self.torchvision} of torchvision"
-        return self.import_ or write(self.parsed)
+        return self.reference.title if self.reference else write(self.parsed)
+
+    @property
+    def reference(self) -> user_code.Reference | None:
+        """The parts of `import`; None for another network."""
+        return user_code.Reference.of(self.import_) if self.import_ else None
 
     def identity(self) -> dict[str, Any]:
-        """A family counts as the layers it writes, a file of weights by its contents (`weights_digest`), not its path."""
+        """A family counts as the layers it writes; a file of weights and a module by their contents (`weights_digest`, `code`)."""
         fields = {key: value for key, value in super().identity().items() if key not in {"family", *_FAMILY_KEYS}}
         if self.family:
             fields["layers"] = write(self.parsed)
         if isinstance(self.pretrained, str):
             fields["pretrained"] = "a file"
+        if self.reference:
+            fields["import_"] = self.reference.title
         return fields
+
+    def without_places(self) -> Self:
+        """The network without paths of this machine: of weights that it starts from, and of the folder of its module."""
+        return self.replace(pretrained=False, **({"import_": self.reference.title} if self.reference else {}))
+
+    def code(self) -> dict[str, str]:
+        """What decides the module of `import`: digests of its files and versions of packages, by name; empty for another network.
+
+        Raises:
+            NetworkError: when there is no such module.
+        """
+        return user_code.find(self.reference).identity() if self.reference else {}
 
     def weights_digest(self) -> str:
         """SHA-256 of the file of weights that the network starts from; empty where there is none.

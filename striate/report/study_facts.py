@@ -28,7 +28,7 @@ Facts = tuple[tuple[str, str], ...]
 
 MOST_NETWORKS = 4  # layer tables on a page; a grid of networks would fill it with rows that nobody reads
 
-_PATH_KEYS = {"source", "data", "pretrained"}  # of a study file, whose values may be paths
+_PATH_KEYS = {"source", "data", "pretrained", "import"}  # of a study file, whose values may be paths
 
 _ENVIRONMENT = (
     "striate", "study_commit", "engine", "python", "torch", "numpy", "cupy", "platform", "device", "device_name", "precision",

@@ -24,7 +24,8 @@ class Job(Record):
     """What decides a run. The same job gives the same run, wherever the images are and whatever the device.
 
     `digest` identifies the images and labels by their content, so it replaces the path that the fingerprint of `data`
-    leaves out. `weights` does the same for a file of weights that the network starts from. `watch_test` and
+    leaves out. `weights` does the same for a file of weights that the network starts from, `code` for the modules of a
+    network of the user's own (digests and versions by name; empty for every other network). `watch_test` and
     `watch_train` decide what is measured in each epoch, and no weights.
     """
 
@@ -32,6 +33,7 @@ class Job(Record):
     digest: str
     network: NetworkConfig
     weights: str = ""
+    code: dict[str, str] = {}
     recipe: Recipe
     seed: Whole = Field(ge=0)
     watch_test: Flag = False

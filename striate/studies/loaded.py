@@ -23,6 +23,7 @@ from striate.core.processes import cpu_count
 from striate.core.records import fingerprint
 from striate.data import is_named
 from striate.engines.precision import PrecisionChoice
+from striate.nets.user_code import beside
 from striate.runs import layout, read
 from striate.runs.files import disk_errors, write_text
 from striate.runs.reader import read_summary
@@ -38,8 +39,9 @@ from striate.studies.study import PARTS, Arm, Study, read_study
 from striate.tracking import check_installed
 from striate.verdicts.wording import seed_list, short_list
 
-# The keys whose values are paths to images or to a file of weights.
+# The keys whose values are paths to images or to a file of weights, and the one whose value is a module in a folder.
 PATHS = {"data", "data.source", "network.pretrained"}
+MODULE = "network.import"
 LIBRARY = Path(__file__).parent / "library"
 
 
@@ -334,7 +336,7 @@ def _find(source: str | Path) -> Path:
 
 
 def _resolve_paths(document: Document, folder: Path) -> Document:
-    """Paths to images and to weights in a study file are relative to its folder."""
+    """Paths to images, weights and modules in a study file are relative to its folder; a module may be in the working directory too."""
     return replace(document, data={key: _resolve(value, (key,), folder) for key, value in document.data.items()})
 
 
@@ -357,6 +359,8 @@ def _resolve(value: Any, keys: tuple[str, ...], folder: Path) -> Any:
         return [_resolve(item, keys, folder) for item in value]
     # An arm, a grid, a scale and a search have the keys of the base again.
     key = ".".join(keys[{"arms": 2, "grid": 1, "scale": 1, "search": 2}.get(keys[0], 0) :])
+    if isinstance(value, str) and key == MODULE:
+        return beside(value, (folder, Path.cwd()))
     return _absolute(value, folder) if isinstance(value, str) and key in PATHS else value
 
 

@@ -16,6 +16,7 @@ from striate.core.errors import ConfigError, RecipeError, StudyError, error_cont
 from striate.core.records import fingerprint
 from striate.data import Dataset, augment, is_unequal, load, split
 from striate.nets.summary.summarize import count_parameters
+from striate.nets.user_code import differences
 from striate.recipes import Recipe
 from striate.runs import Job, Run, layout, read
 from striate.studies.design import StudyDesign, changes
@@ -244,7 +245,7 @@ def _check_precise_norm(recipe: Recipe, train_images: int) -> None:
 def _plan_arm(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> tuple[list[PlannedRun], list[PlannedRun]]:
     """The runs of one arm: those of the study's seeds, and those of other seeds that its folder holds."""
     with arm.error_context():
-        weights = arm.network.weights_digest()
+        weights, code = arm.network.weights_digest(), arm.network.code()
 
     def plan_run(seed: int, run: Run | None) -> PlannedRun:
         job = Job(
@@ -252,6 +253,7 @@ def _plan_arm(study: Study, arm: Arm, dataset: Dataset, folder: Path) -> tuple[l
             digest=dataset.digest,
             network=arm.network,
             weights=weights,
+            code=code,
             recipe=arm.recipe,
             seed=seed,
             watch_test=study.watch_test,
@@ -286,10 +288,23 @@ def _check_same_job(run: Run, job: Job, arm: Arm, dataset: Dataset) -> None:
             f"{run.folder}: was trained on other images than '{dataset.name}' has now; "
             "bring back the images, choose another --out, or remove that folder"
         )
+    if other := _other_code(run, job):
+        raise StudyError(
+            f"{run.folder}: {other}, and one arm never has two; bring back the code, choose another --out, or remove that folder"
+        )
     raise StudyError(
         f"{run.folder}: holds a run with other settings than this study's arm '{arm.name}'; "
         "choose another --out, give the study another name (name=...), or remove that folder"
     )
+
+
+def _other_code(run: Run, job: Job) -> str:
+    """In words, that a run is of the same settings with other code; empty where more than that differs."""
+    if not job.code or run.job.replace(code=job.code).fingerprint != job.fingerprint:
+        return ""
+    if not run.job.code:
+        return f"was trained by a version that did not keep the code of {job.network.title}"
+    return f"was trained with other code than {short_list(differences(run.job.code, job.code))} has now"
 
 
 def _previous_study(folder: Path) -> tuple[Study | None, tuple[Arm, ...]]:

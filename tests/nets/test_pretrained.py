@@ -239,7 +239,12 @@ def test_a_module_of_the_users_own(user_module, tmp_path):
 @pytest.mark.parametrize(
     ("factory", "args", "message"),
     [
-        ("nowhere:small", {}, "import: Python finds no module 'nowhere'; install it, or name its folder in PYTHONPATH"),
+        (
+            "nowhere:small",
+            {},
+            "import: Python finds no module 'nowhere' beside the study file, in the working directory or among installed packages; "
+            "put its file there, or name its folder in PYTHONPATH",
+        ),
         ("mine:smal", {}, "import: mine has no function or class 'smal'; did you mean 'small'?"),
         ("mine:constant", {}, "import: mine has no function or class 'constant'"),
         ("mine:no_module", {}, "mine:no_module gives 3; it must give a torch.nn.Module"),

@@ -476,7 +476,7 @@ def test_the_plan_lists_each_run_once(study_file, tmp_path):
         (
             "layers: conv4 pool fc8",
             "import: tests.studies.test_study:lazy_module",
-            "'weight' has no shape yet; give the layer's size, not a lazy layer",
+            "tests.studies.test_study:lazy_module gives (2, 1, 8, 3) for 2 images; 3 classes need (2, 3)",
         ),
         (
             "layers: conv4 pool fc8",

@@ -42,4 +42,5 @@ def plain_module(trained: Trained) -> nn.Module:
         NetworkError: when the weights are not those of the network, or a module of the user's own is not there.
     """
     rule = trained.rule
-    return build_trained(trained.network, rule.shape, len(rule.classes), trained.seed, trained.weights).eval()
+    classes = len(rule.classes)
+    return build_trained(trained.network, rule.shape, classes, trained.seed, trained.weights, trained.code).eval()

@@ -109,7 +109,7 @@ def _what_decides(asked: PrecisionQuestion) -> dict[str, object]:
         "processor": cpu_name(),
         "capability": [torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA", "")],
         "threads": asked.threads,
-        "network": fingerprint(asked.network, layers),
+        "network": fingerprint(asked.network, asked.network.code(), layers),
         "input": list(asked.input_shape),
         "classes": asked.classes,
         "images": asked.images,

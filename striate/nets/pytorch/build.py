@@ -5,12 +5,14 @@
 """
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from striate.core.errors import NetworkError
 from striate.nets import init
 from striate.nets.config import NetworkConfig
 from striate.nets.layers import (
@@ -34,6 +36,7 @@ from striate.nets.pytorch.freeze import freeze
 from striate.nets.pytorch.modules import Chain, Flatten, GlobalPool, Network, Permute, ResidualBlock, Scale, Subsample
 from striate.nets.resolve import resolve
 from striate.nets.resolved import ResolvedLayer, all_layers
+from striate.nets.user_code import differences
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -74,12 +77,20 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     return module
 
 
-def build_trained(network: NetworkConfig, input_shape: Shape, classes: int, seed: int, file: Path) -> nn.Module:
+def build_trained(
+    network: NetworkConfig, input_shape: Shape, classes: int, seed: int, file: Path, code: Mapping[str, str]
+) -> nn.Module:
     """The module with the weights of a file that has all of them: those that training started from are not read.
 
+    `code` is what a module of the user's own had in training (`NetworkConfig.code`); empty where that was not kept.
+
     Raises:
-        NetworkError: as `build`; and for a file that has other weights than the network.
+        NetworkError: as `build`; and for a file that has other weights than the network, or a module that has other code.
     """
+    if code and (changed := differences(code, network.code())):
+        raise NetworkError(
+            f"{file}: was trained with other code than {', '.join(changed)} has now; bring back the code that it was trained with"
+        )
     module = build(network.replace(pretrained=False), input_shape, classes, seed)
     weights.load(module, file)
     return module

@@ -6,19 +6,13 @@ seed. The seed also decides what such a module draws for itself.
 """
 
 import hashlib
-import importlib
-import inspect
-import os
 import re
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from striate.core.config import suggest
 from striate.core.errors import NetworkError
@@ -26,7 +20,7 @@ from striate.core.seeds import integer_seed
 from striate.nets import init
 from striate.nets.config import NetworkConfig
 from striate.nets.layers import Shape, shape_text
-from striate.nets.pytorch import weights
+from striate.nets.pytorch import imported, weights
 from striate.nets.pytorch.freeze import freeze
 
 _META = "meta"  # the device whose tensors have shapes only: they take no memory and no time
@@ -85,7 +79,9 @@ def check_training_batch(network: NetworkConfig, input_shape: Shape, classes: in
             module(torch.zeros(images, *input_shape, device=device))
     except Exception as error:
         number = "1 image" if images == 1 else f"{images} images"
-        raise NetworkError(f"{network.title} cannot train on a batch of {number}: {_describe(error)}") from error
+        raise NetworkError(
+            f"{network.title} cannot train on a batch of {number}: {imported.describe(error)}"
+        ) from error
 
 
 def draws_weights(network: NetworkConfig, input_shape: Shape, classes: int) -> bool:
@@ -119,8 +115,9 @@ def _construct(
         shapes = {key: tensor.shape for key, tensor in other.named_parameters()}
         # The head is what changes with the number of classes, whatever the network calls it.
         return module, frozenset(key for key, tensor in module.named_parameters() if tensor.shape != shapes[key])
-    factory = _import_factory(str(network.import_))
-    module = _seeded(lambda: _call_factory(factory, network, input_shape, classes), seed, device)
+    assert network.reference
+    factory = imported.factory(network.reference)
+    module = _seeded(lambda: imported.call(factory, network, input_shape, classes), seed, device)
     names = [name for name, _ in module.named_parameters()]
     last = names[-1].rpartition(".")[0] if names else ""
     return module, frozenset(name for name in names if name.rpartition(".")[0] == last)
@@ -148,68 +145,6 @@ def _from_torchvision(name: str, classes: int) -> nn.Module:
         )
         raise NetworkError(f"torchvision: '{name}' {reason}; {suggest(name, classifiers())}")
     return models.get_model(name, weights=None, num_classes=classes)
-
-
-def _import_factory(reference: str) -> Callable[..., Any]:
-    """The function or class that `package.module:factory` names."""
-    module_name, _, name = reference.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and module_name.startswith(error.name):
-            raise NetworkError(
-                f"import: Python finds no module '{error.name}'; install it, or name its folder in PYTHONPATH"
-            ) from error
-        raise NetworkError(f"import: importing {module_name} failed with {_describe(error)}") from error
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        names = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise NetworkError(f"import: {module_name} has no function or class '{name}'; {suggest(name, names)}")
-    return factory
-
-
-def _call_factory(factory: Callable[..., Any], network: NetworkConfig, input_shape: Shape, classes: int) -> nn.Module:
-    """The module that the factory gives for `args`, and for `classes` and `input_shape` where it has these parameters."""
-    try:
-        signature = inspect.signature(factory)
-    except ValueError as error:
-        raise NetworkError(
-            f"import: {network.import_} has no signature to call it by; wrap it in a function"
-        ) from error
-    offered = {"classes": classes, "num_classes": classes, "input_shape": input_shape}
-    arguments = {**{key: value for key, value in offered.items() if key in signature.parameters}, **network.args}
-    try:
-        signature.bind(**arguments)
-    except TypeError as error:
-        raise NetworkError(f"args: {network.import_} does not take them: {error}") from error
-    try:
-        module = factory(**arguments)
-    except (Exception, SystemExit) as error:
-        written = ", ".join(f"{key}={value!r:.60}" for key, value in arguments.items())
-        raise NetworkError(f"import: {network.import_}({written}) failed with {_describe(error)}") from error
-    if not isinstance(module, nn.Module):
-        raise NetworkError(f"import: {network.import_} gives {module!r:.60}; it must give a torch.nn.Module")
-    lazy = next((name for name, each in module.named_parameters() if is_lazy(each)), None)
-    if lazy:
-        raise NetworkError(
-            f"import: {network.import_}: '{lazy}' has no shape yet; give the layer's size, not a lazy layer"
-        )
-    return module
-
-
-def _describe(error: BaseException) -> str:
-    """An exception of the user's code: its type and message, then the user's own frames, without Striate's and torch's."""
-    torch_folder = Path(torch.__file__).parent
-    not_theirs = (Path(__file__).parents[2], torch_folder, torch_folder.with_name("torchvision"))
-    prefixes = ("<frozen importlib", *(f"{folder}{os.sep}" for folder in not_theirs))
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(prefixes)]
-    lines = traceback.format_list(frames)
-    if isinstance(error, SyntaxError):
-        # Its place is not a frame: the file could not be read, so nothing of it has run.
-        lines = traceback.format_exception_only(error)[:-1]
-    # Errors of torch's own can be pages long.
-    message = "\n".join(str(error).splitlines()[:5])
-    return f"{type(error).__name__}: {message}\n{''.join(lines)}".rstrip()
 
 
 def _read_weights(network: NetworkConfig) -> tuple[Mapping[str, Tensor], Path]:
@@ -251,7 +186,7 @@ def _check_output(module: nn.Module, network: NetworkConfig, input_shape: Shape,
         logits: Tensor = module(torch.zeros(2, *input_shape, device=device))
     except Exception as error:
         raise NetworkError(
-            f"{network.title} does not take {shape_text(input_shape)} images: {_describe(error)}"
+            f"{network.title} does not take {shape_text(input_shape)} images: {imported.describe(error)}"
         ) from error
     module.train(was_training)
     if not isinstance(logits, Tensor) or tuple(logits.shape) != (2, classes):

@@ -90,6 +90,11 @@ def progress(results: Results) -> str:
     return f"{ended} of {count(len(results.rows), 'run')} have a result: {size}. {results.left_out_text}".rstrip()
 
 
+def notes(results: Results) -> tuple[str, ...]:
+    """What a reader of the verdicts must know; runs left out are in `progress`."""
+    return tuple(_typeset(shortened(note)) for note in results.notes if note != results.left_out_text)
+
+
 def means(results: Results) -> tuple[str, ...]:
     """The mean of each arm, for a study that plans no comparison."""
     return tuple(_mean(arm_accuracy(results, arm.name)) for arm in results.arms)

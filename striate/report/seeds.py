@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from striate.report.wording import NONE, Table, count, listed, pair
+from striate.studies.design import StudyDesign
 from striate.studies.results import Results
 from striate.verdicts import Verdict
 from striate.verdicts.wording import seed_list
@@ -21,6 +22,42 @@ def looks_of(verdicts: Sequence[Verdict]) -> Table | None:
     return Table(head=head, rows=rows) if rows else None
 
 
+def looks_taken(results: Results) -> Table | None:
+    """The looks as they were written down: the day, the seeds, and what was judged; None before the first."""
+    rows = tuple(
+        (look.date, str(look.seeds), listed(map(_typeset, look.comparisons))) for look in results.study.looks_taken
+    )
+    return Table(head=("day", "seeds", "judged with so many for the first time"), rows=rows) if rows else None
+
+
+def design(results: Results) -> tuple[tuple[str, str], ...]:
+    """When the design was fixed, its hash, and what was changed since; empty before the first result."""
+    made, study = results.study.design, results.study
+    if made is None:
+        return ()
+    planned = listed(map(_typeset, made.comparisons)) if made.comparisons else "no comparison"
+    edited = (
+        "" if made.is_as_written else ". The design was edited: it does not have the hash that it was written with."
+    )
+    added = [f"{_typeset(name)} ({metric})" for metric, names in made.added.items() for name in names]
+    return (
+        ("Design fixed", f"{made.date}, when the first run had ended: {planned}; {made.metric}; {_seeds(made)}."),
+        ("Hash of the design", f"{made.hash}{edited}"),
+        ("Changed since", f"{'; '.join(study.replanned)}." if study.replanned else "Nothing."),
+        *((("Comparisons added", f"{listed(added)}. They count among all that were ever planned."),) if added else ()),
+    )
+
+
+def _seeds(made: StudyDesign) -> str:
+    looks = f", looks at {listed(map(str, made.looks))}" if made.looks else ""
+    return f"{count(len(made.seeds), 'seed')}{looks}"
+
+
+def _typeset(comparison: str) -> str:
+    """`a - b` of a study file as in print."""
+    return pair(*comparison.split(" - ", 1))
+
+
 def outcomes(results: Results) -> Table:
     """How many runs of each arm ended in which way; only the columns that some arm needs."""
     counts = {}
@@ -35,9 +72,8 @@ def outcomes(results: Results) -> Table:
 
 
 def notes(results: Results) -> tuple[str, ...]:
-    """What the looks mean for the intervals, and what was changed or left out."""
-    lines = list(results.notes)
-    verdicts = results.verdicts
+    """What the looks mean for the intervals."""
+    lines, verdicts = [], results.verdicts
     if verdicts:
         lines.append(_level(verdicts))
     if any(verdict.beyond_plan for verdict in verdicts):
@@ -63,7 +99,7 @@ def _level(verdicts: tuple[Verdict, ...]) -> str:
     together = max(verdict.comparisons for verdict in verdicts)
     several = max(len(verdict.planned_looks) for verdict in verdicts)
     over = f"{count(together, 'planned comparison')}" if together > 1 else "the planned comparison"
-    looks = f" at all of its {several} looks" if several > 1 else ""
+    looks = f" at all {several} looks" if several > 1 else ""
     return (
         f"The confidence intervals of {over} hold together with 95 %{looks}, so that whatever the page says, and whenever, any "
         "of it is wrong in at most 5 % of studies."

@@ -106,7 +106,6 @@ def design_facts(results: Results) -> Facts:
         ("Test set", _test_set(results)),
         ("Smallest difference that matters", f"{study.matters:g} percentage points.{fixed}"),
         ("Planned comparisons", f"{planned}."),
-        *((("Plan changed after the first result", f"{'; '.join(study.replanned)}."),) if study.replanned else ()),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ BENCH ?= $(BIN)/python
 DATA ?= cifar10
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check slow bench answers docs clean
+.PHONY: help run test check slow bench answers site docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 8
@@ -47,6 +47,14 @@ bench: .venv/installed-test ## the benchmarks (see benchmarks/README.md; hours)
 
 answers: .venv/installed-test ## write docs/answers.md and its figures from docs/results
 	$(BIN)/python docs/answers.py
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+site: .venv/installed-docs ## build the documentation as a site: build/site/index.html
+	$(BIN)/python docs/make_site.py
+	$(BIN)/zensical build --strict -f mkdocs.yml
 
 docs: .venv/installed-test ## regenerate the generated parts of docs/ (command line, study file)
 	$(BIN)/python docs/generate.py

@@ -49,13 +49,16 @@ def _order(row: str) -> tuple[str, int]:
 
 def _summary(rows: Sequence[Row]) -> str:
     words = Counter(row.verdict for row in rows)
-    counted = [
-        f"{words[word]} {word}"
-        for word in ("holds", "does not hold", "undecided", "not comparable", NOT_MEASURED)
-        if words[word]
-    ]
+    several = {
+        "holds": "hold",
+        "does not hold": "do not hold",
+        "undecided": "are undecided",
+        "not comparable": "are not comparable",
+        NOT_MEASURED: "are not measured yet",
+    }
+    counted = [f"{words[word]} {text}" for word, text in several.items() if words[word]]
     return (
-        f"Of {len(rows)} claims: {', '.join(counted)}. A claim holds if the 95 % interval of what was measured lies within what is stated, "
+        f"Of {len(rows)} claims, {listed(counted)}. A claim holds if the 95 % interval of what was measured lies within what is stated, "
         "it does not hold if it lies outside, and else it is [undecided](verdicts.md). It is not comparable where the settings differ "
         "by more than the seed.\n"
     )

@@ -1,6 +1,7 @@
 """The page of answers says what the files of results say, and nothing else."""
 
 import importlib.util
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,3 +153,11 @@ def test_the_figures_are_drawn_the_same_again(asked):
     charts = answers.charts(asked)
     drawn = drawing.files_of(list(charts.values()))
     assert [path.name for path in charts if path.read_text(encoding="utf-8") != drawn[path.name]] == []
+
+
+def test_the_exercises_are_of_studies_that_there_are():
+    """And they are run at a size that is there."""
+    studies = built_in()
+    found = re.findall(r"`striate run ([\w-]+)(?: --size (\w+))?", (DOCS / "teaching.md").read_text(encoding="utf-8"))
+    assert len({name for name, _ in found}) == 9
+    assert [name for name, size in found if name not in studies or (size and size not in studies[name].sizes)] == []

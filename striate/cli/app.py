@@ -9,6 +9,7 @@ from striate import __version__
 from striate.cli import deploy_options as deploy
 from striate.cli import explain_options as explaining
 from striate.cli import judge_options as options
+from striate.cli import place_options as place
 from striate.cli.judge_options import path as _path
 from striate.core.errors import StudyError
 
@@ -98,12 +99,17 @@ def run(
     out: Out = Path("runs"),
     device: Device = "auto",
     jobs: Jobs = "auto",
+    on: place.On = "here",
+    cpus_per_run: place.CpusPerRun = None,
+    gpus_per_run: place.GpusPerRun = None,
+    storage: place.Storage = None,
     json: Json = False,
 ) -> int:
     """Train the missing runs of a study, print the verdicts and write the report."""
     from striate.cli import run
 
-    return run.run(study, run.Changes(tuple(overrides or ()), seeds, size), out, device, jobs, json)
+    where = run.Place(on, cpus_per_run, gpus_per_run, storage)
+    return run.run(study, run.Changes(tuple(overrides or ()), seeds, size), out, device, jobs, where, json)
 
 
 @app.command()

@@ -15,11 +15,38 @@ from striate.cli.progress import progress_display
 from striate.cli.results import print_results, results_json, write_report
 from striate.core.errors import StudyError
 from striate.core.processes import cpu_count
+from striate.studies.execute.on_ray.options import RayOptions, ray_options
 from striate.studies.execute.protocol import Event, Failed
 from striate.studies.loaded import load
 
 # More runs at a time than this for each core would only wait for one another, and take memory.
 MOST_JOBS_OF_CORE = 4
+MOST_JOBS_OF_CLUSTER = 10_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which machines train, as it was given."""
+
+    on: str = "here"
+    cpus_per_run: float | None = None
+    gpus_per_run: float | None = None
+    storage: str | None = None
+
+    @property
+    def ray(self) -> RayOptions | None:
+        """None: this machine, without Ray."""
+        return ray_options(self.on, self.cpus_per_run, self.gpus_per_run, self.storage)
+
+    def words(self) -> dict[str, object]:
+        """The options again, with None for those that were left out."""
+        on = None if self.on == "here" else self.on
+        numbers = {"--cpus-per-run": self.cpus_per_run, "--gpus-per-run": self.gpus_per_run}
+        return {
+            "--on": on,
+            **{name: value and f"{value:g}" for name, value in numbers.items()},
+            "--storage": self.storage,
+        }
 
 
 @dataclass(frozen=True)
@@ -31,9 +58,10 @@ class Changes:
     size: str
 
 
-def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, as_json: bool) -> int:
+def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, place: Place, as_json: bool) -> int:
     """Train the missing runs of a study and print its verdicts; returns the exit code."""
-    at_once = jobs_number(jobs)
+    ray = place.ray
+    at_once = jobs_number(jobs, is_here=ray is None)
     study = load(source, *changes.overrides, seeds=changes.seeds, size=changes.size, out=folder)
     reasons: dict[str, str] = {}  # of failed runs, by label
     with stop_on_signal() as stop, progress_display() as progress:
@@ -46,6 +74,7 @@ def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, as_
         results = study.run(
             jobs=at_once,
             device=device,
+            on=ray or "here",
             on_plan=progress.on_plan,
             on_event=on_event,
             should_stop=stop.is_set,
@@ -65,6 +94,7 @@ def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, as_
             "--out": folder,
             "--device": device,
             "--jobs": jobs,
+            **place.words(),
         }
         given = [
             word for name, value in options.items() if value not in (None, "", "auto") for word in (name, str(value))
@@ -75,18 +105,19 @@ def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, as_
     return cli.FAILED_RUNS if results.failures or reasons else 0
 
 
-def jobs_number(jobs: str) -> int | None:
+def jobs_number(jobs: str, is_here: bool = True) -> int | None:
     """The number of runs to train at the same time; None for auto.
 
     Raises:
-        StudyError: for anything but 'auto' or a number that this machine's processor can take.
+        StudyError: for anything but 'auto' or a number that the processors of this machine, or of a cluster, can take.
     """
     if jobs == "auto":
         return None
-    most = MOST_JOBS_OF_CORE * cpu_count()
+    most = MOST_JOBS_OF_CORE * cpu_count() if is_here else MOST_JOBS_OF_CLUSTER
     is_number = jobs.isascii() and jobs.isdecimal() and len(jobs) < 10
     if not is_number or not 1 <= int(jobs) <= most:
-        raise StudyError(f"--jobs: must be 'auto' or a number from 1 to {most} on this machine, got '{jobs[:20]}'")
+        where = " on this machine" if is_here else ""
+        raise StudyError(f"--jobs: must be 'auto' or a number from 1 to {most}{where}, got '{jobs[:20]}'")
     return int(jobs)
 
 

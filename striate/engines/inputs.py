@@ -110,7 +110,7 @@ class RunInputs:
 class RunOptions(TypedDict, total=False):
     """The options of a run that decide none of its numbers, except the last bits (`threads`)."""
 
-    dataset: Dataset  # the job's images, if they are loaded already
+    dataset: Dataset | None  # the job's images, if they are loaded already
     threads: int | None  # a resumed run keeps the number that it began with, for the same bits
     report: Callable[[Progress], None]
     should_stop: Callable[[], bool]  # asked before each step

@@ -19,7 +19,6 @@ import filelock
 from striate.core import config
 from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError, RunError, StudyError
-from striate.core.processes import cpu_count
 from striate.core.records import fingerprint
 from striate.data import is_named
 from striate.engines.precision import PrecisionChoice
@@ -28,7 +27,7 @@ from striate.runs import layout, read
 from striate.runs.files import disk_errors, write_text
 from striate.runs.reader import read_summary
 from striate.studies.display import page
-from striate.studies.execute.precision import study_precision
+from striate.studies.execute.on_ray.options import RayOptions
 from striate.studies.execute.protocol import Event, Note, Scheduler, Task
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
@@ -98,6 +97,7 @@ class LoadedStudy:
         *,
         jobs: int | None = None,
         device: str = "auto",
+        on: str | RayOptions = "here",
         scheduler: Scheduler | None = None,
         on_plan: Callable[[Plan], None] = lambda plan: None,
         on_event: Callable[[Event], None] | None = None,
@@ -105,6 +105,7 @@ class LoadedStudy:
     ) -> Results:
         """Train the missing runs and return the results. `jobs`: runs at once; None chooses.
 
+        `on`: "here", by processes of this machine; "ray" or "ray://HOST:PORT", on a Ray cluster, which `RayOptions` describes further.
         `on_plan` gets the plan before the first run starts, and again before those of each further look; `on_event` each event
         from then on. Without `on_event`, notes for the user (a logger that failed) are warnings once the runs have ended.
 
@@ -112,18 +113,20 @@ class LoadedStudy:
             StudyError: when another process runs this study.
             MissingExtra: when a logger's package is not installed.
         """
-        from striate.studies.execute.local import local_scheduler
+        from striate.studies.execute import where
 
         options: dict[str, Any] = {
             "jobs": jobs,
             "device": device,
+            "on": on,
             "scheduler": scheduler,
             "on_plan": on_plan,
             "on_event": on_event,
         }
         if self.study.is_searching:
-            found = self._search(**options, should_stop=should_stop)
-            return found.run(**options, should_stop=should_stop) if found else self.results()
+            with where.connection(on):
+                found = self._search(**options, should_stop=should_stop)
+                return found.run(**options, should_stop=should_stop) if found else self.results()
         check_installed(self.study.log)
         notes: set[str] = set()
 
@@ -139,11 +142,11 @@ class LoadedStudy:
             if scheduler:
                 self.check_engines(device)
             plan = self.plan()
-            chosen = scheduler or stack.enter_context(local_scheduler(plan, jobs, device, should_stop))
+            chosen = scheduler or stack.enter_context(where.open_scheduler(plan, on, jobs, device, should_stop))
             if is_new:
                 stack.enter_context(self._locked())
             study = self._write_study(plan)
-            choose = partial(_choose_precision, scheduler=chosen, device=device, should_stop=should_stop)
+            choose = partial(where.choose_precision, scheduler=chosen, device=device, should_stop=should_stop)
             plan = self._train(plan, chosen, choose, on_plan, on_event or note, should_stop)
             results = self._look(study, plan)
         for text in sorted(notes):
@@ -286,23 +289,6 @@ def load(
 
 def _is_of_size(path: Path, size: str) -> bool:
     return config.read(path).data.get("size") == size
-
-
-def _choose_precision(
-    plan: Plan, scheduler: Scheduler, device: str, should_stop: Callable[[], bool]
-) -> PrecisionChoice | None:
-    """The precision of the study's runs whose recipes say auto, measured where the runs are trained if it can be."""
-    from striate.engines import select
-    from striate.studies.execute.local import LocalScheduler
-
-    if isinstance(scheduler, LocalScheduler):
-        device, threads = scheduler.device, scheduler.threads or cpu_count()
-        if scheduler.pool:
-            return study_precision(
-                plan, device, threads, partial(scheduler.pool.choose_precision, should_stop=should_stop)
-            )
-        return study_precision(plan, device, threads, select.choose_precision)
-    return study_precision(plan, device, cpu_count(), select.choose_precision)
 
 
 def built_in() -> dict[str, Study]:

@@ -22,7 +22,20 @@ from tests.needs import needs_program
 from tests.studies.conftest import STUDY, write_study
 
 OPTIONS = {
-    "run": {"study", "overrides", "seeds", "size", "out", "device", "jobs", "json"},
+    "run": {
+        "study",
+        "overrides",
+        "seeds",
+        "size",
+        "out",
+        "device",
+        "jobs",
+        "on",
+        "cpus_per_run",
+        "gpus_per_run",
+        "storage",
+        "json",
+    },
     "check": {
         "study",
         "overrides",

@@ -14,7 +14,7 @@ from striate.data import DataConfig
 from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.nets import NetworkConfig
 from striate.recipes import Recipe
-from striate.studies.execute.protocol import Event, Failed, Finished, Note, Progress, Stopped, Task
+from striate.studies.execute.protocol import Event, Failed, Finished, Note, Progress, Started, Stopped, Task
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ Request = Check | PrecisionQuestion | TimeSteps | Train | Stop
 Answer = Accepted | PrecisionChoice | Timed | Refused
 
 _KINDS = (
-    Check, PrecisionQuestion, TimeSteps, Train, Stop, Accepted, PrecisionChoice, Timed, Refused, Progress, Note, Finished, Failed, Stopped
+    Check, PrecisionQuestion, TimeSteps, Train, Stop, Accepted, PrecisionChoice, Timed, Refused,
+    Started, Progress, Note, Finished, Failed, Stopped,
 )  # fmt: skip
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in _KINDS}
 

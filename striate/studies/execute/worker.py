@@ -11,9 +11,11 @@ import queue
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 
 from striate.core.errors import StriateError, TrainingError
 from striate.core.processes import Channel
+from striate.data import Dataset
 from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.studies.execute.messages import (
     Accepted,
@@ -37,13 +39,13 @@ def main() -> None:
     threading.Thread(target=_listen, args=(channel, requests, stop), daemon=True).start()
     while (request := requests.get()) is not None:
         if isinstance(request, Check):
-            channel.send(encode(_check(request)))
+            channel.send(encode(answer_check(request)))
         elif isinstance(request, PrecisionQuestion):
-            channel.send(encode(_choose_precision(request)))
+            channel.send(encode(answer_precision(request)))
         elif isinstance(request, TimeSteps):
             channel.send(encode(_time_steps(request)))
         else:
-            _serve(request, channel, stop)
+            _train(request, channel, stop)
     # Everything is written and sent. Unloading torch would keep the study waiting for a second.
     os._exit(0)
 
@@ -61,7 +63,8 @@ def _listen(channel: Channel, requests: Requests, stop: threading.Event) -> None
         requests.put(None)
 
 
-def _check(check: Check) -> Accepted | Refused:
+def answer_check(check: Check) -> Accepted | Refused:
+    """Whether an engine has what the recipe and the network need, asked in this process."""
     from striate.engines import select
 
     try:
@@ -71,7 +74,8 @@ def _check(check: Check) -> Accepted | Refused:
         return Refused(type(error).__name__, str(error))
 
 
-def _choose_precision(asked: PrecisionQuestion) -> PrecisionChoice | Refused:
+def answer_precision(asked: PrecisionQuestion) -> PrecisionChoice | Refused:
+    """The precision that is best here, measured in this process."""
     from striate.engines import select
 
     keep_freed_memory()  # as where the runs are trained
@@ -99,27 +103,36 @@ def _time_steps(asked: TimeSteps) -> Timed | Refused:
         return Refused(TrainingError.__name__, f"a step of training failed: {type(error).__name__}: {error}")
 
 
-def _serve(request: Train, channel: Channel, stop: threading.Event) -> None:
-    """Train the task, and send its events."""
-    task = request.task
-
+def _train(request: Train, channel: Channel, stop: threading.Event) -> None:
     def send(event: Event) -> None:
         if not channel.send(encode(event)):
             stop.set()  # the parent was killed: save and end
 
+    train(request, send, stop.is_set)
+
+
+def train(
+    request: Train, send: Callable[[Event], None], should_stop: Callable[[], bool], dataset: Dataset | None = None
+) -> None:
+    """Train the task in this process, and send its events; the last one ends the task.
+
+    `dataset`: the images of the task, if they are here already.
+    """
+    task = request.task
     try:
         # Imported here, so that a process that cannot import an engine still sends the reason.
-        from striate.engines.select import train
+        from striate.engines import select
 
         keep_freed_memory()
-        summary = train(
+        summary = select.train(
             task.job,
             task.folder,
             request.device,
             task.precision,
+            dataset=dataset,
             threads=request.threads,
             report=lambda progress: send(Progress(task, progress)),
-            should_stop=stop.is_set,
+            should_stop=should_stop,
             runs_at_once=request.at_once,
             loggers=task.loggers,
             note=lambda text: send(Note(task, text)),

@@ -20,17 +20,11 @@ def probe_versions():  # type: ignore[no-untyped-def]
         import platform
 
         found = {"Python": ".".join(platform.python_version_tuple()[:2])}
-        for name in ("torch", "numpy"):
+        for name in ("striate", "torch", "numpy"):
             try:
                 found[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 found[name] = "none"
-        try:
-            import striate
-
-            found["striate"] = striate.__version__
-        except ImportError:
-            found["striate"] = "none"
         return found
 
     return probe

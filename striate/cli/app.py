@@ -108,7 +108,7 @@ def run(
     """Train the missing runs of a study, print the verdicts and write the report."""
     from striate.cli import run
 
-    where = run.Place(on, cpus_per_run, gpus_per_run, storage)
+    where = place.Place(on, cpus_per_run, gpus_per_run, storage)
     return run.run(study, run.Changes(tuple(overrides or ()), seeds, size), out, device, jobs, where, json)
 
 

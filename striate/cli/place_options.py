@@ -1,8 +1,11 @@
 """The options that say which machines train, with the text of `--help`."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+
+from striate.studies.execute.on_ray.options import RayOptions, ray_options
 
 On = Annotated[
     str,
@@ -24,3 +27,28 @@ Storage = Annotated[
         help="With --on ray: shared (all nodes see --out), copied (results travel through Ray), or auto, which finds out."
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which machines train, as it was given."""
+
+    on: str = "here"
+    cpus_per_run: float | None = None
+    gpus_per_run: float | None = None
+    storage: str | None = None
+
+    @property
+    def ray(self) -> RayOptions | None:
+        """None: this machine, without Ray."""
+        return ray_options(self.on, self.cpus_per_run, self.gpus_per_run, self.storage)
+
+    def words(self) -> dict[str, object]:
+        """The options again, with None for those that were left out."""
+        on = None if self.on == "here" else self.on
+        numbers = {"--cpus-per-run": self.cpus_per_run, "--gpus-per-run": self.gpus_per_run}
+        return {
+            "--on": on,
+            **{name: value and f"{value:g}" for name, value in numbers.items()},
+            "--storage": self.storage,
+        }

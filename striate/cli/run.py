@@ -11,42 +11,17 @@ from typing import Any
 
 from striate import cli
 from striate.cli.output import out, plain_json
+from striate.cli.place_options import Place
 from striate.cli.progress import progress_display
 from striate.cli.results import print_results, results_json, write_report
 from striate.core.errors import StudyError
 from striate.core.processes import cpu_count
-from striate.studies.execute.on_ray.options import RayOptions, ray_options
 from striate.studies.execute.protocol import Event, Failed
 from striate.studies.loaded import load
 
 # More runs at a time than this for each core would only wait for one another, and take memory.
 MOST_JOBS_OF_CORE = 4
 MOST_JOBS_OF_CLUSTER = 10_000
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which machines train, as it was given."""
-
-    on: str = "here"
-    cpus_per_run: float | None = None
-    gpus_per_run: float | None = None
-    storage: str | None = None
-
-    @property
-    def ray(self) -> RayOptions | None:
-        """None: this machine, without Ray."""
-        return ray_options(self.on, self.cpus_per_run, self.gpus_per_run, self.storage)
-
-    def words(self) -> dict[str, object]:
-        """The options again, with None for those that were left out."""
-        on = None if self.on == "here" else self.on
-        numbers = {"--cpus-per-run": self.cpus_per_run, "--gpus-per-run": self.gpus_per_run}
-        return {
-            "--on": on,
-            **{name: value and f"{value:g}" for name, value in numbers.items()},
-            "--storage": self.storage,
-        }
 
 
 @dataclass(frozen=True)

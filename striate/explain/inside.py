@@ -124,6 +124,8 @@ def _patches(draft: Draft, subject: Subject, layers: Sequence[_Layer], progress:
         "lowest share of one class among their 100 strongest images. Values are those before the activation.",
         "Below each patch is the attribution of the unit's value to its pixels, and the same for a twin of the network with random "
         "weights: a rank correlation (r) near 1 says that the picture does not depend on what was learned.",
+        "Predictability: the share of pairs of other images of which the patches tell, by their pixels or by what the first layer makes of "
+        "them, which excites the unit more. 0.50 is chance: such patches look meaningful and are not.",
         f"Run again with noise outside their boxes, {reproduced} of {shown} patches give the stated value at the stated place.",
     ]
 
@@ -132,7 +134,10 @@ def _scores(subject: Subject, layer: _Layer) -> dict[int, str]:
     if len(layer.images) <= 4 * SHOWN:
         return {}
     found = scores(subject.network, layer.images, layer.excitement, layer.units)
-    return {each.channel: each.sentence for each in found}
+    return {
+        each.channel: f"Predictability {each.by_pixels:.2f} by pixels, {each.by_first_layer:.2f} by the first layer."
+        for each in found
+    }
 
 
 def _unit(draft: Draft, subject: Subject, layer: _Layer, strip: Sequence[Patch], score: str) -> None:

@@ -11,6 +11,7 @@ from striate.report.pages import write
 from striate.studies.results import Results
 from tests.needs import needs_program
 from tests.report import folders
+from tests.report.explained import explain
 
 FLAGS = [
     "--no-sandbox",
@@ -68,6 +69,23 @@ def test_the_page_is_whole_without_console_messages_and_within_its_width(page, a
     assert wider == []
     assert page.messages == []
     assert page.requests == [address]
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_pictures_of_any_width_are_seen_and_scroll(width, browser, tmp_path):
+    folder = folders.two_arms(tmp_path / "s")
+    for run in ("plain/seed-2", "normalized/seed-0"):
+        explain(folder / run, width=700 if run.startswith("plain") else 60)
+    context = browser.new_context(java_script_enabled=False, viewport={"width": width, "height": 800})
+    page = context.new_page()
+    page.goto(write(Results.read(folder)).as_uri())
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('#inside img')].map(e => [e.getBoundingClientRect().width, e.naturalWidth,"
+        " e.closest('.scroll').tabIndex])"
+    )
+    assert boxes == [[700, 700, 0]] * 2 + [[60, 60, 0]] * 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
 
 
 @pytest.mark.parametrize("width", [360, 720, 1200])

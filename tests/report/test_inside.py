@@ -1,64 +1,23 @@
 """The section "Inside the network": which runs it shows, and that it shows only pictures of the weights that are there."""
 
 import base64
-import io
 import json
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from striate.report import inside as section
 from striate.report.answers import StudyAnswers
 from striate.report.inside import MOST_BYTES, inside, median_runs
 from striate.report.pages import build
-from striate.runs.explained import digest
 from striate.runs.files import write_text
-from striate.runs.records import Explained, ExplainedPicture, ExplainedSection
 from striate.studies.results import Results
 from tests.report import folders
+from tests.report.explained import NAMES, explain, png, record
 from tests.report.reading import Page
-
-NAMES = ("filters-conv1", "patches-conv1-3")
 
 
 def results(folder, **changes):
     return Results.read(folders.two_arms(folder / "my study", **changes))
-
-
-def png(side=6, seed=0):
-    buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def record(of, **changes):
-    parts = [
-        ExplainedSection(
-            kind=name.split("-")[0],
-            title=name.split("-")[0].capitalize(),
-            text=("What it <shows>.",),
-            pictures=(
-                ExplainedPicture(file=f"{name}.png", title=f"Picture {name}", caption="Said.", width=6, height=6),
-            ),
-        )
-        for name in NAMES
-    ]
-    values = {"run": "a run", "weights": "best.safetensors", "digest": of, "sections": tuple(parts)}
-    return Explained(**values | changes)
-
-
-def explain(run, **changes):
-    """Pictures of a run as `striate explain` leaves them; the run's folder `explain/report`."""
-    weights = run / "best.safetensors"
-    if not weights.exists():
-        weights.write_bytes(b"weights of " + run.parent.name.encode())
-    folder = run / "explain" / "report"
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(NAMES):
-        (folder / f"{name}.png").write_bytes(png(seed=number))
-    write_text(folder / "explain.json", record(**{"of": digest(weights)} | changes).model_dump_json())
-    return folder
 
 
 def runs(of):

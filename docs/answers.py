@@ -17,7 +17,7 @@ README = DOCS.parent / "README.md"
 BLOCK = re.compile(r"(<!-- answers -->\n).*?(<!-- end -->)", re.DOTALL)
 sys.path[:0] = [str(DOCS)]
 
-from making import drawing, result_file  # noqa: E402
+from making import drawing, measured, result_file  # noqa: E402
 from making.facts import Row, facts  # noqa: E402
 from making.page import IMAGES, headline, page  # noqa: E402
 from making.questions import Question, notes, questions  # noqa: E402
@@ -31,6 +31,11 @@ def add(folders: list[str], *, is_incomplete: bool = False) -> None:
         path = RESULTS / f"{name}{result_file.SUFFIX}"
         path.write_bytes(content)
         sys.stdout.write(f"wrote {path.relative_to(DOCS.parent)} ({len(content) / 1000:.0f} kB)\n")
+
+
+def computed() -> list[Row]:
+    """The claims that no training decides."""
+    return [*facts(), *measured.rows(RESULTS)]
 
 
 def texts(asked: Sequence[Question], computed: Sequence[Row]) -> dict[Path, str]:
@@ -60,7 +65,7 @@ def is_fresh(path: Path, chart: drawing.Chart) -> bool:
 def write() -> None:
     """Write what differs; figures are drawn only where their numbers changed."""
     with questions(RESULTS) as asked:
-        pages, figures = texts(asked, facts()), charts(asked)
+        pages, figures = texts(asked, computed()), charts(asked)
         stale = {path: chart for path, chart in figures.items() if not is_fresh(path, chart)}
         drawn = drawing.files_of(list(stale.values()))
         pages |= {path: drawn[path.name] for path in stale}
@@ -79,6 +84,8 @@ if __name__ == "__main__":
         match sys.argv[1:]:
             case []:
                 write()
+            case ["measure", *data] if len(data) < 2:
+                measured.measure(RESULTS / measured.FILE, *(data or ["cifar10"]))
             case ["add", "--incomplete", *folders] if folders:
                 add(folders, is_incomplete=True)
             case ["add", *folders] if folders:

@@ -14,6 +14,7 @@ from striate.report.metric_words import MetricWords
 from striate.report.sections import cards
 from striate.report.wording import MINUS, NONE, Table, count, duration, listed, percent, plain, shortened, signed
 from striate.studies.results import Results
+from striate.studies.rows import RunRow
 from striate.verdicts import Verdict
 from striate.verdicts.claims import ClaimVerdict, Judged
 from striate.verdicts.wording import seed_list
@@ -31,6 +32,20 @@ Five course reports on convolutional networks (A to E) asked good questions and 
 again, on several seeds, with the settings chosen on validation images and the test images opened once. Each number below is computed
 from the [files of the runs](results/README.md), by the program that judges your own studies.
 """
+TABLES_AND_PICTURES = """\
+## Tables and pictures
+
+What the reports show beside their claims, and where Striate has it.
+
+| | what | where |
+|---|---|---|
+| A4 | a network from scratch: forward, backward, training, on NumPy and CuPy | [from scratch](from-scratch.md) |
+| B9 | every run tracked with its configuration; curves side by side | [run folders](runs.md), [reports](report.md) |
+| C8 | accuracy by class, and the time of each variant | [reports](report.md) |
+| D3 | the table of layers: shapes, weights and biases, neurons, shares | [layer tables](network-tables.md) |
+| D4, D5 | filters of the first layer before and after training; feature maps | [looking inside](explain.md), [gallery](gallery.md) |
+| D6, D7 | patches that excite a neuron most; guided backpropagation | [looking inside](explain.md), [gallery](gallery.md) |
+"""
 
 
 def page(asked: Sequence[Question], facts: Sequence[Row]) -> str:
@@ -40,7 +55,7 @@ def page(asked: Sequence[Question], facts: Sequence[Row]) -> str:
     rows = sorted([*facts, *stated], key=lambda row: _order(row.row))
     parts = [HEAD, _summary(rows), "## All claims\n", _claims_table(rows)]
     parts += [section(question) for question in asked]
-    return "\n".join(parts)
+    return "\n".join([*parts, TABLES_AND_PICTURES])
 
 
 def _order(row: str) -> tuple[str, int]:
@@ -211,17 +226,42 @@ def _arms(results: Results) -> Table:
                 f"{percent(made.mean)}{interval}",
                 plain(made.standard_deviation, 2),
                 " ".join(plain(point.value) + ("" if point.trained else "\\*") for point in made.points) or NONE,
+                _mean([row.validation_accuracy for row in runs]),
+                *([_mean([_last_training(row) for row in runs])] if results.study.watch_train else []),
                 plain(fmean(losses), 3) if losses else NONE,
                 f"{fmean(s.epochs for s in summaries):.0f}" if summaries else NONE,
                 duration(fmean(s.seconds for s in summaries)) if summaries else NONE,
                 f"{summaries[0].parameters:,}" if summaries else NONE,
             )
         )
-    head = ("arm", "test accuracy (95 %)", "sd", "each run", "test loss", "epochs", "a run", "parameters")
+    watched = ["training"] if results.study.watch_train else []
+    head = (
+        "arm",
+        "test accuracy (95 %)",
+        "sd",
+        "each run",
+        "validation",
+        *watched,
+        "test loss",
+        "epochs",
+        "a run",
+        "parameters",
+    )
     is_starred = any("*" in row[3] for row in rows)
     return Table(
         head=head, rows=tuple(rows), note="\\* diverged or stayed at chance; not in the mean." if is_starred else ""
     )
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return percent(fmean(known)) if known else NONE
+
+
+def _last_training(row: RunRow) -> float | None:
+    """Accuracy on the plain training images after the last epoch, in percent."""
+    share = row.run.metrics[-1].train_eval_accuracy if row.run and row.run.metrics else None
+    return None if share is None else 100 * share
 
 
 def table(made: Table) -> str:

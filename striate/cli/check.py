@@ -52,6 +52,10 @@ def check(study: LoadedStudy, device: str, jobs: str, options: CheckOptions) -> 
 
 def _plan(plan: Plan, workers: Resources) -> None:
     out(plan.study.question, bold=True)
+    if plan.study.size:
+        out(f"size: {plan.study.size}")
+    for arm, reason in plan.study.left_out.items():
+        out(f"left out: arm '{arm}': {reason}")
     for dataset in {dataset.digest: dataset for dataset in plan.datasets.values()}.values():
         _data(plan, dataset)
     for warning in plan.warnings:

@@ -2,12 +2,16 @@
 
     StriateError          one clear sentence: place, rule, value, cure
     |-- ConfigError       a study file or an override (also a ValueError)
-    |-- MissingExtra      an optional package that is absent (also an ImportError)
+    |-- Missing           something that is not on this machine
+    |   `-- MissingExtra  an optional package that is absent (also an ImportError)
     |-- DataError         images, labels, splits (also a ValueError)
+    |   `-- MissingData   images that are not on this machine (also Missing)
     |-- NetworkError      the notation, shapes that do not fit (also a ValueError)
+    |   `-- MissingWeights  a file of weights that cannot be downloaded (also Missing)
     |-- RecipeError       optimizer, schedule, precision (also a ValueError)
     |-- RunError          run folders: format, locks, disk
     |-- TrainingError     what stops a training that has begun
+    |   `-- MissingDevice a GPU that is not on this machine (also Missing)
     |-- DivergedError     a loss, an output or a weight that is not finite (engines.protocol)
     |-- GradientError     a derivative that differs from its finite difference (engines.scratch.gradient_check)
     |-- TableError        numbers from elsewhere that cannot be judged (also a ValueError)
@@ -33,7 +37,11 @@ class ConfigError(StriateError, ValueError):
     """A study file or an override that cannot be read."""
 
 
-class MissingExtra(StriateError, ImportError):
+class Missing(StriateError):
+    """What is not on this machine, and would work elsewhere: a package, a GPU, images, weights."""
+
+
+class MissingExtra(Missing, ImportError):
     """An optional package is needed and absent."""
 
 
@@ -41,8 +49,16 @@ class DataError(StriateError, ValueError):
     """Images or labels that are missing, broken or too few."""
 
 
+class MissingData(Missing, DataError):
+    """Images are needed that are neither here nor can be downloaded."""
+
+
 class NetworkError(StriateError, ValueError):
     """A network that cannot be read or does not fit its input."""
+
+
+class MissingWeights(Missing, NetworkError):
+    """Weights are needed that are neither here nor can be downloaded."""
 
 
 class RecipeError(StriateError, ValueError):
@@ -59,6 +75,10 @@ class TrainingError(StriateError):
 
 class StudyError(StriateError):
     """A study that cannot be planned, run or evaluated."""
+
+
+class MissingDevice(Missing, TrainingError):
+    """A GPU is needed and there is none."""
 
 
 class TableError(StriateError, ValueError):

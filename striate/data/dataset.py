@@ -32,8 +32,8 @@ class DataConfig(Record):
     shorthand: ClassVar[str | None] = "source"
 
     source: str = location_field()
-    """`digits`, `cifar10`, `cifar100`, `mnist`, `fashion-mnist`, `kmnist`, `svhn`, or a path: a folder of images with a folder for
-    each class, parquet files, an .npz file."""
+    """`digits`, `cifar10`, `cifar100`, `mnist`, `fashion-mnist`, `kmnist`, `svhn`, `ants_bees`, `scenes`, or a path: a folder of images
+    with a folder for each class, parquet files, an .npz file."""
     channels: Literal[1, 3] | None = None
     """1 for gray, 3 for color; as in the source when left out (image files are read in color)."""
     size: Annotated[Whole, Field(ge=1, le=MAX_SIZE)] | None = None

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from striate.core.config import suggest
-from striate.core.errors import DataError
+from striate.core.errors import DataError, MissingData
 from striate.core.records import printable
 from striate.core.seeds import stream
 from striate.data.cache import cache_folder, expand_user, load_cached
@@ -25,6 +25,7 @@ from striate.data.dataset import DataConfig, Dataset, Part
 from striate.data.part_notes import part_notes
 from striate.data.sources import cifar10, folders, idx, npz, parquet, svhn
 from striate.data.sources.known import KNOWN, Known, as_known
+from striate.data.sources.own_folders import OWN_FOLDERS, OwnFolder
 from striate.data.sources.torchvision_files import download
 from striate.data.splits import class_quotas, draw_stratified
 
@@ -169,11 +170,23 @@ def _source_of(known: Known, folder: Path, is_deep: bool = True) -> Source | Non
     return replace(found, name=known.name, reading=known.name, read=partial(as_known, known, found.read))
 
 
+def _own(own: OwnFolder) -> Source:
+    """A folder that the user brings, from the first of: STRIATE_DATA, the cache."""
+    home, cached = data_folder(), cache_folder() / "data" / own.name
+    for folder in [*([home / own.name] if home else []), cached]:
+        if _exists(folder):
+            return _source_at(folder)
+    places = f"{cached}, or into the folder {own.name} of STRIATE_DATA"
+    rule = f"{own.name}: not found on this machine; it holds {own.holds}"
+    raise MissingData(f"{rule}; {own.get}, and put it into {places}, or give its path (data=FOLDER)")
+
+
 FIRST_NAMES = ("digits", "cifar10")  # these come before paths
 NAMED_SOURCES: Mapping[str, Callable[[], Source]] = {
     "digits": _digits,
     "cifar10": _cifar10,
     **{name: partial(_known, known) for name, known in KNOWN.items()},
+    **{name: partial(_own, own) for name, own in OWN_FOLDERS.items()},
 }
 
 

@@ -36,7 +36,7 @@ def build(results: Results) -> str:
         ReportError: when a file of the page (template, style sheet) is missing.
     """
     return render(
-        over=results.study.name,
+        over=", size ".join(filter(None, (results.study.name, results.study.size))),
         contents=SECTIONS,
         section_number=NUMBERS,
         section_title=TITLES,

@@ -29,12 +29,14 @@ from striate.runs.reader import read_summary
 from striate.studies.display import page
 from striate.studies.execute.on_ray.options import RayOptions
 from striate.studies.execute.protocol import Event, Note, Scheduler, Task
+from striate.studies.optional_arms import missing_arms, without_arms
 from striate.studies.plan import Plan, make_plan
 from striate.studies.results import Results
 from striate.studies.search import find
 from striate.studies.search_space import RUNNER_UP, WINNER
+from striate.studies.sizes import PARTS
 from striate.studies.stages import new_looks
-from striate.studies.study import PARTS, Arm, Study, read_study
+from striate.studies.study import Arm, Study, read_study
 from striate.tracking import check_installed
 from striate.verdicts.wording import seed_list, short_list
 
@@ -276,6 +278,8 @@ def load(
         changes["seeds"] = seeds
     is_study_folder = path.name == layout.STUDY and Path(source).is_dir()
     study, arms, document = read_study(_resolve_paths(config.read(path), path.parent), changes, size)
+    if missing := missing_arms(study, arms):
+        study, arms, document = read_study(without_arms(document, study, missing))
     if is_study_folder and size and not _is_of_size(path, size):
         raise ConfigError(f"{source}: is no folder of size '{size}'; give --size with the study's file or name")
     # Runs of two sizes differ in their settings, so each size has a folder of its own.

@@ -11,6 +11,7 @@ from typing import Any
 from striate.core import config
 from striate.core.errors import ConfigError, StudyError
 from striate.runs import Run, layout, read
+from striate.studies.arm_names import short
 from striate.studies.claim_verdicts import judge_claims
 from striate.studies.design import StudyDesign
 from striate.studies.display import page
@@ -180,7 +181,12 @@ class Results:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the verdicts must know, a sentence each: changes of the plan, runs left out, classes left behind."""
-        notes = [f"The plan was changed after the first results: {change}." for change in self.study.replanned]
+        notes = [f"This is the study's size '{self.study.size}'{_settings(self.study)}."] if self.study.size else []
+        notes += [
+            f"The arm '{arm}' is left out, with its comparisons and claims: {reason}."
+            for arm, reason in self.study.left_out.items()
+        ]
+        notes += [f"The plan was changed after the first results: {change}." for change in self.study.replanned]
         if self.study.found:
             notes.append(self.study.found.sentence)
         if not self.design.is_as_written:
@@ -266,3 +272,9 @@ def studies_in(folder: Path) -> Sequence[Path]:
     if os.path.isfile(folder / layout.STUDY):
         return [folder]
     return sorted(path.parent for path in folder.glob(f"*/{layout.STUDY}"))
+
+
+def _settings(study: Study) -> str:
+    """The settings of data, network and recipe that its size or the command line changed."""
+    changed = ", ".join(f"{key}={short(value)}" for key, value in study.overridden.items())
+    return f": {changed}" if changed else ""

@@ -13,6 +13,9 @@ from striate.core.config import Document, suggest
 from striate.core.errors import ConfigError
 from striate.core.records import Record, check_name
 
+# The parts of a study that an arm may change.
+PARTS = ("data", "network", "recipe")
+
 # What a size leaves as it is: what identifies the study, and what Striate writes.
 KEPT = {
     "question",
@@ -46,8 +49,8 @@ def check_sizes(sizes: dict[str, dict[str, Any]], keys: Collection[str]) -> dict
     return sizes
 
 
-def apply_size(document: Document, name: str, model: type[Record]) -> tuple[Document, Mapping[str, Any]]:
-    """`document` as its size `name` has it, and the changes. The settings of arms that a size replaces are named among them.
+def apply_size(document: Document, name: str, model: type[Record]) -> Document:
+    """`document` as its size `name` has it, with the settings of data, network, recipe and arms that this changed.
 
     Raises:
         ConfigError: for a size that the file does not have.
@@ -55,7 +58,7 @@ def apply_size(document: Document, name: str, model: type[Record]) -> tuple[Docu
     sizes = document.data.get("sizes") or {}
     if not isinstance(sizes, dict) or name not in sizes:
         if document.data.get("size") == name:
-            return document, {}  # the folder of a study that was run at this size
+            return document  # the folder of a study that was run at this size
         known = suggest(name, sizes) if sizes else "it has no 'sizes'"
         raise ConfigError(f"{document.name}: has no size '{name}'; {known}")
     changes = sizes[name] or {}
@@ -67,11 +70,26 @@ def apply_size(document: Document, name: str, model: type[Record]) -> tuple[Docu
     for dotted, value in changes.items():
         location = document.location(("sizes", name, dotted))
         document = config.override(document, model, {dotted: value}, f"{location}: size '{name}'")
-    data = {key: value for key, value in document.data.items() if key != "sizes"}
-    noted = {key: value for key, value in changes.items() if key != "arms"}
+    data = {**{key: value for key, value in document.data.items() if key != "sizes"}, "size": name}
+    settings = _settings(changes)
     if changed := _changed_arms(before, data.get("arms")):
-        noted["arms"] = f"others in {', '.join(changed)}"
-    return replace(document, data={**data, "size": name}), noted
+        settings["arms"] = f"others in {', '.join(changed)}"
+    return replace(document, data={**data, "overridden": settings} if settings else data)
+
+
+def note_overrides(document: Document, overrides: Mapping[str, Any]) -> Document:
+    """`document` with the settings that the command line changed among its values, where claims are judged."""
+    settings = _settings(overrides)
+    if not settings or not document.data.get("claims"):
+        return document
+    data = {**document.data, "overridden": {**document.data.get("overridden", {}), **settings}}
+    return replace(document, data=data)
+
+
+def _settings(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of data, network and recipe. Where the images lie is none."""
+    settings = {key: value for key, value in changes.items() if key.split(".")[0] in PARTS and key != "data.source"}
+    return {key: value for key, value in settings.items() if key != "data" or not isinstance(value, str)}
 
 
 def _changed_arms(before: Any, after: Any) -> list[str]:

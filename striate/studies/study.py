@@ -9,7 +9,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -32,11 +31,8 @@ from striate.studies.metrics import TEST_ACCURACY, run_metric
 from striate.studies.relations import check_arms, read_relation
 from striate.studies.search_space import FIRST_SEED, Found, Search
 from striate.studies.seed_plan import check_looks, check_seeds, seeds_of, with_looks
-from striate.studies.sizes import apply_size, check_sizes
+from striate.studies.sizes import PARTS, apply_size, check_sizes, note_overrides
 from striate.tracking import check_names
-
-# The parts of a study that an arm may change.
-PARTS = ("data", "network", "recipe")
 
 # How a study may name its arms.
 KINDS = ("arms", "grid", "scale")
@@ -68,6 +64,10 @@ class Study(Record):
     """The looks, as `seeds` has them; written there."""
     arms: dict[str, dict[str, Any]] = {}
     """The variations: a name, and what it changes (`network.norm: batch`); `{}` is the base itself."""
+    optional: tuple[str, ...] = ()
+    """Arms that are left out, with the reason, on a machine that lacks their engine or a GPU for it."""
+    left_out: dict[str, str] = {}
+    """Written by Striate: the optional arms that were left out, and why."""
     grid: dict[str, tuple[Any, ...]] = {}
     """Instead of arms: keys with lists of values; every combination is an arm (at most 1,000)."""
     scale: dict[str, tuple[Any, ...]] = {}
@@ -99,7 +99,7 @@ class Study(Record):
     claims: tuple[Claim, ...] = ()
     """What others state (`says`, `source`, an accuracy for each arm, a `relation`): each holds, does not hold, or is undecided."""
     overridden: dict[str, Any] = {}
-    """Written by Striate: settings that were changed on the command line. The accuracies that claims state are not for these."""
+    """Written by Striate: settings that a size or the command line changed. The accuracies that claims state are not for these."""
     log: tuple[str, ...] = location_field(())
     """Other trackers that get each epoch's numbers: `tensorboard`, `wandb`, `mlflow`, one or a list. They do not affect the runs."""
 
@@ -281,29 +281,19 @@ def read_study(
         ConfigError: for the first error, with its location.
     """
     if size:
-        document, changes = apply_size(document, size, Study)
-        document = _note_overrides(document, changes)
+        document = apply_size(document, size, Study)
     for dotted, value in overrides.items():
         document = config.override(document, Study, {dotted: value}, "on the command line")
-    document = _note_overrides(document, overrides)
+    document = note_overrides(document, overrides)
     study = config.build(Study, document)
     if not study.name:
         study = study.replace(name=check_name(Path(document.name).stem, "without 'name', the study file's name"))
     arms = _read_arms(study, document)
     _check_arms(study, arms, document)
+    _check_optional(study, document)
     _check_comparisons(study, document)
     _check_claims(study, document)
     return study, arms, document
-
-
-def _note_overrides(document: Document, overrides: Mapping[str, Any]) -> Document:
-    """`document` with the settings that were overridden among its values, where claims are judged. Where images lie is none."""
-    settings = {key: value for key, value in overrides.items() if key.split(".")[0] in (*PARTS, "arms")}
-    settings = {key: value for key, value in settings.items() if key not in {"data", "data.source"}}
-    if not settings or not document.data.get("claims"):
-        return document
-    data = {**document.data, "overridden": {**document.data.get("overridden", {}), **settings}}
-    return replace(document, data=data)
 
 
 def _read_arms(study: Study, document: Document) -> tuple[Arm, ...]:
@@ -356,6 +346,16 @@ def _check_arms(study: Study, arms: Sequence[Arm], document: Document) -> None:
             )
         if folder in {layout.STUDY, layout.REPORT}:
             raise ConfigError(f"{location}: an arm cannot be called '{arm.name}': a file of the study has that name")
+
+
+def _check_optional(study: Study, document: Document) -> None:
+    for name in study.optional:
+        if name not in study.arms:
+            raise ConfigError(
+                f"{document.location(('optional',))}: optional: unknown arm '{name}'; {suggest(name, study.arms)}"
+            )
+    if study.optional and not study.arms.keys() - set(study.optional):
+        raise ConfigError(f"{document.location(('optional',))}: optional: one arm or more must not be optional")
 
 
 def _check_comparisons(study: Study, document: Document) -> None:

@@ -185,7 +185,7 @@ def test_a_limit_too_small_for_the_classes(folder, parts):
     [
         ("digit", "'digit' is neither a known name nor a path that exists; did you mean 'digits'?"),
         ("CIFAR10", "did you mean 'cifar10'?"),
-        ("imagenet", "known here: cifar10, cifar100, digits, fashion-mnist, kmnist, mnist, svhn"),
+        ("imagenet", "known here: ants_bees, cifar10, cifar100, digits, fashion-mnist, kmnist, mnist, scenes, svhn"),
         ("", "neither a known name"),
         (
             "no/such/folder",

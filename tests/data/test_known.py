@@ -18,7 +18,7 @@ import pytest
 import torchvision.datasets
 from scipy.io import savemat
 
-from striate.core.errors import DataError
+from striate.core.errors import DataError, MissingData
 from striate.data import DataConfig, load, loading
 from striate.data.sources import known as known_module
 from striate.data.sources import svhn
@@ -362,3 +362,20 @@ def test_the_real_fashion_mnist(monkeypatch):
         first = file.read(16 + 28 * 28)[16:]  # an ankle boot
     labels = {image.tobytes(): label for image, label in zip(dataset.train.images, dataset.train.labels, strict=True)}
     assert labels[first] == 9
+
+
+def test_a_folder_that_the_user_brings_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("STRIATE_DATA", raising=False)
+    with pytest.raises(MissingData, match=r"^scenes: not found on this machine; it holds .* Kaggle .*data.scenes"):
+        load_at("scenes")
+    for home in (tmp_path / "cache" / "data", tmp_path / "home"):
+        for part in ("train", "test"):
+            for number, name in enumerate(("forest", "sea")):
+                (home / "scenes" / part / name).mkdir(parents=True)
+                for image in range(5):
+                    picture = pictures(1, seed=100 * number + image + 50 * (part == "test"))[0][0]
+                    (home / "scenes" / part / name / f"{image}.png").write_bytes(_png(picture))
+        assert load_at("scenes").classes == ("forest", "sea")
+        monkeypatch.setenv("STRIATE_DATA", str(tmp_path / "home"))
+    assert loading.find_source("scenes").location == str(tmp_path / "home" / "scenes")

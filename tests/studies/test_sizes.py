@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from striate.core import config
 from striate.core.errors import ConfigError
+from striate.report import pages
 from striate.runs import layout
-from striate.studies.loaded import LIBRARY, load
+from striate.studies.loaded import load
+from tests.contracts.scheduler import InlineScheduler
 from tests.studies.conftest import STUDY, write_study
 
 SIZES = """
@@ -49,6 +50,15 @@ def test_a_claim_is_not_compared_with_a_size_of_other_settings(tmp_path):
     assert load(path, size="small").study.overridden == {"data.limit": 60}
     assert load(path, size="one").study.overridden == {"arms": "others in normalized"}
     assert load(path).study.overridden == {}
+
+
+def test_the_size_is_named_beside_the_results_and_over_the_page(sized, tmp_path, monkeypatch):
+    for part in ("_answers", "_background"):
+        monkeypatch.setattr(pages, part, lambda results: {})
+    monkeypatch.setattr(pages, "render", lambda **parts: parts["over"])
+    results = load(sized, "recipe.epochs=1", size="small", out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    assert results.notes[0] == "This is the study's size 'small': data.limit=60."
+    assert pages.build(results) == "study, size small"
 
 
 def test_the_study_in_the_folder_of_a_size_is_that_size(sized, tmp_path):
@@ -97,12 +107,3 @@ def test_a_path_in_a_size_is_relative_to_the_study_file(tmp_path):
     )
     assert load(path, size="small").study.data.source == str(tmp_path / "few")
     assert load(path, size="other").arms[0].data.source == str(tmp_path / "few")
-
-
-@pytest.mark.parametrize("path", sorted(LIBRARY.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_built_in_study_fits_on_a_screen_and_has_three_sizes(path):
-    text = path.read_text()
-    assert text.startswith("#")
-    assert len(text.splitlines()) <= 45
-    assert max(map(len, text.splitlines())) <= 160
-    assert set(config.read(path).data["sizes"]) == {"small", "report", "full"}

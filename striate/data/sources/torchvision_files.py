@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from striate.core.errors import DataError
+from striate.core.errors import DataError, MissingData
 from striate.data.contents import ArrayPart, Contents
 
 
@@ -61,7 +61,7 @@ def download(kind: str, name: str, folder: Path) -> None:
         DataError: if they cannot be downloaded.
     """
     if not _may_download.get():
-        raise DataError(f"{name}: not found on this machine; 'striate check' of a study that uses it fetches it")
+        raise MissingData(f"{name}: not found on this machine; 'striate check' of a study that uses it fetches it")
     files = resources(kind)
     address = files[0].addresses[0]
     try:
@@ -75,7 +75,7 @@ def download(kind: str, name: str, folder: Path) -> None:
     except (OSError, RuntimeError, ValueError, urllib.error.URLError) as error:
         rule = f"{name}: not found on this machine, and {address} could not be downloaded ({error})"
         names = ", ".join(file.name for file in files)
-        raise DataError(
+        raise MissingData(
             f"{rule}; put {names} into {folder}, or set STRIATE_DATA to the folder that holds it"
         ) from error
 

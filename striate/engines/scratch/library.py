@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.core.config import suggest
-from striate.core.errors import TrainingError
+from striate.core.errors import MissingDevice, TrainingError
 from striate.core.optional import require
 from striate.engines.environment import cpu_name
 
@@ -95,7 +95,7 @@ def _cupy() -> Any:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        raise TrainingError(f"recipe.engine: cupy finds no GPU here ({error}); numpy needs none") from error
+        raise MissingDevice(f"recipe.engine: cupy finds no GPU here ({error}); numpy needs none") from error
     if not count:
-        raise TrainingError("recipe.engine: cupy finds no GPU here; numpy needs none")
+        raise MissingDevice("recipe.engine: cupy finds no GPU here; numpy needs none")
     return cupy

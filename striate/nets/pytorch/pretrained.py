@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.core.config import suggest
-from striate.core.errors import NetworkError
+from striate.core.errors import MissingWeights, NetworkError
 from striate.core.seeds import integer_seed
 from striate.nets import init
 from striate.nets.config import NetworkConfig
@@ -221,7 +221,7 @@ def _download(name: str) -> Path:
         try:
             torch.hub.download_url_to_file(url, str(path), digits.group(1) if digits else None, progress=False)
         except (OSError, RuntimeError) as error:
-            raise NetworkError(
+            raise MissingWeights(
                 f"pretrained: the weights of {name} cannot be downloaded ({error}); get {url} on a machine that can, "
                 f"and put the file at {path}, or give its path as pretrained: PATH"
             ) from error

@@ -24,8 +24,7 @@ from striate.data.contents import ArrayPart, Contents, Source
 from striate.data.dataset import DataConfig, Dataset, Part
 from striate.data.part_notes import part_notes
 from striate.data.sources import cifar10, folders, idx, npz, parquet, svhn
-from striate.data.sources.known import KNOWN, Known, as_known
-from striate.data.sources.own_folders import OWN_FOLDERS, OwnFolder
+from striate.data.sources.known import KNOWN, OWN_FOLDERS, Known, OwnFolder, as_known
 from striate.data.sources.torchvision_files import download
 from striate.data.splits import class_quotas, draw_stratified
 

@@ -154,3 +154,29 @@ def _as_array(known: Known, location: str, name: str, part: SourcePart) -> Array
         expected, found = f"{columns} x {rows}", f"{images.shape[2]} x {images.shape[1]}"
         raise DataError(f"{location}, {name} part: {known.title} has images of {expected}, got {found}; fetch it again")
     return ArrayPart(np.concatenate([labels for _, labels in chunks]), images)
+
+
+@dataclass(frozen=True)
+class OwnFolder:
+    """A folder of images that built-in studies use and that the user brings: its name, what it holds, where to get it."""
+
+    name: str
+    holds: str
+    get: str
+
+
+OWN_FOLDERS = {
+    folder.name: folder
+    for folder in (
+        OwnFolder(
+            "ants_bees",
+            "photographs of ants and bees in train/ants, train/bees, val/ants and val/bees",
+            "get https://download.pytorch.org/tutorial/hymenoptera_data.zip",
+        ),
+        OwnFolder(
+            "scenes",
+            "landscapes of six classes (buildings, forest, glacier, mountain, sea, street) in train/CLASS and test/CLASS",
+            "get 'Intel Image Classification' from Kaggle (puneet6060/intel-image-classification)",
+        ),
+    )
+}

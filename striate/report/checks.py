@@ -10,10 +10,12 @@ from statistics import fmean
 from typing import Literal
 
 from striate.data import is_shared_note
-from striate.report.wording import abbreviated, count, listed, percent, plain, shortened
+from striate.report.metric_words import metric_words
+from striate.report.wording import abbreviated, count, listed, pair, percent, plain, shortened
 from striate.runs import Run
 from striate.studies.results import Results
 from striate.verdicts import Verdict
+from striate.verdicts.wording import rough
 
 Status = Literal["passes", "warns", "not applicable"]
 GLYPHS: dict[Status, str] = {"passes": "\N{CHECK MARK}", "warns": "!", "not applicable": "\N{EN DASH}"}
@@ -106,9 +108,9 @@ def _last_epoch(results: Results) -> Outcome:
 def _gap(results: Results) -> Outcome:
     gaps = {}
     for arm, runs in _trained(results):
-        pairs = [pair for run in runs if (pair := _accuracies(run))]
+        pairs = [found for run in runs if (found := _accuracies(run))]
         if pairs:
-            gaps[arm] = (fmean(pair[0] for pair in pairs), fmean(pair[1] for pair in pairs))
+            gaps[arm] = (fmean(training for training, _ in pairs), fmean(validation for _, validation in pairs))
     if not gaps:
         return "not applicable", "No run has recorded training and validation accuracy."
     arm, (training, validation) = max(gaps.items(), key=lambda item: item[1][0] - item[1][1])
@@ -156,12 +158,13 @@ def _duplicates(results: Results) -> Outcome:
 
 
 def _spread(results: Results) -> Outcome:
-    spreads = {v.comparison: v.spread.differences for v in results.verdicts if v.spread}
+    spreads = {pair(v.first, v.second): v.spread.differences for v in results.verdicts if v.spread}
     if not spreads:
         return "not applicable", _without_spread(results)
     worst = max(spreads, key=lambda name: spreads[name])
-    number = f"The standard deviation of the differences between seeds is {spreads[worst]:.2g}"
-    matters = f"the {results.study.matters:g} that matter"
+    words = metric_words(results)
+    number = f"The standard deviation of the differences between seeds is {words.size(spreads[worst], rough(spreads[worst]))}"
+    matters = f"the {words.size(results.study.matters, f'{results.study.matters:g}')} that matter"
     if spreads[worst] > results.study.matters:
         return "warns", f"{number} for {abbreviated(worst)}, more than {matters}: few seeds decide little."
     return "passes", f"{number} at most, within {matters}."
@@ -176,7 +179,9 @@ def _pairing(results: Results) -> Outcome:
         return "not applicable", f"Fewer than {FEWEST_PAIRS} pairs say too little about their correlation."
     useless = [v for v in enough if _correlation(v) <= 0]
     if useless:
-        names = _some([f"{abbreviated(v.comparison)} (correlation {plain(_correlation(v), 2)})" for v in useless])
+        names = _some(
+            [f"{abbreviated(pair(v.first, v.second))} (correlation {plain(_correlation(v), 2)})" for v in useless]
+        )
         return "warns", f"Pairing by seed saves nothing for {names}: the seeds do not move both arms alike."
     least = min(map(_correlation, enough))
     return "passes", f"Runs of one seed go up and down together (correlation of at least {plain(least, 2)})."

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from striate.report.metric_words import MetricWords
+from striate.report.metric_words import MetricWords, metric_words
 from striate.report.wording import (
     MINUS,
     Table,
@@ -20,7 +20,10 @@ from striate.report.wording import (
     plain,
     signed,
 )
+from striate.studies.metrics import TEST_ACCURACY, run_metric
 from striate.studies.results import Results
+from striate.studies.rows import measured
+from striate.studies.study import Arm
 from striate.verdicts import Verdict
 from striate.verdicts.intervals import Interval, deviation
 
@@ -86,11 +89,11 @@ class DifferencesFigure:
 
 
 def accuracies(results: Results) -> AccuraciesFigure | None:
-    """The test accuracies of all arms; None when no run has one."""
-    arms = tuple(arm_accuracy(results, arm.name) for arm in results.arms)
+    """All arms in the metric of the study, most often test accuracy; None when no run has it."""
+    arms = tuple(arm_metric(results, arm) for arm in results.arms)
     if not any(arm.points for arm in arms):
         return None
-    return values_figure(arms, results.seeds)
+    return values_figure(arms, results.seeds, metric_words(results))
 
 
 def values_figure(
@@ -104,6 +107,16 @@ def values_figure(
         table=_accuracies_table(arms, seeds, words),
         words=words,
     )
+
+
+def arm_metric(results: Results, arm: Arm) -> ArmAccuracy:
+    """The values of an arm in the metric of the study."""
+    words = metric_words(results)
+    if words.name == TEST_ACCURACY:
+        return arm_accuracy(results, arm.name)
+    found = measured(arm, results.of(arm.name), run_metric(words.name), with_images=False)
+    points = tuple(Point(seed=seed, value=value) for seed, value in sorted(found.values.items()))
+    return arm_values(arm.name, points, found.test_images, words)
 
 
 def arm_accuracy(results: Results, name: str) -> ArmAccuracy:
@@ -132,7 +145,7 @@ def arm_values(name: str, points: tuple[Point, ...], images: int = 0, words: Met
 
 def differences(results: Results) -> DifferencesFigure | None:
     """The differences of the planned comparisons; None when none has differences that may be shown."""
-    return differences_figure(results.verdicts, results.study.matters, results.seeds)
+    return differences_figure(results.verdicts, results.study.matters, results.seeds, metric_words(results))
 
 
 def differences_figure(

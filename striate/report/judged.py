@@ -106,7 +106,9 @@ def _parts(judged: Judged, arms: Sequence[ArmAccuracy], words: MetricWords) -> d
         "cards": sections.cards_of(judged.verdicts),
         "facts": _facts(judged, words, matters),
         "differences_table": sections.differences_of(judged.verdicts, words.digits, has_new_images=new_images),
-        "image_note": _image_note(words, new_images),
+        "image_note": sections.image_note(
+            words, has_new_images=new_images, need="needs a value for each test image, which the table lacks"
+        ),
         "uncertainty": sections.uncertainty_of(judged.verdicts),
         "difference_unit": words.difference_unit,
         "looks": seeds.looks_of(judged.verdicts),
@@ -121,15 +123,6 @@ def arm_of(arm: ArmResults, words: MetricWords) -> ArmAccuracy:
     """The values of an arm as a figure has them."""
     points = tuple(Point(seed=seed, value=value) for seed, value in sorted(arm.values.items()))
     return arm_values(arm.arm, points, arm.test_images, words)
-
-
-def _image_note(words: MetricWords, has_new_images: bool) -> str:
-    """What the intervals know of the test images."""
-    if not words.metric.on_test_images:
-        return ""
-    if has_new_images:
-        return " The interval on these test images knows the seeds as a sample; the one on new images knows the images as a sample too."
-    return " The intervals hold on these test images. What holds on new ones needs a value for each test image, which the table lacks."
 
 
 def _arms_in_words(judged: Judged) -> str:

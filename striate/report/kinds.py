@@ -4,10 +4,14 @@ import itertools
 import statistics
 from dataclasses import dataclass
 
-from striate.report.wording import NONE, Table, abbreviated, between, count, percent, plain, signed, whole
+from striate.report.metric_words import MetricWords, metric_words
+from striate.report.wording import NONE, Table, abbreviated, between, percent, plain, signed, whole
 from striate.studies.grids import arm_facts, cells, factors
+from striate.studies.metrics import TEST_ACCURACY, run_metric
 from striate.studies.results import Results
+from striate.studies.rows import measured
 from striate.studies.scales import Size
+from striate.studies.study import Arm
 from striate.verdicts.factorial import Effect
 
 MOST_CELLS = 400  # of a heat map; more cannot be read
@@ -65,58 +69,51 @@ class ScaleFigure:
 
 
 def heat_maps(results: Results) -> tuple[HeatMap, ...]:
-    """Accuracy and training time of a grid; none where nothing has been trained, or for a grid too large to read."""
+    """The study's metric, accuracy and training time of a grid; none where nothing was trained, or for a grid too large to read."""
     if not results.study.grid or len(results.arms) > MOST_CELLS:
         return ()
-    facts = {arm.name: arm_facts(arm.name, results.of(arm.name)) for arm in results.arms}
-    seeds = count(max(fact.seeds for fact in facts.values()), "seed")
-    maps = (
-        _heat_map(
-            results,
-            {name: fact.accuracy for name, fact in facts.items()},
-            ("Mean test accuracy", " %", 1),
-            f"Mean test accuracy in percent over up to {seeds} that trained; a darker cell is more accurate.",
-        ),
-        _heat_map(
-            results,
-            {name: fact.seconds for name, fact in facts.items()},
-            ("Mean training time", " s", 1),
-            f"Mean training time of a run in seconds, over up to {seeds} that trained; a darker cell took longer, by factors.",
-        ),
-    )
-    return tuple(made for made in maps if made)
+    names = dict.fromkeys((results.study.metric, TEST_ACCURACY, "training time"))
+    own = metric_words(results)
+    words = (own if name == own.name else MetricWords(metric=run_metric(name).metric) for name in names)
+    return tuple(made for of in words if (made := _heat_map(results, of)))
 
 
-def _heat_map(
-    results: Results, of_arm: dict[str, float | None], words: tuple[str, str, int], caption: str
-) -> HeatMap | None:
+def _heat_map(results: Results, words: MetricWords) -> HeatMap | None:
+    of_arm: dict[str, float | None] = {arm.name: _mean_of(arm, results, words) for arm in results.arms}
     known = {name: value for name, value in of_arm.items() if value is not None}
     if not known:
         return None
-    what, unit, digits = words
     *rest, last = factors(results.study)
     rows = [" ".join(levels) for levels in itertools.product(*([f"{f.name}={x}" for x in f.levels] for f in rest))]
     arms = list(cells(results.study))  # the last factor changes fastest
     width = len(last.levels)
     values = [[of_arm[name] for name in arms[start : start + width]] for start in range(0, len(arms), width)]
     low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-    ends = [f"{plain(known[name], digits)}{unit} ({abbreviated(name)})" for name in (low, high)]
-    table = [(row or what, *(plain(x, digits) for x in line)) for row, line in zip(rows, values, strict=True)]
+    ends = [f"{words.value(known[name])} ({abbreviated(name)})" for name in (low, high)]
+    table = [
+        (row or f"mean {words.name}", *(plain(x, words.digits) for x in line))
+        for row, line in zip(rows, values, strict=True)
+    ]
+    head = (", ".join(factor.name for factor in rest) or NONE, *map(last.level, range(width)))
+    by_factors = ", by factors" if words.metric.scale == "ratio" else ""
     return HeatMap(
-        name=f"{what.lower()} ({unit.strip()})",
-        title=f"{what} ranges from {ends[0]} to {ends[1]}",
-        caption=caption,
+        name=f"mean {words.axis}",
+        title=f"Mean {words.name} ranges from {ends[0]} to {ends[1]}",
+        caption=f"Mean {words.name}{words.in_unit} over the seeds that trained; the darker a cell, the larger its number{by_factors}.",
         row_factor=", ".join(factor.name for factor in rest),
         column_factor=last.name,
         rows=tuple(rows),
         columns=last.levels,
         values=tuple(map(tuple, values)),
-        digits=digits,
-        is_logarithmic=unit == " s",
-        table=Table(
-            head=(", ".join(factor.name for factor in rest) or NONE, *map(last.level, range(width))), rows=tuple(table)
-        ),
+        digits=words.digits,
+        is_logarithmic=words.metric.scale == "ratio",
+        table=Table(head=head, rows=tuple(table)),
     )
+
+
+def _mean_of(arm: Arm, results: Results, words: MetricWords) -> float | None:
+    values = measured(arm, results.of(arm.name), run_metric(words.name), with_images=False).values.values()
+    return words.mean(list(values)) if values else None
 
 
 def effects_table(results: Results) -> Table | None:

@@ -2,6 +2,7 @@
 
 from striate.report.contents import section
 from striate.report.figures import arm_accuracy
+from striate.report.metric_words import metric_words
 from striate.report.wording import MINUS, count, listed, plain, whole
 from striate.studies.results import Results
 from striate.verdicts import Metric
@@ -23,9 +24,11 @@ def limits(results: Results) -> tuple[str, ...]:
 
 def glossary(results: Results) -> Terms:
     """The terms of this page; those of comparisons only where some are planned."""
+    words = metric_words(results)
+    matters = words.size(results.study.matters, f"{results.study.matters:g}")
     return (
         *_common_terms(results),
-        *(comparison_terms(f"{results.study.matters:g} points") if results.study.comparisons else ()),
+        *(comparison_terms(matters, metric=words.metric) if results.study.comparisons else ()),
     )
 
 
@@ -97,8 +100,8 @@ def _seeds(results: Results) -> str:
     counts = sorted({arm_accuracy(results, arm.name).n for arm in results.arms})
     seeds = count(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
     return (
-        f"It has {seeds} per arm. Confidence intervals from few seeds are wide, and they assume that the accuracies "
-        "of an arm follow a normal distribution."
+        f"It has {seeds} per arm. Confidence intervals from few seeds are wide, and they assume that differences of "
+        f"{metric_words(results).name} follow a normal distribution."
     )
 
 
@@ -106,7 +109,7 @@ def _test_images(results: Results) -> list[str]:
     """The binomial margin of error of one accuracy."""
     images = sorted({row.summary.test_images for row in results.rows if row.summary and row.summary.test_images})
     means = sorted(mean for arm in results.arms if (mean := arm_accuracy(results, arm.name).mean) is not None)
-    if not images or not means:
+    if not images or not means or not metric_words(results).counts_images:
         return []
     typical = means[len(means) // 2]
     margin = plain(accuracy_margin(typical, images[0]))

@@ -36,6 +36,11 @@ class MetricWords:
         return self.metric.name
 
     @property
+    def counts_images(self) -> bool:
+        """Whether a value is a share of test images."""
+        return self.metric.on_test_images and self.metric.scale == "percent" and not self.metric.lower_is_better
+
+    @property
     def title(self) -> str:
         """The name, as a sentence begins."""
         return self.name[:1].upper() + self.name[1:]
@@ -89,6 +94,10 @@ class MetricWords:
     def difference(self, number: float | None) -> str:
         """With its sign, as its axis has it."""
         return signed(number, self.digits)
+
+    def difference_of(self, first: float, second: float) -> float:
+        """Of two means, as `difference` writes it."""
+        return 100 * (first / second - 1) if self.metric.scale == "ratio" else first - second
 
     def between(self, limits: Interval) -> str:
         if self.metric.scale == "ratio":

@@ -21,9 +21,11 @@ from striate.report.answers import StudyAnswers
 from striate.report.checks import checks, in_words
 from striate.report.contents import NUMBERS, SECTIONS, TITLES, study_figures
 from striate.report.marks import arm_style
+from striate.report.metric_words import metric_words
 from striate.report.wording import abbreviated, one_line, shortened
 from striate.runs import layout
 from striate.runs.files import write_text
+from striate.studies.metrics import is_of_images
 from striate.studies.results import Results
 
 _TEMPLATES = files("striate.report").joinpath("templates")
@@ -69,7 +71,7 @@ def write(results: Results) -> Path:
 
 
 def _answers(results: Results) -> dict[str, Any]:
-    made = checks(results)
+    made, words = checks(results), metric_words(results)
     answers = StudyAnswers(results)
     figures = study_figures(results, answers)
     styles = {arm.name: arm_style(i) for i, arm in enumerate(results.arms)}
@@ -93,7 +95,16 @@ def _answers(results: Results) -> dict[str, Any]:
         "means": () if results.study.comparisons else sections.means(results),
         "claims": sections.claims(results),
         "differences_table": sections.differences_table(results),
-        "any_new_images": any(verdict.new_images for verdict in results.verdicts),
+        "metric": words.name,
+        "metric_title": words.title,
+        "difference_unit": words.difference_unit,
+        "image_note": sections.image_note(
+            words,
+            has_new_images=any(verdict.new_images for verdict in results.verdicts),
+            need="needs the answers of every run to each test image (predictions.npz)"
+            if is_of_images(words.name)
+            else "is computed for accuracies alone",
+        ),
         "uncertainty": sections.uncertainty(results),
         "looks": seeds.looks(results),
         "outcomes": seeds.outcomes(results),

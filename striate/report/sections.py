@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from statistics import median
 
 from striate.report.contents import section
-from striate.report.figures import ArmAccuracy, arm_accuracy, mean_difference
-from striate.report.metric_words import MetricWords
+from striate.report.figures import ArmAccuracy, arm_metric, mean_difference
+from striate.report.metric_words import MetricWords, metric_words
 from striate.report.wording import (
     MINUS,
     NONE,
     Table,
     abbreviated,
-    between,
     count,
     duration,
     pair,
     percent,
     plain,
     shortened,
-    signed,
     whole,
 )
 from striate.runs import Summary
+from striate.studies.metrics import is_of_images
 from striate.studies.results import Results
 from striate.studies.rows import RunRow
 from striate.verdicts import Label, Verdict
+from striate.verdicts.claims import Word
 
 # Word and glyph: color never carries the verdict alone. Filled is clear, hollow is not.
 GLYPHS: dict[Label, tuple[str, str]] = {
@@ -44,6 +44,12 @@ GLYPHS: dict[Label, tuple[str, str]] = {
     "undecided": ("?", "open"),
     "too few seeds": ("\N{BULLET}", "none"),
     "not comparable": ("\N{MULTIPLICATION SIGN}", "none"),
+}
+CLAIM_GLYPHS: dict[Word, str] = {
+    "holds": "\N{CHECK MARK}",
+    "does not hold": "\N{MULTIPLICATION SIGN}",
+    "undecided": "?",
+    "not comparable": NONE,
 }
 MOST_UNPLANNED = 10
 MOST_TROUBLE = 12
@@ -97,35 +103,28 @@ def notes(results: Results) -> tuple[str, ...]:
 
 def means(results: Results) -> tuple[str, ...]:
     """The mean of each arm, for a study that plans no comparison."""
-    return tuple(_mean(arm_accuracy(results, arm.name)) for arm in results.arms)
+    words = metric_words(results)
+    return tuple(_mean(arm_metric(results, arm), words) for arm in results.arms)
 
 
 def claims(results: Results) -> Table | None:
-    """Claims beside the measurements, without a verdict, as the settings may differ; None without claims."""
-    rows = []
-    for claim in results.study.claims:
-        for arm, claimed in claim.values.items() or [("", None)]:
-            measured = arm_accuracy(results, arm) if arm else None
-            mean = measured.mean if measured else None
-            difference = None if mean is None or claimed is None else mean - claimed
-            rows.append(
-                (
-                    shortened(claim.says),
-                    shortened(claim.source) or NONE,
-                    arm or NONE,
-                    percent(claimed),
-                    percent(mean),
-                    signed(difference),
-                    str(measured.n) if measured else NONE,
-                )
-            )
-    head = ("claim", "source", "arm", "claimed", "measured mean", "difference", "n")
-    return Table(head=head, rows=tuple(rows)) if rows else None
+    """Each claim with its verdict and what was measured; None without claims."""
+    rows = tuple(
+        (
+            shortened(claim.says),
+            shortened(claim.source) or NONE,
+            f"{CLAIM_GLYPHS[claim.word]} {claim.word}",
+            _typeset(shortened(claim.sentence)),
+        )
+        for claim in results.claims
+    )
+    return Table(head=("claim", "source", "verdict", "what was measured"), rows=rows) if rows else None
 
 
 def differences_table(results: Results) -> Table | None:
     """The planned comparisons; None without any."""
-    return differences_of(results.verdicts)
+    words = metric_words(results)
+    return differences_of(results.verdicts, words.digits, has_new_images=is_of_images(words.name))
 
 
 def differences_of(verdicts: Sequence[Verdict], digits: int = 1, *, has_new_images: bool = True) -> Table | None:
@@ -147,6 +146,15 @@ def differences_of(verdicts: Sequence[Verdict], digits: int = 1, *, has_new_imag
     return Table(head=head, rows=shown) if rows else None
 
 
+def image_note(words: MetricWords, *, has_new_images: bool, need: str) -> str:
+    """What the intervals know of the test images; `need`: what those on new images are made from, in words."""
+    if not words.metric.on_test_images:
+        return ""
+    if has_new_images:
+        return " The interval on these test images knows the seeds as a sample; the one on new images knows the images as a sample too."
+    return f" The intervals hold on these test images. What holds on new ones {need}."
+
+
 def uncertainty(results: Results) -> tuple[str, ...]:
     return uncertainty_of(results.verdicts)
 
@@ -160,30 +168,37 @@ def uncertainty_of(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
 
 def unplanned(results: Results) -> Table | None:
     """Pairs of arms that no comparison was planned for, with their mean differences alone; the largest first."""
+    words = metric_words(results)
     planned = {frozenset((c.first, c.second)) for c in results.study.comparisons}
-    accuracy = {
-        arm.name: {row.seed: row.test_accuracy for row in results.of(arm.name) if row.trained} for arm in results.arms
+    values = {
+        arm.name: {point.seed: point.value for point in arm_metric(results, arm).points if point.trained}
+        for arm in results.arms
     }
     pairs = []
-    for second, first in itertools.combinations(accuracy, 2):
-        differences = [
-            a - b
-            for seed, a in accuracy[first].items()
-            if a is not None and (b := accuracy[second].get(seed)) is not None
-        ]
-        if differences and frozenset((first, second)) not in planned:
-            pairs.append((sum(differences) / len(differences), first, second, len(differences)))
+    for second, first in itertools.combinations(values, 2):
+        both = [seed for seed in values[first] if seed in values[second]]
+        if both and frozenset((first, second)) not in planned:
+            means = [words.mean([values[arm][seed] for seed in both]) for arm in (first, second)]
+            pairs.append((words.difference_of(*means), first, second, len(both)))
     pairs.sort(key=lambda item: (-abs(item[0]), item[1:]))
-    rows = tuple((pair(first, second), signed(mean), str(n)) for mean, first, second, n in pairs[:MOST_UNPLANNED])
+    rows = tuple((pair(a, b), words.difference(mean), str(n)) for mean, a, b, n in pairs[:MOST_UNPLANNED])
     note = f"The {MOST_UNPLANNED} largest of {len(pairs)} pairs." if len(pairs) > MOST_UNPLANNED else ""
     return Table(head=("pair", "mean difference", "n"), rows=rows, note=note) if rows else None
 
 
 def all_runs(results: Results) -> Table:
+    """A row for each run; the metric of the study has a column where it is none of the others."""
+    words = metric_words(results)
+    others = ("test accuracy", "validation accuracy", "training time", "images a second")
+    values: dict[tuple[str, int], str] = {}
+    for arm in results.arms if words.name not in others else ():
+        values |= {(arm.name, point.seed): words.cell(point.value) for point in arm_metric(results, arm).points}
+    own = (words.axis,) if words.name not in others else ()
     head = (
-        "arm", "seed", "state", "test accuracy", "validation accuracy", "best epoch", "epochs", "time", "images/s", "remark",
+        "arm", "seed", "state", *own, "test accuracy", "validation accuracy", "best epoch", "epochs", "time", "images/s", "remark",
     )  # fmt: skip
-    return Table(head=head, rows=tuple(_run(row) for row in results.rows))
+    rows = tuple(_run(row, *(values.get((row.arm, row.seed), NONE) for _ in own)) for row in results.rows)
+    return Table(head=head, rows=rows)
 
 
 def _card(verdict: Verdict) -> Card:
@@ -216,15 +231,14 @@ def _trouble(row: RunRow) -> str:
     return f"{row.state}{in_brackets}"
 
 
-def _mean(arm: ArmAccuracy) -> str:
+def _mean(arm: ArmAccuracy, words: MetricWords) -> str:
     if arm.mean is None:
-        return f"{arm.arm}: no test accuracy yet."
+        return f"{arm.arm}: no {words.name} yet."
     if arm.interval is None:
-        return f"{arm.arm}: {percent(arm.mean)} test accuracy (1 seed, so the spread between seeds is unknown)."
-    span = between(arm.interval.low, arm.interval.high)
+        return f"{arm.arm}: {words.value(arm.mean)} {words.name} (1 seed, so the spread between seeds is unknown)."
     return (
-        f"{arm.arm}: mean test accuracy {percent(arm.mean)} (standard deviation {plain(arm.standard_deviation)}, "
-        f"95 % confidence interval {span}, {count(arm.n, 'seed')})."
+        f"{arm.arm}: mean {words.name} {words.value(arm.mean)} (standard deviation {words.cell(arm.standard_deviation)}, "
+        f"95 % confidence interval {words.between(arm.interval)}, {count(arm.n, 'seed')})."
     )
 
 
@@ -252,13 +266,14 @@ def _on_new_images(verdict: Verdict, words: MetricWords) -> str:
     return f"{words.between_differences(verdict.new_images)}{word}"
 
 
-def _run(row: RunRow) -> tuple[str, ...]:
+def _run(row: RunRow, *own: str) -> tuple[str, ...]:
     summary = row.summary
     speeds = [epoch.images_per_second for epoch in row.run.metrics if epoch.images_per_second] if row.run else []
     return (
         row.arm,
         str(row.seed),
         f"{row.state}, at chance" if row.is_at_chance else row.state,
+        *own,
         NONE if row.state == "diverged" else percent(row.test_accuracy, 2),
         percent(row.validation_accuracy, 2),
         plain(summary.best_epoch if summary else None, 0),

@@ -17,9 +17,11 @@ from striate.nets.graph.from_layers import network_graph
 from striate.nets.summary.columns import COLUMNS, totals_in_words
 from striate.nets.summary.table import LayerTable, layer_table
 from striate.recipes import AugmentConfig, Recipe, StopConfig
+from striate.report.metric_words import MetricWords, metric_words
 from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
 from striate.runs import DataFacts
 from striate.studies.claims import Claim
+from striate.studies.metrics import TEST_ACCURACY
 from striate.studies.results import Results
 from striate.studies.rows import RunRow
 from striate.studies.study import Arm, Study
@@ -92,7 +94,8 @@ def data_facts(results: Results) -> Facts:
 
 def design_facts(results: Results) -> Facts:
     """Network, recipe and the rules of the comparison."""
-    study = results.study
+    study, words = results.study, metric_words(results)
+    matters = words.size(study.matters, f"{study.matters:g}")
     planned = listed(pair(c.first, c.second) for c in study.comparisons) if study.comparisons else "None"
     varies = " The table above shows what the arms change." if len(results.arms) > 1 else ""
     paired = "Runs with the same seed share initial weights, batches and augmentation, so arms are compared in pairs."
@@ -101,12 +104,19 @@ def design_facts(results: Results) -> Facts:
         ("Network", f"{network(study)}.{varies}"),
         ("Recipe", recipe(study.recipe)),
         ("Seeds", f"{listed(map(str, study.seeds))}. {paired}"),
-        ("Metric", "Accuracy on the test images, in percent. Differences are in percentage points."),
+        ("Metric", _metric(words)),
         ("Checkpoint", f"The weights of the epoch with the best {_best_by(results)}."),
         ("Test set", _test_set(results)),
-        ("Smallest difference that matters", f"{study.matters:g} percentage points.{fixed}"),
+        ("Smallest difference that matters", f"{matters} of {words.name}.{fixed}"),
         ("Planned comparisons", f"{planned}."),
     )  # fmt: skip
+
+
+def _metric(words: MetricWords) -> str:
+    way = "The lower, the better" if words.metric.lower_is_better else "The higher, the better"
+    on = " on the test images" if words.name == TEST_ACCURACY else ""
+    differences = f" Differences are{words.difference_unit}." if words.difference_unit else ""
+    return f"{words.title}{on}{words.in_unit}. {way}.{differences}"
 
 
 def _best_by(results: Results) -> str:

@@ -93,6 +93,11 @@ def run_metric(name: str) -> RunMetric:
     raise ConfigError(f"must be a number of a run, got '{name}'; {suggest(name, (*_KNOWN, *_PATTERNS))}")
 
 
+def is_of_images(name: str) -> bool:
+    """Whether the metric counts test images one by one, so that what holds on new ones can be computed."""
+    return name == TEST_ACCURACY or CLASS.fullmatch(name) is not None
+
+
 def _target(name: str, unit: str, percent: float) -> RunMetric:
     """How long a run took to a validation accuracy; both are known at the ends of epochs."""
 

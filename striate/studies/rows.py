@@ -9,7 +9,7 @@ import numpy as np
 
 from striate.runs import DataFacts, Run, Summary
 from striate.runs.predictions import answers_of
-from striate.studies.metrics import CLASS, TEST_ACCURACY, RunMetric
+from striate.studies.metrics import CLASS, RunMetric, is_of_images
 from striate.studies.study import Arm
 from striate.verdicts import ArmResults
 from striate.verdicts.outcomes import is_at_chance
@@ -142,9 +142,8 @@ def _missing(row: RunRow, metric: RunMetric) -> str:
 
 def _right(rows: Sequence[RunRow], metric: RunMetric) -> dict[int, np.ndarray]:
     """For each run that trained, which test images it is right about, as far as the metric counts them."""
-    name = metric.metric.name
-    of_class = CLASS.fullmatch(name)
-    if name != TEST_ACCURACY and not of_class:
+    of_class = CLASS.fullmatch(metric.metric.name)
+    if not is_of_images(metric.metric.name):
         return {}
     right = {}
     for row in rows:

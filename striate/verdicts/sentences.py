@@ -14,6 +14,7 @@ from striate.verdicts.wording import (
     interval_digits,
     number,
     ordinal,
+    rough,
     seed_list,
     short_list,
     signed,
@@ -155,7 +156,7 @@ def _cure(verdict: Verdict) -> str:
         images = math.ceil(200 / verdict.matters)
         texts.append(f"{step}: to be certain of {verdict.matters:g}, {images:,} test images are needed.")
     if promise.certain:
-        spread = f"{promise.spread:.2g}" + {"percent": " points", "ratio": " %", "plain": ""}[metric.scale]
+        spread = rough(promise.spread) + {"percent": " points", "ratio": " %", "plain": ""}[metric.scale]
         likely = f"likely by {promise.likely:,} and " if promise.likely and promise.likely < promise.certain else ""
         texts.append(
             f"A verdict is {likely}certain by {promise.certain:,} seeds each, if the standard deviation of the differences "

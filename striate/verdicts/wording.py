@@ -50,6 +50,11 @@ def signed(value: float, digits: int) -> str:
     return text if text.startswith("-") or not float(text) else f"+{text}"
 
 
+def rough(value: float) -> str:
+    """Two significant digits, without an exponent where the number is read as one."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def interval_digits(interval: Interval, verdict: Verdict) -> int:
     """As many decimals as `matters` asks for, and as show on which side of 0 and of what matters each end lies."""
     limits = (0.0, *verdict.band)

@@ -124,11 +124,11 @@ def test_the_spread_and_the_pairing(two):
     assert isinstance(two.verdicts[0].spread, Spread)
     wide = by_code(changed(two, differences=0.8, correlation=-0.2))
     assert wide["ST007"].sentence == (
-        "The standard deviation of the differences between seeds is 0.8 for normalized - plain, more than the 0.5 that matter: "
-        "few seeds decide little."
+        "The standard deviation of the differences between seeds is 0.8 points for normalized − plain, more than the 0.5 points that "
+        "matter: few seeds decide little."
     )
     assert wide["ST008"].sentence == (
-        "Pairing by seed saves nothing for normalized - plain (correlation −0.20): the seeds do not move both arms alike."
+        "Pairing by seed saves nothing for normalized − plain (correlation −0.20): the seeds do not move both arms alike."
     )
     narrow = by_code(changed(two, differences=0.3, correlation=0.7))
     assert (narrow["ST007"].status, narrow["ST008"].status) == ("passes", "passes")

@@ -1,5 +1,6 @@
 """`striate check`: the plan of a study first, then about how long it takes on this machine."""
 
+import contextlib
 import shutil
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,14 +8,18 @@ from typing import Any
 from striate.cli.output import count, disk_size, duration, out, plain_json, table
 from striate.cli.run import jobs_number
 from striate.core import config
+from striate.core.errors import NetworkError
 from striate.core.records import fingerprint
 from striate.data import Dataset
+from striate.nets.layers import Shape
 from striate.nets.summary.summarize import summarize
 from striate.studies.execute.estimate import Resources, TimeEstimate, estimate_time, resources
 from striate.studies.loaded import LoadedStudy
 from striate.studies.metrics import run_metric
 from striate.studies.plan import Plan
+from striate.studies.study import Arm
 from striate.tracking import check_installed
+from striate.verdicts.wording import short_list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,7 @@ def _plan(plan: Plan, workers: Resources) -> None:
         out(f"left out: arm '{arm}': {reason}")
     for dataset in {dataset.digest: dataset for dataset in plan.datasets.values()}.values():
         _data(plan, dataset)
-    for warning in plan.warnings:
+    for warning in (*plan.warnings, *_uncounted(plan)):
         out(f"note: {warning}")
     out("")
     _arms(plan)
@@ -83,6 +88,25 @@ def _plan(plan: Plan, workers: Resources) -> None:
         if workers.auto:
             out(str(workers.auto))
         out(f"disk: about {disk_size(workers.disk_bytes)} in {plan.folder}")
+
+
+def _uncounted(plan: Plan) -> list[str]:
+    """Layers of the user's own networks whose multiply-adds are not known; a network that cannot be followed is not named here."""
+    sentences: dict[str, list[str]] = {}
+    for arm in plan.arms:
+        if arm.network.reference:
+            with contextlib.suppress(NetworkError):
+                layers = summarize(arm.network, *_input(plan, arm)).table.uncounted
+                if layers:
+                    sentence = f"the multiply-adds of {', '.join(layers)} of {arm.network.title} are not known"
+                    sentences.setdefault(sentence, []).append(arm.name)
+    return [f"{sentence} ({short_list(arms)})" for sentence, arms in sentences.items()]
+
+
+def _input(plan: Plan, arm: Arm) -> tuple[Shape, int]:
+    """The shape of an arm's images, and how many classes they have."""
+    dataset = plan.datasets[arm.name]
+    return (dataset.channels, dataset.height, dataset.width), len(dataset.classes)
 
 
 def _matters(plan: Plan) -> str:
@@ -124,8 +148,7 @@ def _layers(plan: Plan, explain: bool) -> None:
     arm_names: dict[str, list[str]] = {}
     summaries = {}
     for arm in plan.arms:
-        dataset = plan.datasets[arm.name]
-        shape, classes = (dataset.channels, dataset.height, dataset.width), len(dataset.classes)
+        shape, classes = _input(plan, arm)
         key = fingerprint(arm.network, shape, classes)
         arm_names.setdefault(key, []).append(arm.name)
         summaries[key] = summarize(arm.network, shape, classes)
@@ -153,7 +176,7 @@ def _json(study: LoadedStudy, plan: Plan, workers: Resources, time: TimeEstimate
             {"arm": run.arm, "seed": run.seed, "state": run.state, "fingerprint": run.job.fingerprint}
             for run in plan.runs
         ],
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *_uncounted(plan)],
         "resources": asdict(workers),
         "time": None if time is None else asdict(time),
     }

@@ -64,7 +64,7 @@ def _cost(results: Results, name: str, index: int) -> ArmCost | None:
         high=accuracy.interval.high if accuracy.interval else None,
         seconds=fmean(summary.seconds for summary in summaries),
         parameters=fmean(summary.parameters for summary in summaries),
-        macs=network.totals.macs if network else None,
+        macs=network.totals.macs if network and not network.uncounted else None,
         speed=median(speeds) if speeds else None,
     )
 

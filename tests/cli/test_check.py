@@ -184,3 +184,21 @@ def test_a_step_that_fails_is_one_sentence_after_the_plan(striate, tmp_path, mon
     assert re.match(r"striate: arm '\w+': a step of training failed: ValueError: planted", err)
     assert err.count("\n") == 1
     assert striate("check", "quickstart", "--no-time", "--out", tmp_path)[0] == 0
+
+
+def test_what_cannot_be_counted_is_named(striate, tmp_path, monkeypatch):
+    path = write_study(
+        tmp_path, "question: q\ndata: squares.npz\nnetwork: {import: 'spectral:Net'}\nrecipe: {precision: float32}\n"
+    )
+    (tmp_path / "spectral.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self, classes):\n"
+        "        super().__init__()\n"
+        "        self.fc = torch.nn.Linear(40, classes)\n"
+        "    def forward(self, x):\n"
+        "        return self.fc(torch.fft.rfft(x).abs().flatten(1))\n"
+    )
+    code, out, _ = striate("check", path, "--no-time")
+    assert code == 0
+    assert "(fft_r2c) of spectral:Net are not known (base)" in " ".join(out.split())

@@ -74,6 +74,7 @@ class Node:
     biases: int = 0
     weight_shape: Shape = ()  # in torch's order: filters x channels x rows x columns
     products: int = 0  # multiply-adds of activations with activations (attention), beside those with weights
+    uncounted: tuple[str, ...] = ()  # operators in it whose multiply-adds are not known
 
     def __post_init__(self) -> None:
         assert self.op in get_args(Op), f"node {self.name}: unknown op {self.op}"

@@ -60,8 +60,8 @@ COLUMNS = (
     Column("neurons", "outputs of conv and fc layers; inputs, pools and sums are none", lambda row: count(row.neurons)),
     Column(
         "multiply-adds",
-        "of one image through conv and fc layers and matrix products; biases, norms, activations and pools count 0",
-        lambda row: count(row.macs),
+        "of one image through conv and fc layers and matrix products; biases, norms, activations and pools count 0; ?: there are more",
+        lambda row: f"{count(row.macs)} + ?".removeprefix(" + ") if row.uncounted else count(row.macs),
     ),
     Column(
         "MiB",
@@ -108,7 +108,7 @@ def total_row(table: LayerTable, columns: Sequence[Column]) -> list[str]:
         "layer": "total",
         "parameters": f"{totals.parameters:,}",
         "neurons": f"{totals.neurons:,}",
-        "multiply-adds": f"{totals.macs:,}",
+        "multiply-adds": f"{totals.macs:,}{' + ?' if table.uncounted else ''}",
         "MiB": mebibytes(totals.forward_backward_bytes // 2),
     }
     return [cells.get(column.heading, "") for column in columns]
@@ -117,6 +117,7 @@ def total_row(table: LayerTable, columns: Sequence[Column]) -> list[str]:
 def totals_in_words(table: LayerTable) -> tuple[tuple[str, str], ...]:
     """What stands under the table: (name, text)."""
     totals = table.totals
+    uncounted = f", and those of {', '.join(table.uncounted)}, which are not known" if table.uncounted else ""
     unused = f", unused {totals.unused_parameters:,}" if totals.unused_parameters else ""
     sizes = {
         "input": totals.input_bytes,
@@ -127,7 +128,7 @@ def totals_in_words(table: LayerTable) -> tuple[tuple[str, str], ...]:
     return (
         ("parameters", f"{totals.parameters:,}: {_shares(totals.parameters_of, totals.parameters)}{unused}"),
         ("neurons", f"{totals.neurons:,}: {_shares(totals.neurons_of, totals.neurons)}"),
-        ("multiply-adds", f"{totals.macs:,}"),
+        ("multiply-adds", f"{totals.macs:,}{uncounted}"),
         ("MiB", ", ".join(f"{name} {size / MIB:,.2f}" for name, size in sizes.items())),
     )
 

@@ -35,6 +35,7 @@ class LayerRow:
     macs: int
     field: ReceptiveField
     activation_bytes: int
+    uncounted: tuple[str, ...] = ()  # operators whose multiply-adds are not known, and not in `macs`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +67,13 @@ class LayerTable:
 
     def to_json(self) -> dict[str, Any]:
         """JSON data that `from_json` reads back as an equal table."""
-        data: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        data: dict[str, Any] = _adapter().dump_python(self, mode="json", exclude_defaults=True)
         return data
+
+    @property
+    def uncounted(self) -> tuple[str, ...]:
+        """The layers whose multiply-adds are not all known, with the operators."""
+        return tuple(f"{row.name} ({', '.join(row.uncounted)})" for row in self.rows if row.uncounted)
 
     @classmethod
     def from_json(cls, data: Any) -> "LayerTable":
@@ -111,6 +117,7 @@ def _row(nodes: Sequence[Node], fields: ReceptiveFields) -> LayerRow:
         macs=sum(node.macs for node in nodes),
         field=fields.of(nodes[-1].name),
         activation_bytes=_activation_bytes(nodes),
+        uncounted=tuple(dict.fromkeys(name for node in nodes for name in node.uncounted)),
     )
 
 

@@ -25,7 +25,6 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from striate.core.errors import NetworkError
 from striate.nets.graph.graph import Certainty, Graph, Node, Op
@@ -33,6 +32,7 @@ from striate.nets.layers import Shape, shape_text
 from striate.nets.pytorch.trace.axes import UNKNOWN, Layout, guess_layout, image_layout, shape_of
 from striate.nets.pytorch.trace.call import METADATA, Call, Effect, unknown
 from striate.nets.pytorch.trace.ops import DROPOUTS, read
+from striate.nets.pytorch.trace.products import products
 
 
 class CallSite(NamedTuple):
@@ -132,11 +132,12 @@ class _OperatorMode(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = func._overloadpacket
-        if name in flop_registry:
-            self._recorder.products += flop_registry[name](*args, **(kwargs or {}), out_val=result) // 2
+        name = getattr(func, "_overloadpacket", func).__name__
+        count = products(func, args, kwargs or {}, result)
+        self._recorder.products += count or 0
+        self._recorder.uncounted += [name.strip("_")] if count is None else []
         if not self._recorder.is_inside_call:
-            self._recorder.record(name.__name__, args, kwargs or {}, result, is_function=False)
+            self._recorder.record(name, args, kwargs or {}, result, is_function=False)
         return result
 
 
@@ -146,11 +147,9 @@ class _Recorder(TorchFunctionMode):
     def __init__(self, module: nn.Module, pixels: Tensor) -> None:
         super().__init__()
         self.is_inside_call, self.products = False, 0
+        self.uncounted: list[str] = []  # operators of the current call whose products are not known
         self.sites: dict[str, CallSite] = {}
-        self._calls, self._result_index = (
-            -1,
-            0,
-        )  # of the calls that returned a tensor: the current one, and which tensor of it
+        self._calls, self._result_index = -1, 0  # of calls that returned a tensor: the current one, and which tensor
         self.own_error: Exception | None = None  # raised by the recorder, and so not the module's mistake
         self._module, self._axes = module, pixels.ndim - 2
         self._paths = {part: path for path, part in module.named_modules()}
@@ -185,7 +184,7 @@ class _Recorder(TorchFunctionMode):
             self._stack.pop()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.is_inside_call, self.products = True, 0
+        self.is_inside_call, self.products, self.uncounted = True, 0, []
         try:
             result = func(*args, **(kwargs or {}))
         finally:
@@ -220,7 +219,7 @@ class _Recorder(TorchFunctionMode):
                 effect = read(call) if is_readable else unknown(call)
                 self._add(call, effect, values, tensors, is_readable)
                 # The parameters and products of one call are counted with its first result.
-                tensors, self.products = [], 0
+                tensors, self.products, self.uncounted = [], 0, []
 
     def _call(self, name: str, args: Any, kwargs: dict[str, Any], values: Sequence[_Value], result: Tensor) -> Call:
         return Call(
@@ -334,6 +333,7 @@ class _Recorder(TorchFunctionMode):
             biases=biases,
             weight_shape=() if weight is None else tuple(weight.shape),
             products=0 if node.op in ("conv", "fc") else self.products,
+            uncounted=() if node.op in ("conv", "fc") else tuple(dict.fromkeys(self.uncounted)),
         )
 
     def _name(self, function: str, op: Op, before: str) -> tuple[str, str]:

@@ -113,7 +113,7 @@ def _same_work(name: str, training: dict[str, Any]) -> tuple[str, float]:
     per_second = statistics.fmean(cpu["images a second"])
     minutes = GPU_WORK / per_second / 60
     text = (
-        f"NumPy trains {_speed(cpu)} on {name}, {cpu['threads']} threads: {minutes:.0f} minutes for what took the report's GPU {MINUTES}, "
+        f"NumPy trains {_speed(cpu)} on {name}, {cpu['threads']} threads: {minutes:.1f} minutes for what took the report's GPU {MINUTES}, "
         f"and {CPU_WORK / per_second:.1f} s for what took its CPU {MINUTES} minutes"
     )
     if "cupy" not in training:

@@ -135,10 +135,12 @@ def _statement(statement: Judged, results: Results) -> str:
 
 
 def _accuracy(results: Results, arm: str) -> str:
-    made = arm_accuracy(results, arm)
-    return (
-        f"{arm} {percent(made.mean)} ({count(made.n, 'seed')})" if made.mean is not None else f"{arm}: no run learned"
-    )
+    """The accuracies of an arm that no claim is judged by."""
+    made, runs = arm_accuracy(results, arm), [row for row in results.of(arm) if row.trained]
+    if made.mean is None:
+        return f"{arm}: no run learned"
+    validation = _mean([row.validation_accuracy for row in runs])
+    return f"{arm} {percent(made.mean)} on test, {validation} on validation images ({count(made.n, 'seed')})"
 
 
 def headline(pick: Mapping[str, Any], asked: Sequence[Question], facts: Sequence[Row]) -> str:

@@ -1,13 +1,27 @@
 """The scheduler of a Ray cluster: the contract, and what only a cluster can do wrong."""
 
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
 import pytest
 
+from striate.core.errors import DataError, RunError, StudyError
 from striate.data import DataConfig, load
+from striate.runs import read
+from striate.runs.files import write_text
 from striate.studies.execute.local import LocalScheduler
+from striate.studies.execute.on_ray import cluster, files, images, runs
+from striate.studies.execute.on_ray.allocation import Allocation
+from striate.studies.execute.on_ray.cluster import Node
 from striate.studies.execute.on_ray.options import RayOptions
 from striate.studies.execute.on_ray.scheduler import open_scheduler
+from striate.studies.execute.protocol import Ended, Failed, Finished, Note, Progress, Started
 from striate.studies.loaded import load as load_study
-from tests.contracts.scheduler import InlineScheduler, SchedulerContract
+from tests.contracts.scheduler import InlineScheduler, SchedulerContract, make_tasks
 from tests.needs import needs_package
 from tests.studies.conftest import STUDY, write_study
 
@@ -23,10 +37,10 @@ def ray_cluster():
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False},
-        )
+        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
+        # A lost node is noticed in 5 s and not in 15.
+        head["_system_config"] = {"health_check_period_ms": 1000}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
         try:
             for _ in range(3):
                 cluster.add_node(num_cpus=1, object_store_memory=STORE)
@@ -44,28 +58,28 @@ def squares(tmp_path):
     return path, load(DataConfig(source=str(path))).digest
 
 
-@pytest.fixture
-def scheduler(ray_cluster):
+def open_here(options=None, jobs=None):
+    """The scheduler of the cluster that this process is connected to."""
     import ray
 
-    return open_scheduler(ray, RayOptions(), 2, "cpu")
+    return open_scheduler(ray, options or RayOptions(), jobs, "cpu")
 
 
 class TestShared(SchedulerContract):
-    pass
+    @pytest.fixture
+    def scheduler(self, ray_cluster):
+        return open_here(RayOptions(storage="shared"), jobs=2)
 
 
 class TestCopied(SchedulerContract):
     @pytest.fixture
     def scheduler(self, ray_cluster):
-        import ray
-
-        return open_scheduler(ray, RayOptions(storage="copied"), 2, "cpu")
+        return open_here(RayOptions(storage="copied"), jobs=2)
 
 
 def weights(folder):
-    """The final weights of every run in a folder, by the names of arm and seed."""
-    return {path.parent.parent.name + path.parent.name: path.read_bytes() for path in folder.rglob("final.safetensors")}
+    """The final weights of every run in a folder."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("final.safetensors")}
 
 
 @pytest.mark.parametrize("storage", ["shared", "copied"])
@@ -86,7 +100,197 @@ def test_a_study_has_the_bits_of_the_local_one(tmp_path, ray_cluster, engine, se
 
 
 def test_a_finished_study_needs_no_cluster(tmp_path, monkeypatch):
-    path = write_study(tmp_path, STUDY)
-    done = load_study(path, out=tmp_path / "runs").run(scheduler=InlineScheduler())
+    study = load_study(write_study(tmp_path, STUDY), "recipe.engine=numpy", out=tmp_path / "runs")
+    done = study.run(scheduler=InlineScheduler())
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    assert load_study(path, out=tmp_path / "runs").run(on="ray").table() == done.table()
+    assert study.run(on="ray").table() == done.table()
+
+
+def trained(scheduler, tasks, at=lambda event: None):
+    """The events of training, each given to `at` first."""
+    events = []
+    for event in scheduler.run(tasks, lambda: False):
+        at(event)
+        events.append(event)
+    return events
+
+
+def ends(events):
+    return {event.task.label: event for event in events if isinstance(event, Ended)}
+
+
+@pytest.mark.parametrize("storage", ["shared", "copied"])
+def test_the_run_of_a_lost_node_goes_on_elsewhere(tmp_path, squares, ray_cluster, storage):
+    tasks = make_tasks(tmp_path / "ray", *squares, epochs=60)
+    lost = []
+
+    def lose(event):
+        if isinstance(event, Progress) and not lost:
+            lost.append(sorted(ray_cluster.worker_nodes, key=id)[0])
+            ray_cluster.remove_node(lost[0], allow_graceful=False)
+
+    try:
+        events = trained(open_here(RayOptions(storage=storage)), tasks, lose)
+    finally:
+        ray_cluster.add_node(num_cpus=1, object_store_memory=STORE)
+    notes = {event.text for event in events if isinstance(event, Note)}
+    assert any("lost; the run goes on from its last save (try 2 of 3)" in note for note in notes), notes
+    assert {type(event) for event in ends(events).values()} == {Finished}
+    here = make_tasks(tmp_path / "here", *squares, epochs=60)
+    list(LocalScheduler(1, 1, "cpu").run(here))
+    assert weights(tmp_path / "ray") == weights(tmp_path / "here")
+
+
+def test_a_run_whose_process_dies_each_time_is_tried_three_times(tmp_path, squares, ray_cluster):
+    (task,) = make_tasks(tmp_path, *squares, count=1, epochs=100_000)
+    killed = []
+
+    def kill(event):
+        if isinstance(event, Progress):
+            for process in psutil.process_iter(["cmdline"]):
+                if (
+                    process.info["cmdline"]
+                    and process.info["cmdline"][0] == f"ray::striate: {task.label}"
+                    and process.pid not in killed
+                ):
+                    killed.append(process.pid)
+                    process.kill()
+
+    events = trained(open_here(), [task], kill)
+    assert len(killed) == 3
+    assert [type(event) for event in events if not isinstance(event, Progress)] == [Started, Note, Note, Failed]
+    assert events[-1].reason == "the process of the run was lost, 3 times"
+    assert read(task.folder).state == "failed"
+
+
+def test_a_study_that_can_not_begin_says_what_it_waits_for(tmp_path, squares, ray_cluster, monkeypatch):
+    import ray
+
+    monkeypatch.setattr(runs, "WAIT_SECONDS", 0.5)
+    others = [ray.remote(num_cpus=1, max_retries=0)(lambda: time.sleep(600)).remote() for _ in range(3)]
+    notes = []
+
+    def free(event):
+        if isinstance(event, Note):
+            notes.append(event.text)
+            for other in others:
+                ray.cancel(other, force=True)
+
+    events = trained(open_here(), make_tasks(tmp_path, *squares, count=1), free)
+    assert notes == ["waits for 1 CPU: other work has them, or their node is starting"]
+    assert [type(event) for event in ends(events).values()] == [Finished]
+
+
+def test_a_node_with_another_version_is_named_before_anything_is_trained(tmp_path, ray_cluster):
+    (tmp_path / "torch-1.0.dist-info").mkdir()
+    (tmp_path / "torch-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
+    node = ray_cluster.add_node(
+        num_cpus=1,
+        object_store_memory=STORE,
+        env_vars={"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+    )
+    try:
+        with pytest.raises(
+            StudyError,
+            match=r"^--on ray: node .* of the cluster has torch 1\.0 and not \d.*; install the same versions",
+        ):
+            open_here()
+    finally:
+        ray_cluster.remove_node(node)
+
+
+NODES = [Node(id="a", host="a", cpus=4, gpus=0), Node(id="b", host="b", cpus=2, gpus=2)]
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (
+            {"gpus_per_run": 3},
+            r"^--gpus-per-run: must fit on a node, got 3, and the largest node of the cluster has 2 GPUs$",
+        ),
+        (
+            {"cpus_per_run": 5},
+            r"^--cpus-per-run: must fit on a node, got 5, and the largest node of the cluster has 4 CPUs$",
+        ),
+        (
+            {"cpus_per_run": 4, "gpus_per_run": 1},
+            r"^--cpus-per-run: no node of the cluster has 4 CPUs and 1 GPUs together; ask for less$",
+        ),
+    ],
+)
+def test_more_than_a_node_has_is_refused(options, rule):
+    with pytest.raises(StudyError, match=rule):
+        cluster.needs(RayOptions(**options), NODES, "auto")
+
+
+def test_a_run_gets_a_gpu_where_there_is_one():
+    assert cluster.needs(RayOptions(), NODES, "auto") == (1, 1)
+    assert cluster.needs(RayOptions(), NODES, "cpu") == (1, 0)
+    assert cluster.needs(RayOptions(), NODES[:1], "auto") == (1, 0)
+    assert [node.slots(0.5, 0.25) for node in NODES] == [0, 4]
+
+
+def test_storage_that_a_node_does_not_see_is_refused_or_done_without(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_ask", lambda ray, nodes, *_: [True] * len(nodes))  # but none has written anything
+    with (
+        pytest.raises(
+            StudyError, match=r"^--storage shared: node a does not see .*; choose an --out that all nodes mount"
+        ),
+        cluster.probed_storage(None, NODES, tmp_path / "runs", "shared"),
+    ):
+        pass
+    with cluster.probed_storage(None, NODES, tmp_path / "runs", "auto") as probe:
+        assert probe is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_object_store_says_what_to_do(squares):
+    ray = SimpleNamespace(exceptions=SimpleNamespace(ObjectStoreFullError=MemoryError, OutOfDiskError=OSError))
+    ray.put = lambda value: (_ for _ in ()).throw(MemoryError)
+    (task,) = make_tasks(Path(), *squares, count=1)
+    with pytest.raises(
+        StudyError, match=r"^--on ray: the object store has no room for the images of squares; start Ray with"
+    ):
+        Allocation(ray, RayOptions(), None, "cpu").images(task)
+
+
+def test_images_that_changed_on_the_way_are_refused(squares):
+    packed = images.pack(load(DataConfig(source=str(squares[0]))))
+    assert images.unpack(packed).digest == squares[1]
+    pixels, labels = packed["parts"]["train"]
+    changed = {**packed, "parts": {**packed["parts"], "train": (255 - pixels, labels)}}
+    with pytest.raises(DataError, match=r"^squares: the images that arrived on this node are not those that were sent"):
+        images.unpack(changed)
+
+
+def test_files_of_a_run_travel_by_what_has_changed(tmp_path):
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    for name in ("run.yaml", "metrics.jsonl", "last.pt", ".lock"):
+        (there / name).write_text("first")
+    state, sent = files.changes_since(there, {})
+    assert list(sent) == ["last.pt", "metrics.jsonl", "run.yaml"]
+    files.write(here, sent)
+    (there / "last.pt").unlink()
+    write_text(there / "metrics.jsonl", "again")
+    _, sent = files.changes_since(there, state)
+    assert sent == {"metrics.jsonl": b"again", "last.pt": None}
+    files.write(here, sent)
+    assert files.contents(here) == {"metrics.jsonl": b"again", "run.yaml": b"first"}
+
+
+@pytest.mark.parametrize("name", ["../other", "/etc/striate", "a/../../b", ""])
+def test_a_file_outside_the_run_is_refused(tmp_path, name):
+    with pytest.raises(RunError, match="which is outside its run's folder"):
+        files.write(tmp_path / "run", {name: b""})
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_arms_of_one_seed_go_to_one_kind_of_node(squares):
+    nodes = [Node(id="a", host="a", cpus=1, gpus=0, kind="old"), Node(id="b", host="b", cpus=3, gpus=0, kind="new")]
+    tasks = [task for arm in "xy" for task in make_tasks(Path(arm), *squares, count=8)]
+    kinds = runs._kinds_of_seeds(tasks, Allocation(None, RayOptions(), None, "cpu", nodes, 1, 0))
+    assert sorted(kinds) == list(range(8))
+    assert Counter(kinds.values()) == {"new": 6, "old": 2}
+    assert runs._kinds_of_seeds(tasks, Allocation(None, RayOptions(), None, "cpu", nodes[1:], 1, 0)) == {}

@@ -60,7 +60,7 @@ class Runs:
         self._nodes, self._looked, self._moved, self._told = allocation.nodes, time.monotonic(), time.monotonic(), ""
         self._setting = {"versions": own_versions(), "probe": str(probe) if probe else ""}
         self._train = allocation.remote(remote.train_run)
-        head = NodeAffinitySchedulingStrategy(cluster.head_node(self.ray), soft=True)
+        head = NodeAffinitySchedulingStrategy(cluster.head_node(self.ray), soft=False)
         actor = self.ray.remote(num_cpus=0, max_concurrency=MOST_CALLS, scheduling_strategy=head)(Mailbox)
         self.mailbox = actor.remote()
 

@@ -47,7 +47,10 @@ def _print_version(is_asked: bool) -> None:
 
 
 StudyName = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A study file, a study's folder, or the name of a built-in study.")
+    str,
+    typer.Argument(
+        metavar="STUDY", help="A study file, a study's folder, or the name of a built-in study; 'run all' runs each."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -109,7 +112,12 @@ def run(
     from striate.cli import run
 
     where = place.Place(on, cpus_per_run, gpus_per_run, storage)
-    return run.run(study, run.Changes(tuple(overrides or ()), seeds, size), out, device, jobs, where, json)
+    changes = run.Changes(tuple(overrides or ()), seeds, size)
+    if run.is_all(study):
+        from striate.cli import run_all
+
+        return run_all.run_all(changes, out, device, jobs, where, json)
+    return run.run(study, changes, out, device, jobs, where, json)
 
 
 @app.command()

@@ -20,11 +20,15 @@ def out(text: str, *, bold: bool = False, error: bool = False) -> None:
     (_STDERR if error else _STDOUT).print(Text(printable(text), style="bold" if bold else ""))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> None:
-    """Print a table without lines; the columns in `right` hold numbers."""
+def table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), unbroken: Collection[int] = ()
+) -> None:
+    """Print a table without lines; the columns in `right` hold numbers, and those in `unbroken` words to copy."""
     columns = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for index, name in enumerate(head):
-        columns.add_column(name, justify="right" if index in right else "left", overflow="fold")
+        columns.add_column(
+            name, justify="right" if index in right else "left", overflow="fold", no_wrap=index in unbroken
+        )
     for row in rows:
         columns.add_row(*(Text(printable(cell, keep="")) for cell in row))
     _STDOUT.print(columns, soft_wrap=False)

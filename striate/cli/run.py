@@ -1,5 +1,6 @@
 """`striate run`: train what is missing, print the verdicts, write the report."""
 
+import os
 import shlex
 import signal
 import threading
@@ -17,11 +18,13 @@ from striate.cli.results import print_results, results_json, write_report
 from striate.core.errors import StudyError
 from striate.core.processes import cpu_count
 from striate.studies.execute.protocol import Event, Failed
-from striate.studies.loaded import load
+from striate.studies.loaded import LoadedStudy, load
+from striate.studies.results import Results
 
 # More runs at a time than this for each core would only wait for one another, and take memory.
 MOST_JOBS_OF_CORE = 4
 MOST_JOBS_OF_CLUSTER = 10_000
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -33,27 +36,17 @@ class Changes:
     size: str
 
 
+def is_all(source: str) -> bool:
+    """Whether all built-in studies are meant, and no file or folder of that name."""
+    return source == ALL and not os.path.exists(source)
+
+
 def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, place: Place, as_json: bool) -> int:
     """Train the missing runs of a study and print its verdicts; returns the exit code."""
-    ray = place.ray
-    at_once = jobs_number(jobs, is_here=ray is None)
+    at_once = jobs_number(jobs, is_here=place.ray is None)
     study = load(source, *changes.overrides, seeds=changes.seeds, size=changes.size, out=folder)
-    reasons: dict[str, str] = {}  # of failed runs, by label
-    with stop_on_signal() as stop, progress_display() as progress:
-
-        def on_event(event: Event) -> None:
-            progress.on_event(event)
-            if isinstance(event, Failed):
-                reasons[event.task.label] = event.reason
-
-        results = study.run(
-            jobs=at_once,
-            device=device,
-            on=ray or "here",
-            on_plan=progress.on_plan,
-            on_event=on_event,
-            should_stop=stop.is_set,
-        )
+    with stop_on_signal() as stop:
+        results, reasons = train(study, at_once, device, place, stop)
     page = write_report(results)
     if as_json:
         plain_json({**results_json(results), "report": str(page)})
@@ -78,6 +71,29 @@ def run(source: str, changes: Changes, folder: Path, device: str, jobs: str, pla
         out(f"Stopped. Everything is saved. To resume: {command}", error=True)
         return cli.INTERRUPTED
     return cli.FAILED_RUNS if results.failures or reasons else 0
+
+
+def train(
+    study: LoadedStudy, jobs: int | None, device: str, place: Place, stop: threading.Event
+) -> tuple[Results, dict[str, str]]:
+    """Train what is missing, with its progress on the terminal; the results, and why runs failed, by label."""
+    reasons: dict[str, str] = {}
+    with progress_display() as progress:
+
+        def on_event(event: Event) -> None:
+            progress.on_event(event)
+            if isinstance(event, Failed):
+                reasons[event.task.label] = event.reason
+
+        results = study.run(
+            jobs=jobs,
+            device=device,
+            on=place.ray or "here",
+            on_plan=progress.on_plan,
+            on_event=on_event,
+            should_stop=stop.is_set,
+        )
+    return results, reasons
 
 
 def jobs_number(jobs: str, is_here: bool = True) -> int | None:

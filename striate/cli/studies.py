@@ -100,11 +100,22 @@ def studies(as_json: bool) -> None:
     library = built_in()
     if as_json:
         plain_json(
-            [{"name": name, "question": study.question, "data": study.data.source} for name, study in library.items()]
+            [
+                {
+                    "name": name,
+                    "row": study.row,
+                    "question": study.question,
+                    "source": study.source,
+                    "data": study.data.source,
+                    "sizes": list(study.sizes),
+                }
+                for name, study in library.items()
+            ]
         )
         return
-    rows = [[name, study.data.source, study.question] for name, study in library.items()]
-    table(["study", "data", "question"], rows)
+    rows = [[name, study.row, study.question, study.source] for name, study in library.items()]
+    table(["study", "row", "question", "source"], sorted(rows, key=lambda row: row[1]), unbroken={0, 1})
+    out("\nstriate run NAME --size small takes ten minutes at most on two cores; the other sizes are report and full.")
 
 
 def init(file: Path) -> None:

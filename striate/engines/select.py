@@ -73,6 +73,18 @@ def check(recipe: Recipe, network: NetworkConfig, device: str) -> None:
     engine.check(recipe, network)
 
 
+def fetch_weights(network: NetworkConfig) -> None:
+    """Download torchvision's weights of a network that starts from them, unless they are here.
+
+    Raises:
+        MissingWeights: when they cannot be downloaded.
+    """
+    if network.torchvision and network.pretrained is True:
+        from striate.nets.pytorch import pretrained
+
+        pretrained.published_weights(network.torchvision)
+
+
 def check_batch_norm(
     recipe: Recipe, network: NetworkConfig, input_shape: Shape, classes: int, train_images: int
 ) -> None:

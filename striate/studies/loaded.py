@@ -220,6 +220,18 @@ class LoadedStudy:
             with arm.error_context():
                 check(arm.recipe, arm.network, device)
 
+    def fetch_weights(self) -> None:
+        """Download the published weights that arms start from, unless they are here.
+
+        Raises:
+            MissingWeights: when they cannot be downloaded.
+        """
+        from striate.engines.select import fetch_weights
+
+        for arm in self.arms:
+            with arm.error_context():
+                fetch_weights(arm.network)
+
     def _write_study(self, plan: Plan) -> Study:
         """Write the study as it is run, with overrides and name, so that its folder can be read and run alone."""
         is_new = plan.previous is None or not plan.has_results

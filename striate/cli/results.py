@@ -6,15 +6,20 @@ from typing import Any
 
 from striate.cli.output import count, out, table
 from striate.studies.grids import arm_facts, interactions_in_words
+from striate.studies.metrics import run_metric
 from striate.studies.results import Results
 from striate.studies.scales import ScaleResults
 from striate.verdicts import Verdict
 from striate.verdicts.claims import ClaimVerdict
 from striate.verdicts.factorial import Effect
+from striate.verdicts.summaries import summarize
+from striate.verdicts.wording import digits_for, value
+
+MOST_ARMS = 30  # in the table of a terminal
 
 
 def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
-    """The verdicts (or each arm's accuracy), what should be known of them, and what failed.
+    """The verdicts, what should be known of them, what failed, and a table of the arms.
 
     `reasons`: why runs failed, by label, as their workers sent it. A full disk can keep a reason out of the run's folder.
     """
@@ -28,25 +33,23 @@ def print_results(results: Results, reasons: Mapping[str, str] = {}) -> None:
         _print_grid(results)
     elif results.scale:
         _print_scale(results.scale)
-    elif not results.verdicts:
-        for arm in results.arms:
-            out(f"  {arm_line(results, arm.name)}")
     for claim in results.claims:
         out(f"  claim: {claim}")
     failures = {label: f"failed: {reason}" for label, reason in reasons.items()}
     failures |= {f"{row.arm} seed {row.seed}": f"{row.state}: {row.reason}" for row in results.failures}
     for label, text in failures.items():
         out(f"  {label} {text}")
+    if not results.scale:
+        print_arms(results)
 
 
 def _print_grid(results: Results) -> None:
-    """Main effects, what interacts, and a table of the arms."""
+    """Main effects, and what interacts."""
     for effect in results.effects:
         if not effect.is_interaction:
             out(f"  {effect.sentence}")
     for sentence in interactions_in_words(results.effects):
         out(f"  {sentence}")
-    print_arms(results)
 
 
 def _print_scale(scale: ScaleResults) -> None:
@@ -62,37 +65,29 @@ def _print_scale(scale: ScaleResults) -> None:
 
 
 def print_arms(results: Results) -> None:
-    """Accuracy, time and parameters of each arm, as a table."""
+    """The study's metric, time and parameters of each arm, as a table; nothing before the first result."""
+    metric, digits = run_metric(results.study.metric).metric, digits_for(results.study.matters)
+    facts = {arm.name: arm_facts(arm.name, results.of(arm.name)) for arm in results.arms}
     rows = []
-    for arm in (arm_facts(arm.name, results.of(arm.name)) for arm in results.arms):
-        numbers = [_number(arm.accuracy, ".2f"), _number(arm.deviation, ".2f"), f"{arm.seeds}"]
-        cost = [_number(arm.seconds, ",.1f"), _number(arm.parameters, ",")]
-        rows.append([arm.arm, *numbers, *cost, f"{arm.not_trained}" if arm.not_trained else ""])
-    head = ["arm", "accuracy %", "deviation", "seeds", "seconds", "parameters", "not trained"]
+    for name, arm in list(results.arm_values.items())[:MOST_ARMS]:
+        of = summarize(arm, metric)
+        span = f"{of.interval.low:.{digits}f} to {of.interval.high:.{digits}f}" if of.interval else "-"
+        mean = "-" if of.mean is None else value(of.mean, metric, digits)
+        cost = [_number(facts[name].seconds, ",.1f"), _number(facts[name].parameters, ",")]
+        numbers = [mean, _number(of.deviation, f".{digits}f"), span, f"{of.n}", *cost]
+        rows.append([name, *numbers, f"{facts[name].not_trained}" if facts[name].not_trained else ""])
+    if not any(arm.values or arm.failures for arm in results.arm_values.values()):
+        return
+    head = ["arm", metric.name, "deviation", "95 % interval", "seeds", "seconds", "parameters", "not trained"]
     width = len(head) if any(row[-1] for row in rows) else len(head) - 1
     out("")
     table(head[:width], [row[:width] for row in rows], right=range(1, width))
+    if (hidden := len(results.arms) - len(rows)) > 0:
+        out(f"and {count(hidden, 'more arm')}; the report has all")
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
-
-
-def arm_line(results: Results, arm: str) -> str:
-    """An arm's mean test accuracy, its spread and its number of seeds."""
-    from striate.verdicts.intervals import deviation
-
-    rows = results.of(arm)
-    accuracies = [row.test_accuracy for row in rows if row.trained and row.test_accuracy is not None]
-    failures = [row.failure for row in rows if row.failure]
-    failed = [f"{failures.count(kind)} {kind}" for kind in dict.fromkeys(failures)]
-    if not accuracies:
-        return f"{arm}: no run that trained" + (f" ({', '.join(failed)})" if failed else "")
-    n = len(accuracies)
-    parts = [count(n, "seed")]
-    if n > 1:
-        parts.append(f"standard deviation {deviation(accuracies):.1f}")
-    return f"{arm}: {sum(accuracies) / n:.1f} % test accuracy ({', '.join(parts + failed)})"
+def _number(number: float | None, form: str) -> str:
+    return "-" if number is None else f"{number:{form}}"
 
 
 def results_json(results: Results) -> dict[str, Any]:

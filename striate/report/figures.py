@@ -20,9 +20,8 @@ from striate.report.wording import (
     plain,
     signed,
 )
-from striate.studies.metrics import TEST_ACCURACY, run_metric
+from striate.studies.metrics import TEST_ACCURACY
 from striate.studies.results import Results
-from striate.studies.rows import measured
 from striate.studies.study import Arm
 from striate.verdicts import Verdict
 from striate.verdicts.intervals import Interval, deviation
@@ -114,7 +113,7 @@ def arm_metric(results: Results, arm: Arm) -> ArmAccuracy:
     words = metric_words(results)
     if words.name == TEST_ACCURACY:
         return arm_accuracy(results, arm.name)
-    found = measured(arm, results.of(arm.name), run_metric(words.name), with_images=False)
+    found = results.arm_values[arm.name]
     points = tuple(Point(seed=seed, value=value) for seed, value in sorted(found.values.items()))
     return arm_values(arm.name, points, found.test_images, words)
 

@@ -8,7 +8,8 @@ from striate.report.wording import MINUS, NONE, between_signed, percent, plain, 
 from striate.studies.metrics import run_metric
 from striate.studies.results import Results
 from striate.verdicts import Metric, Verdict
-from striate.verdicts.intervals import Interval, arm_interval, interval
+from striate.verdicts.intervals import Interval
+from striate.verdicts.summaries import interval_of, mean_of
 from striate.verdicts.wording import digits_for, value
 
 _TEST_ACCURACY = Metric()
@@ -116,20 +117,10 @@ class MetricWords:
         return (0.0, 100.0) if self.metric.scale == "percent" else (-math.inf, math.inf)
 
     def mean(self, values: Sequence[float]) -> float:
-        """The geometric one of times and speeds, as they are judged by ratios."""
-        if self.metric.scale == "ratio":
-            return math.exp(math.fsum(map(math.log, values)) / len(values))
-        return sum(values) / len(values)
+        return mean_of(values, self.metric)
 
     def interval(self, values: Sequence[float], images: int = 0) -> Interval:
-        """The 95 % interval of an arm's mean, of two values or more."""
-        if self.metric.scale == "percent":
-            return arm_interval(values, images)
-        if self.metric.scale == "plain":
-            return interval(values)
-        logs = interval([math.log(value) for value in values])
-        mean, low, high = map(math.exp, (logs.mean, logs.low, logs.high))
-        return Interval(mean=mean, low=low, high=high, confidence=logs.confidence, n=logs.n)
+        return interval_of(values, self.metric, images)
 
     @property
     def interval_name(self) -> str:

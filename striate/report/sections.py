@@ -236,8 +236,10 @@ def _mean(arm: ArmAccuracy, words: MetricWords) -> str:
         return f"{arm.arm}: no {words.name} yet."
     if arm.interval is None:
         return f"{arm.arm}: {words.value(arm.mean)} {words.name} (1 seed, so the spread between seeds is unknown)."
+    deviation = arm.standard_deviation
+    spread = words.cell(deviation) if words.metric.scale == "ratio" else plain(deviation, words.digits)
     return (
-        f"{arm.arm}: mean {words.name} {words.value(arm.mean)} (standard deviation {words.cell(arm.standard_deviation)}, "
+        f"{arm.arm}: mean {words.name} {words.value(arm.mean)} (standard deviation {spread}, "
         f"95 % confidence interval {words.between(arm.interval)}, {count(arm.n, 'seed')})."
     )
 

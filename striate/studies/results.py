@@ -14,7 +14,7 @@ from striate.runs import Run, layout, read
 from striate.studies.arm_names import short
 from striate.studies.claim_verdicts import judge_claims
 from striate.studies.design import StudyDesign
-from striate.studies.display import page
+from striate.studies.display import Answer, answer
 from striate.studies.grids import arm_facts, judge_effects
 from striate.studies.metrics import RunMetric, run_metric
 from striate.studies.rows import RunRow, measured
@@ -94,10 +94,22 @@ class Results:
         return "\n  ".join(lines) + ">"
 
     def _repr_html_(self) -> str:
-        sentences = [*(verdict.sentence for verdict in self.verdicts), *map(str, self.claims), *self.notes]
-        rows = self.table()
-        return page(
-            self.study.question, sentences, [name.replace("_", " ") for name in rows[0]], [row.values() for row in rows]
+        ended = sum(row.run is not None and row.run.is_result for row in self.rows)
+        failures = [
+            f"{row.arm} seed {row.seed}: {row.state}" for row in self.rows if row.state not in {"finished", "missing"}
+        ]
+        report = self.folder / layout.REPORT
+        return answer(
+            Answer(
+                question=self.study.question,
+                status=f"{ended} of {len(self.rows)} runs have ended",
+                verdicts=self.verdicts,
+                lines=[*map(str, self.claims), *self.notes, *([short_list(failures)] if failures else [])],
+                arms=tuple(self.arm_values.values()),
+                metric=run_metric(self.study.metric).metric,
+                matters=self.study.matters,
+                page=str(report) if report.is_file() else "",
+            )
         )
 
     def of(self, arm: str) -> tuple[RunRow, ...]:
@@ -165,6 +177,12 @@ class Results:
             return measured(arms[arm], self.of(arm), metric, with_images=with_images)
 
         return measured_in
+
+    @cached_property
+    def arm_values(self) -> dict[str, ArmResults]:
+        """The study's metric of each arm by seed, without what is known of single images."""
+        metric = run_metric(self.study.metric)
+        return {arm.name: measured(arm, self.of(arm.name), metric, with_images=False) for arm in self.arms}
 
     @property
     def design(self) -> StudyDesign:

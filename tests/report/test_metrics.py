@@ -82,7 +82,7 @@ def test_the_page_of_a_loss_does_not_speak_of_points_or_accuracy_where_it_judges
 
 def test_a_study_without_a_plan_shows_means_of_its_metric(tmp_path, without_charts):
     results = study(tmp_path / "s", "test loss", 0.05, compare=[])
-    assert sections.means(results)[0].startswith("plain: mean test loss 0.33 (standard deviation 0.017, ")
+    assert sections.means(results)[0].startswith("plain: mean test loss 0.33 (standard deviation 0.02, ")
     (pair,) = sections.unplanned(results).rows
     assert pair[1] == "\N{MINUS SIGN}0.11"
     assert "Test loss of each arm:" in Page(build(results)).text

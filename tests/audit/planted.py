@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
 SIDE = 96
-WAVES = 8  # in each direction
+WAVES = 12  # in each direction
+COLOR = 0.5
 
 
 def base(rng):
@@ -17,8 +18,9 @@ def base(rng):
     position = (np.arange(SIDE) + 0.5) / SIDE
     waves = np.cos(np.pi * np.outer(np.arange(WAVES), position))
     size = 1 / np.maximum(np.hypot(*np.mgrid[:WAVES, :WAVES]), 1)
-    planes = [waves.T @ (rng.normal(size=(WAVES, WAVES)) * size) @ waves for _ in range(3)]
-    picture = np.stack(planes, -1)
+    planes = [waves.T @ (rng.normal(size=(WAVES, WAVES)) * size) @ waves for _ in range(4)]
+    # As in photographs, most of the variation is of brightness and less of color.
+    picture = np.stack([planes[0] + COLOR * plane for plane in planes[1:]], -1)
     picture = (picture - picture.min()) / (picture.max() - picture.min())
     return (30 + 200 * picture).astype(np.uint8)
 
@@ -29,13 +31,15 @@ def bases(count, seed=0):
 
 
 def _crop(image, share):
-    edge = round(SIDE * (1 - share) / 2)
-    return image.crop((edge, edge, SIDE - edge, SIDE - edge)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    side = image.width
+    edge = side * (1 - share) / 2
+    return image.resize(image.size, Image.Resampling.BILINEAR, box=(edge, edge, side - edge, side - edge))
 
 
 def _shift(image, share):
-    step = round(share * SIDE)
-    return image.crop((step, step // 2, SIDE, SIDE - step // 2)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    side = image.width
+    step = share * side
+    return image.resize(image.size, Image.Resampling.BILINEAR, box=(step, step / 2, side, side - step / 2))
 
 
 def _jpeg(image, quality):
@@ -45,13 +49,13 @@ def _jpeg(image, quality):
 
 
 def _noise(image, deviation):
-    pixels = np.asarray(image).astype(float) + np.random.default_rng(1).normal(0, deviation, (SIDE, SIDE, 3))
+    pixels = np.asarray(image).astype(float) + np.random.default_rng(1).normal(0, deviation, (*image.size, 3))
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 def _caption(image, share):
     pixels = np.array(image)
-    pixels[-round(share * SIDE) :] = 255
+    pixels[-round(share * len(pixels)) :] = 255
     return Image.fromarray(pixels)
 
 
@@ -62,12 +66,13 @@ TRANSFORMATIONS = {
     "less contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.6),
     "gray": lambda image: image.convert("L").convert("RGB"),
     "JPEG 40": lambda image: _jpeg(image, 40),
-    "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(3)),
+    "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(image.width / 32)),
     "noise": lambda image: _noise(image, 15),
-    "smaller": lambda image: image.resize((40, 40), Image.Resampling.BILINEAR),
+    "smaller": lambda image: image.resize((image.width // 2, image.width // 2), Image.Resampling.BILINEAR),
     "cropped to 95 %": lambda image: _crop(image, 0.95),
     "cropped to 90 %": lambda image: _crop(image, 0.90),
     "cropped to 80 %": lambda image: _crop(image, 0.80),
+    "cropped to 70 %": lambda image: _crop(image, 0.70),
     "shifted and cropped": lambda image: _shift(image, 0.08),
     "caption": lambda image: _caption(image, 0.12),
     "turned by 3 degrees": lambda image: image.rotate(3, Image.Resampling.BILINEAR, fillcolor=(128, 128, 128)),

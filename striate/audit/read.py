@@ -4,7 +4,7 @@ Each image is decoded once, at its own size, and let go. An image that cannot be
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from striate.core.errors import DataError
-from striate.data.canonical_order import PARTS
+from striate.data.canonical_order import PARTS, HashedPart, argsort_by_hash, dataset_digest
 from striate.data.contents import ArrayPart, Contents, EncodedImage, EncodedPart, SourcePart, check_contents
 from striate.data.dataset import DataConfig, Images
 from striate.data.decode import Decoded, Decoder
-from striate.data.picture import FULL_BITS, Picture, depth_of
+from striate.data.picture import FULL_BITS, Picture, decode, depth_of
+from striate.data.sources import cifar10
 
 SIDE = 32  # of the small pictures
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -58,6 +59,8 @@ class ImageTable:
     spread: NDArray[np.float32]
     brightest: NDArray[np.float32]
     small: Images  # N x SIDE x SIDE x C
+    positions: NDArray[np.int64]  # of each image in its part, broken ones counted
+    bits: int  # used of the 16 bits of a channel
     broken: tuple[Broken, ...]
 
     def __len__(self) -> int:
@@ -71,33 +74,50 @@ def read_images(contents: Contents) -> ImageTable:
         DataError: for labels or classes that do not fit together, and where no image can be read.
     """
     check_contents(contents)
-    looks, bits_needed = _looks(contents, FULL_BITS)
-    if bits_needed < FULL_BITS:
-        looks, _ = _looks(contents, bits_needed)
+    looks, bits = _looks(contents, FULL_BITS)
+    if bits < FULL_BITS:
+        looks, _ = _looks(contents, bits)
     broken = tuple(
         Broken(part, look.name, look.broken) for part, part_looks in looks.items() for look in part_looks if look.broken
     )
     good = [
-        (part, int(label), look)
+        (part, position, look)
         for part, part_looks in looks.items()
-        for label, look in zip(contents.parts[part].labels, part_looks, strict=True)
+        for position, look in enumerate(part_looks)
         if look.small is not None
     ]
     if not good:
         rule = f"{contents.location}: no image could be read; the first is {broken[0].name} ({broken[0].reason})"
         raise DataError(f"{rule}; replace the files")
     return ImageTable(
-        classes=contents.classes,
+        classes=_class_names(contents, good),
         parts=np.array([PARTS.index(part) for part, _, _ in good], np.int8),
         names=tuple(look.name for _, _, look in good),
-        labels=np.array([label for _, label, _ in good], np.int64),
+        labels=np.array([contents.parts[part].labels[position] for part, position, _ in good], np.int64),
         hashes=np.frombuffer(b"".join(look.digest for _, _, look in good), np.uint8).reshape(-1, 32),
         sizes=np.array([look.size for _, _, look in good], np.int64),
         spread=np.array([look.spread for _, _, look in good], np.float32),
         brightest=np.array([look.brightest for _, _, look in good], np.float32),
         small=_stack([look.small for _, _, look in good if look.small is not None]),
+        positions=np.array([position for _, position, _ in good], np.int64),
+        bits=bits,
         broken=broken,
     )
+
+
+def _class_names(contents: Contents, good: list[tuple[str, int, Look]]) -> tuple[str, ...]:
+    """Those of the source, or CIFAR-10's: some copies of it have none."""
+    if {name: len(part.labels) for name, part in contents.parts.items()} != cifar10.SIZES:
+        return contents.classes
+    parts = {}
+    for name in cifar10.SIZES:
+        looks = [(int(contents.parts[name].labels[position]), look) for part, position, look in good if part == name]
+        labels = np.array([label for label, _ in looks], np.int64)
+        hashes = np.frombuffer(b"".join(look.digest for _, look in looks), np.uint8).reshape(-1, 32)
+        order = argsort_by_hash(labels, hashes)
+        shape = (len(order), *cifar10.SHAPE)
+        parts[name] = HashedPart(np.broadcast_to(np.uint8(0), shape), labels[order], hashes[order])
+    return cifar10.CLASSES if dataset_digest((), parts) == cifar10.DIGEST else contents.classes
 
 
 def _looks(contents: Contents, bits: int) -> tuple[dict[str, list[Look]], int]:
@@ -129,13 +149,39 @@ def _look(name: str, picture: Picture) -> Look:
     return Look(
         name,
         small=shrink(pixels),
-        # The size is hashed too: two blank images of other sizes are no copies.
-        digest=hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(),
+        digest=hashlib.sha256(pixels.data).digest(),
         size=(pixels.shape[1], pixels.shape[0]),
         spread=spread,
         brightest=brightest,
         largest=picture.largest,
     )
+
+
+def pictures(contents: Contents, table: ImageTable, rows: Iterable[int], most: int) -> dict[int, Images]:
+    """These images of the table, read again, with sides of at most `most` pixels."""
+    wanted: dict[str, dict[int, int]] = {}
+    for row in rows:
+        wanted.setdefault(PARTS[table.parts[row]], {})[int(table.positions[row])] = row
+    found = {}
+    for name, positions in wanted.items():
+        part = contents.parts[name]
+        if isinstance(part, ArrayPart):
+            found.update({row: _fit(part.images[position], most) for position, row in positions.items()})
+            continue
+        with Decoder(DataConfig(source=contents.location)):  # which keeps Pillow's warnings
+            for position, image in enumerate(part.images()):
+                if position in positions:
+                    found[positions[position]] = _fit(decode(image.data, 3, None, table.bits).pixels, most)
+    return found
+
+
+def _fit(pixels: Images, most: int) -> Images:
+    if max(pixels.shape[:2]) <= most:
+        return pixels
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image.thumbnail((most, most), Image.Resampling.LANCZOS)
+    small = np.asarray(image)
+    return small[..., None] if small.ndim == 2 else small
 
 
 def _brightness(pixels: Images) -> tuple[float, float]:

@@ -98,6 +98,24 @@ class Audit:
         return sum(map(sum, self.counts.values()))
 
     @property
+    def judged_part(self) -> str:
+        """The part that a study would judge by: test, or validation where there is no test part; else none."""
+        return next((part for part in ("test", "validation") if part in self.counts), "")
+
+    @property
+    def test_twins(self) -> tuple[ImageRef, ...]:
+        """The images of the judged part that have a copy or a near duplicate in training, each once."""
+        groups: list[Copies | NearPair] = [*self.copies, *(self.near or ())]
+        twins = [
+            image
+            for group in groups
+            if {"train", self.judged_part} <= set(group.parts)
+            for image in (group.images if isinstance(group, Copies) else (group.first, group.second))
+            if image.part == self.judged_part
+        ]
+        return tuple({image.row: image for image in twins}.values())
+
+    @property
     def two_labels(self) -> tuple[Copies | NearPair, ...]:
         """Copies and near duplicates that have more than one label."""
         groups: list[Copies | NearPair] = [*self.copies, *(self.near or ())]

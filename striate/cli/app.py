@@ -226,12 +226,16 @@ def audit(
         bool,
         typer.Option("--near/--no-near", help="Look for near duplicates too; takes long for very many images."),
     ] = True,
+    report: Annotated[
+        Path | None,
+        typer.Option(parser=_path, metavar="FILE.html", help="Where to write the page; NAME-audit.html by default."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Look for what is wrong with a dataset: copies, near duplicates, broken and odd images."""
     from striate.cli import audit
 
-    audit.command(source, near, json)
+    audit.command(source, near, report, json)
 
 
 @app.command()

@@ -3,22 +3,33 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from striate.audit import Audit, Copies, NearPair
-from striate.audit import audit as audit_source
+from striate.audit.audit import Auditor
 from striate.audit.records import KINDS
 from striate.cli.output import count, out, plain_json, table
+from striate.report import audited
+from striate.runs.layout import slug
 
 MOST = 5  # findings of one kind that are printed; --json has all
 
 
-def command(source: str, near: bool, as_json: bool) -> None:
-    """Print what an audit of a source finds."""
-    found = audit_source(source, near=near)
+def command(source: str, near: bool, report: Path | None, as_json: bool) -> None:
+    """Print what an audit of a source finds, and write the page."""
+    auditor = Auditor(source)
+    found = auditor.audit(near=near)
+    page = report or Path(f"{slug(found.name)}-audit.html")
+    audited.write(found, auditor.pictures, page)
     if as_json:
-        plain_json(as_data(found))
+        plain_json({**as_data(found), "report": str(page)})
         return
+    _print(found)
+    out(f"Report: {page}")
+
+
+def _print(found: Audit) -> None:
     parts = ", ".join(f"{sum(counts):,} {part}" for part, counts in found.counts.items())
     out(f"{found.name}: {count(found.images, 'image')} ({parts}), {len(found.classes)} classes", bold=True)
     _shares(found)
@@ -30,6 +41,10 @@ def command(source: str, near: bool, as_json: bool) -> None:
         out("near duplicates: not looked for")
     else:
         _groups("near duplicates", found.near)
+    if twins := found.test_twins:
+        total = sum(found.counts[found.judged_part])
+        share = f"{len(twins):,} of {total:,} {found.judged_part} images ({100 * len(twins) / total:.1f} %)"
+        out(f"{share} have a copy or near duplicate in train")
     if several := found.two_labels:
         out(f"{count(len(several), 'group')} of copies or near duplicates with more than one label:")
         _listed([_sentence(one) for one in several])

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from striate.core.errors import ReportError
 from striate.report import draw, figure_files, latex, pages, sections, seeds, svg
 from striate.report.contents import Figures
 from striate.report.figures import ArmAccuracy, Point, arm_values, differences_figure, values_figure
 from striate.report.limits import Terms, comparison_terms
 from striate.report.metric_words import MetricWords, words_for
 from striate.report.wording import Table, count, listed, pair, shortened, whole
-from striate.runs.files import write_text
 from striate.tables import Judged
 from striate.verdicts import ArmResults
 from striate.verdicts.intervals import accuracy_margin
@@ -24,7 +22,6 @@ SECTIONS = (
     ("reproduce", "Reproduce"),
     ("limits", "Limits and glossary"),
 )
-MARK = '<meta name="generator" content="Striate">'
 
 
 def build(judged: Judged) -> str:
@@ -57,15 +54,7 @@ def write(judged: Judged, path: Path | str) -> None:
         ReportError: for a file that is not ours, or a folder that is not there.
         RunError: when the disk refuses.
     """
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
-        raise ReportError(f"{path}: {what}; give a file for the page with --report")
-    if path.exists() and MARK.encode() not in path.read_bytes()[:4096]:
-        raise ReportError(
-            f"{path}: exists and is no page of Striate, so it was not replaced; give another file with --report"
-        )
-    write_text(path, build(judged))
+    pages.write_alone(build(judged), Path(path))
 
 
 def figures_of(judged: Judged) -> Figures:

@@ -142,12 +142,12 @@ def _tile(arm: _Arm, image: int, names: tuple[str, ...], images: NDArray[np.uint
     )
     if says.all() and sure > SURE and runs > 1:
         numbers += "; all runs are sure, so the label may be wrong"
-    uri, height = _picture(images[image]) if images is not None else ("", SIDE)
+    uri, height = picture_uri(images[image]) if images is not None else ("", SIDE)
     label = names[arm.labels[image]]
     return Tile(image=image, label=label, answer=names[answer], numbers=numbers, picture=uri, height=height)
 
 
-def _picture(pixels: NDArray[np.uint8]) -> tuple[str, int]:
+def picture_uri(pixels: NDArray[np.uint8]) -> tuple[str, int]:
     """The image as a data URI with its height on the page: small ones as they are, large ones at the size of the page."""
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     buffer = io.BytesIO()

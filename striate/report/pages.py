@@ -28,6 +28,7 @@ from striate.runs.files import write_text
 from striate.studies.metrics import is_of_images
 from striate.studies.results import Results
 
+MARK = '<meta name="generator" content="Striate">'
 _TEMPLATES = files("striate.report").joinpath("templates")
 
 
@@ -68,6 +69,23 @@ def write(results: Results) -> Path:
     path = results.folder / layout.REPORT
     write_text(path, build(results))
     return path
+
+
+def write_alone(page: str, path: Path) -> None:
+    """Write a page that belongs to no study, whole or not at all. It replaces a page of Striate and no other file.
+
+    Raises:
+        ReportError: for a file that is not ours, or a folder that is not there.
+        RunError: when the disk refuses.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        what = "is a folder" if path.is_dir() else "is in a folder that does not exist"
+        raise ReportError(f"{path}: {what}; give a file for the page with --report")
+    if path.exists() and MARK.encode() not in path.read_bytes()[:4096]:
+        raise ReportError(
+            f"{path}: exists and is no page of Striate, so it was not replaced; give another file with --report"
+        )
+    write_text(path, page)
 
 
 def _answers(results: Results) -> dict[str, Any]:

@@ -78,10 +78,33 @@ def test_near_duplicates_are_looked_for_only_on_request(folder):
     assert audit(str(folder), near=False).near is None
 
 
-def test_sources_without_files_are_audited_too():
-    found = audit("digits", near=False)
-    assert found.images == 1797
-    assert found.counts.keys() == {"train"}
+def test_sources_without_files_of_images_are_audited_too(tmp_path):
+    images = np.stack([picture[:28, :28, 0] for picture in bases(20)])
+    images[7] = images[3]
+    np.savez(tmp_path / "arrays.npz", images=images, labels=np.arange(20) % 2)
+    found = audit(str(tmp_path / "arrays.npz"))
+    assert found.counts == {"train": (10, 10)}
+    assert [[image.name for image in copies.images] for copies in found.copies] == [["image 3", "image 7"]]
+
+
+def test_blank_images_of_turned_shape_are_no_copies(folder):
+    for name, size in (("wide", (60, 40)), ("high", (40, 60))):
+        Image.new("RGB", size).save(folder / "train" / "cat" / f"{name}.png")
+    assert audit(str(folder)).copies == ()
+
+
+def test_dim_images_of_16_bits_are_not_dark(folder):
+    """Ten of sixteen bits are used: their range is found, as in training."""
+    pixels = bases(1, 5)[0][..., 0].astype(np.uint16) * 4
+    Image.fromarray(pixels).save(folder / "train" / "cat" / "deep.png")
+    assert audit(str(folder)).flaws == ()
+
+
+def test_test_images_with_a_twin_in_training_are_counted_once(folder):
+    pixels = np.asarray(Image.open(folder / "test" / "dog" / "3.png"))
+    for name in ("mirrored", "brighter"):
+        Image.fromarray(transformed(pixels, name)).save(folder / "train" / "dog" / f"{name}.png")
+    assert [image.name for image in audit(str(folder)).test_twins] == ["test/dog/3.png"]
 
 
 def test_a_source_without_a_readable_image_is_refused(folder):
@@ -108,7 +131,8 @@ def test_the_command_prints_what_was_found(folder, monkeypatch, capsys, as_json)
 
     picture = Image.open(folder / "train" / "cat" / "0.png")
     picture.save(folder / "test" / "dog" / "copy.bmp")
-    command(str(folder), True, as_json)
+    command(str(folder), True, folder / "page.html", as_json)
+    assert "copy.bmp" in (folder / "page.html").read_text()
     out = capsys.readouterr().out
     if as_json:
         data = json.loads(out)

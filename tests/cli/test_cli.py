@@ -50,7 +50,7 @@ OPTIONS = {
         "time",
         "json",
     },
-    "audit": {"source", "near", "json"},
+    "audit": {"source", "near", "report", "json"},
     "status": {"folder", "json"},
     "report": {"folder", "figures", "latex"},
     "studies": {"json"},

@@ -12,33 +12,34 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 from striate.nets.user_code import CodeFile, UserCode
 
 
 def load(code: UserCode) -> ModuleType:
-    """The module of `code`, imported unless it is loaded already with this text. Raises whatever importing it raises."""
-    if any(_is_stale(name, file) for name, file in code.files.items()):
-        for name in code.files:
-            sys.modules.pop(name, None)
-    with _FINDER.first(code.files):
-        return importlib.import_module(code.module)
+    """The module of `code`, imported unless it is loaded already with this text. Raises whatever importing it raises.
+
+    What somebody else has imported under these names stays theirs.
+    """
+    known = {name: _LOADED[name] for name in code.files if name in _LOADED}
+    if code.module in known and all(known[name][1] == code.files[name] for name in known):
+        return known[code.module][0]
+    for name in known:
+        del _LOADED[name]
+    # An extension cannot be loaded twice.
+    names = [name for name, file in code.files.items() if file.content is None or file.path.suffix == ".py"]
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    try:
+        with _FINDER.first(code.files):
+            return importlib.import_module(code.module)
+    finally:
+        sys.modules.update({name: module for name, module in before.items() if module not in _MADE})
 
 
-def _is_stale(name: str, file: CodeFile) -> bool:
-    """Whether something else is loaded under this name."""
-    module = sys.modules.get(name)
-    if module is None:
-        return False
-    if file.content is None:
-        return str(file.path) not in getattr(module, "__path__", ())
-    if file.path.suffix != ".py":  # an extension cannot be loaded twice
-        return getattr(module, "__file__", None) != str(file.path)
-    return _LOADED.get(name) != (module, file)
-
-
-# The modules that were loaded here, and from what.
+# The modules that were loaded here last, and from what; and all that were made here.
 _LOADED: dict[str, tuple[ModuleType, CodeFile]] = {}
+_MADE: WeakSet[ModuleType] = WeakSet()
 
 
 class _Loader(SourceFileLoader):
@@ -56,6 +57,7 @@ class _Loader(SourceFileLoader):
         raise OSError("bytecode is neither read nor written")
 
     def exec_module(self, module: ModuleType) -> None:
+        _MADE.add(module)
         super().exec_module(module)
         _LOADED[self.name] = (module, self._file)
 

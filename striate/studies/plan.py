@@ -3,7 +3,7 @@
 A plan reads each run folder once. It refuses a folder that holds runs of another study.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +73,7 @@ class Plan:
     unplanned: tuple[PlannedRun, ...] = ()  # runs of these arms in the folder, with seeds that the study leaves out
     previous: Study | None = None  # the study file in the folder, as the last command wrote it
     previous_arms: tuple[Arm, ...] = ()
+    of_weights: tuple[str, ...] = ()  # what was stripped from files of weights
 
     def __repr__(self) -> str:
         done = len(self.due) - len(self.missing)
@@ -130,13 +131,16 @@ class Plan:
         arms_of: dict[str, list[Arm]] = {}
         for arm in self.arms:
             arms_of.setdefault(self.datasets[arm.name].digest, []).append(arm)
-        return tuple(
-            warning
-            for arms in arms_of.values()
-            for warning in (
-                *_imbalance(self.datasets[arms[0].name], arms, self.study.seeds[0]),
-                *_copies(self.datasets[arms[0].name], arms, self.study.seeds),
+        return (
+            tuple(
+                warning
+                for arms in arms_of.values()
+                for warning in (
+                    *_imbalance(self.datasets[arms[0].name], arms, self.study.seeds[0]),
+                    *_copies(self.datasets[arms[0].name], arms, self.study.seeds),
+                )
             )
+            + self.of_weights
         )
 
     def replanned(self) -> tuple[str, ...]:
@@ -184,7 +188,8 @@ def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
         StriateError: for missing data, a network that does not fit the images, or a folder of another study.
     """
     datasets = _load_datasets(arms)
-    parameters = _check_arms(arms, datasets)
+    of_weights: list[str] = []
+    parameters = _check_arms(arms, datasets, of_weights.append)
     runs: list[PlannedRun] = []
     unplanned: list[PlannedRun] = []
     for arm in arms:
@@ -195,7 +200,16 @@ def make_plan(study: Study, arms: Sequence[Arm], folder: Path) -> Plan:
     if previous and all(run.run is None for run in runs):
         _check_same_study(study, previous, folder)
     return Plan(
-        study, tuple(arms), folder, tuple(runs), datasets, parameters, tuple(unplanned), previous, previous_arms
+        study,
+        tuple(arms),
+        folder,
+        tuple(runs),
+        datasets,
+        parameters,
+        tuple(unplanned),
+        previous,
+        previous_arms,
+        tuple(dict.fromkeys(of_weights)),
     )
 
 
@@ -211,7 +225,7 @@ def _load_datasets(arms: Sequence[Arm]) -> dict[str, Dataset]:
     return datasets
 
 
-def _check_arms(arms: Sequence[Arm], datasets: Mapping[str, Dataset]) -> dict[str, int]:
+def _check_arms(arms: Sequence[Arm], datasets: Mapping[str, Dataset], note: Callable[[str], None]) -> dict[str, int]:
     """The number of parameters of each arm, checked on its images; each different network and split once."""
     from striate.engines.select import check_batch_norm  # here, because it takes longer to import than a study to read
 
@@ -225,7 +239,7 @@ def _check_arms(arms: Sequence[Arm], datasets: Mapping[str, Dataset]) -> dict[st
         parts = (dataset.digest, arm.data.validation)
         with error_context(f"arm '{arm.name}' on {dataset.name} ({'x'.join(map(str, shape))})"):
             if network not in counts:
-                counts[network] = count_parameters(arm.network, shape, len(dataset.classes))
+                counts[network] = count_parameters(arm.network, shape, len(dataset.classes), note)
             if parts not in train_sizes:
                 train_sizes[parts] = split(dataset, arm.data.validation, seed=0).size("train")
             augment.check_fits(arm.recipe.augment, (*shape[1:], shape[0]))

@@ -171,6 +171,7 @@ def test_what_somebody_else_had_imported_before_is_not_taken_for_what_the_file_h
     assert mine.width == 3
     write(tmp_path, mine="width = 4")
     assert user_import.load(find(Reference.of("mine:small"))).width == 4
+    assert sys.modules["mine"] is mine
 
 
 def test_an_import_in_the_forward_pass_runs_what_was_hashed(tmp_path):

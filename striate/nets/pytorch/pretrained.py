@@ -20,7 +20,7 @@ from striate.core.seeds import integer_seed
 from striate.nets import init
 from striate.nets.config import NetworkConfig
 from striate.nets.layers import Shape, shape_text
-from striate.nets.pytorch import imported, weights
+from striate.nets.pytorch import checkpoints, imported, weights
 from striate.nets.pytorch.freeze import freeze
 
 _META = "meta"  # the device whose tensors have shapes only: they take no memory and no time
@@ -38,7 +38,7 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     """
     module, head = _construct(network, input_shape, classes, seed)
     if network.pretrained:
-        tensors, path = _read_weights(network)
+        (tensors, _), path = _read_weights(network, module)
         skipped = _not_loaded(network, module, head, tensors)
         weights.put(module, tensors, str(path), skipped)
         # A module of the user's own has drawn its head when it was made.
@@ -49,15 +49,21 @@ def build(network: NetworkConfig, input_shape: Shape, classes: int, seed: int) -
     return module
 
 
-def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -> int:
+def count_parameters(
+    network: NetworkConfig, input_shape: Shape, classes: int, note: Callable[[str], None] = lambda _: None
+) -> int:
     """How many parameters the module has; nothing is downloaded, and torchvision's modules take no memory.
+
+    `note` is told what was stripped or left out of a file of weights.
 
     Raises:
         NetworkError: for everything that `build` refuses, except published weights.
     """
     module, head = _construct(network, input_shape, classes, 0, _META if network.torchvision else "cpu")
     if isinstance(network.pretrained, str):
-        tensors, path = _read_weights(network)
+        (tensors, remarks), path = _read_weights(network, module)
+        for remark in remarks:
+            note(remark)
         weights.check(module, tensors, str(path), _not_loaded(network, module, head, tensors))
     freeze(module, network.freeze, head)
     _check_output(module, network, input_shape, classes)
@@ -147,12 +153,13 @@ def _from_torchvision(name: str, classes: int) -> nn.Module:
     return models.get_model(name, weights=None, num_classes=classes)
 
 
-def _read_weights(network: NetworkConfig) -> tuple[Mapping[str, Tensor], Path]:
-    """The tensors of `network.pretrained`, and the file that they are from."""
+def _read_weights(network: NetworkConfig, module: nn.Module) -> tuple[checkpoints.Checkpoint, Path]:
+    """The tensors of `network.pretrained` under the names of `module`, and the file that they are from."""
     if isinstance(network.pretrained, str):
         path = Path(network.pretrained).expanduser()
-        return weights.read(path), path
-    return published_weights(str(network.torchvision))
+        return checkpoints.fitted(checkpoints.read(path), module.state_dict().keys(), path.name), path
+    tensors, path = published_weights(str(network.torchvision))
+    return checkpoints.Checkpoint(tensors), path
 
 
 def _not_loaded(

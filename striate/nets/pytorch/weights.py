@@ -1,10 +1,13 @@
 """A module's weights in a file and back: safetensors, or torch's own format read without running code."""
 
 import pickle
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +16,10 @@ from torch import Tensor, nn
 
 from striate.core.config import suggest
 from striate.core.errors import NetworkError
+
+FEW = 3  # of the names that do not fit, so many are listed
+# In torch's refusal: what it would have had to import.
+_REFUSED = re.compile(r"(?:GLOBAL|Unsupported class) ([\w.]+)")
 
 
 def save(module: nn.Module, path: Path) -> None:
@@ -36,46 +43,72 @@ def read(path: Path) -> Mapping[str, Tensor]:
     Raises:
         NetworkError: for a file that does not exist or is something else.
     """
-    if not path.is_file():
-        raise NetworkError(f"{path}: there is no such file of weights")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise NetworkError(f"{path}: cannot be read as weights ({reason})") from error
+    tensors = content(path)
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise NetworkError(f"{path}: holds no weights by name; save module.state_dict(), or use safetensors")
     return tensors
+
+
+def content(path: Path) -> Any:
+    """What a file holds: the tensors of .safetensors, or what torch.save wrote, as far as that is tensors and plain values.
+
+    Raises:
+        NetworkError: for a file that does not exist, is something else, or holds objects, which could run code.
+    """
+    if not path.is_file():
+        raise NetworkError(f"{path}: there is no such file of weights")
+    try:
+        return (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError) as error:
+        if found := _REFUSED.search(str(error)):
+            raise NetworkError(
+                f"{path}: holds an object of Python ({found[1]}), and only tensors and plain values are read, because others can run "
+                "code; save module.state_dict(), or use safetensors"
+            ) from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise NetworkError(f"{path}: cannot be read as weights ({reason})") from error
+    except Exception as error:  # a damaged file, whatever torch makes of it
+        raise NetworkError(f"{path}: cannot be read as weights ({type(error).__name__}); is it damaged?") from error
 
 
 def check(module: nn.Module, tensors: Mapping[str, Tensor], source: str, skip: AbstractSet[str] = frozenset()) -> None:
     """Refuse tensors whose names or shapes are not those of `module`; those named in `skip` may be missing or different.
 
     Raises:
-        NetworkError: naming `source` and the first tensor that does not fit.
+        NetworkError: naming `source` and the first tensors that do not fit.
     """
     own = module.state_dict()
     # Files from before batch norms counted their batches are still published; torch starts the count at 0 for them.
     counts = {name for name in own if name.endswith(".num_batches_tracked")}
-    for name in sorted(own.keys() - tensors.keys() - skip - counts):
-        raise NetworkError(f"{source}: has no '{name}', which the network has; {suggest(name, tensors)}")
-    for name, tensor in tensors.items():
-        if name in skip:
-            continue
-        if name not in own:
-            raise NetworkError(f"{source}: holds '{name}', which the network has not; {suggest(name, own)}")
-        if tensor.shape != own[name].shape:
-            shapes = f"{tuple(tensor.shape)}, and the network's is {tuple(own[name].shape)}"
-            raise NetworkError(f"{source}: '{name}' is {shapes}; is it the file of another network?")
+    if missing := sorted(own.keys() - tensors.keys() - skip - counts):
+        raise NetworkError(f"{source}: has no {_first(missing)}, which the network has; {suggest(missing[0], tensors)}")
+    others = [name for name in tensors if name not in skip]
+    if unknown := [name for name in others if name not in own]:
+        raise NetworkError(f"{source}: holds {_first(unknown)}, which the network has not; {suggest(unknown[0], own)}")
+    if unequal := [name for name in others if tensors[name].shape != own[name].shape]:
+        shapes = (
+            f"'{name}' is {tuple(tensors[name].shape)}, and the network's is {tuple(own[name].shape)}"
+            for name in unequal
+        )
+        more = f"; so are {len(unequal) - FEW} more" if len(unequal) > FEW else ""
+        raise NetworkError(f"{source}: {'; '.join(islice(shapes, FEW))}{more}; is it the file of another network?")
+
+
+def _first(names: list[str]) -> str:
+    """The first of these names, in quotes, and how many more there are."""
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return ", ".join(f"'{name}'" for name in names[:FEW]) + more
 
 
 def put(module: nn.Module, tensors: Mapping[str, Tensor], source: str, skip: AbstractSet[str] = frozenset()) -> None:
     """Put tensors into `module` by name, all of them and no others, except those named in `skip`.
 
     Raises:
-        NetworkError: naming `source` and the first tensor that does not fit.
+        NetworkError: naming `source` and the first tensors that do not fit.
     """
     check(module, tensors, source, skip)
     loaded = OrderedDict((name, tensor) for name, tensor in tensors.items() if name not in skip)

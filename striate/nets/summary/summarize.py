@@ -3,6 +3,7 @@
 A network of the notation needs no torch. A module that somebody else has written is built, and for the table run once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +57,10 @@ def summarize_graph(graph: Graph) -> NetworkSummary:
     return NetworkSummary(layer_table(graph))
 
 
-def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -> int:
-    """All weights, biases, scales and shifts of `network`.
+def count_parameters(
+    network: NetworkConfig, input_shape: Shape, classes: int, note: Callable[[str], None] = lambda _: None
+) -> int:
+    """All weights, biases, scales and shifts of `network`. `note` is told what of a file of weights is not used as it is.
 
     Raises:
         NetworkError: for a network that does not fit images of (channels, height, width).
@@ -65,7 +68,7 @@ def count_parameters(network: NetworkConfig, input_shape: Shape, classes: int) -
     if network.is_foreign:
         from striate.nets.pytorch import pretrained
 
-        return pretrained.count_parameters(network, input_shape, classes)
+        return pretrained.count_parameters(network, input_shape, classes, note)
     return sum(layer.parameters for layer in all_layers(resolve(network, input_shape, classes)))
 
 

@@ -352,6 +352,23 @@ def probe(
 
 
 @app.command()
+def train(
+    source: deploy.Folder,
+    minutes: deploy.Minutes = 15.0,
+    name: deploy.Name = "",
+    network: deploy.Backbone = "",
+    weights: deploy.Weights = "",
+    out: Out = Path("runs"),
+    device: Device = "auto",
+    json: Json = False,
+) -> int:
+    """Make a classifier from a folder of images, with its evidence: study file, report, model and model card."""
+    from striate.cli import train
+
+    return train.command(train.request_of(source, minutes, name, out, network, weights, device), json)
+
+
+@app.command()
 def predict(
     model: deploy.Model,
     images: deploy.Images,

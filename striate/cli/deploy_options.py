@@ -1,15 +1,44 @@
-"""The options of `striate predict` and `striate export`, with the text of `--help`."""
+"""The options of `striate train`, `striate predict` and `striate export`, with the text of `--help`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from striate.cli.explain_options import Source
+from striate.cli.judge_options import path
+
+Folder = Annotated[
+    str,
+    typer.Argument(
+        metavar="FOLDER", help="A folder of images with a folder for each class; or another source, as data: takes."
+    ),
+]
+Minutes = Annotated[float, typer.Option(metavar="NUMBER", help="The time for everything, report and model included.")]
+Name = Annotated[
+    str, typer.Option(metavar="NAME", help="The name of the study and its folder; the images' folder by default.")
+]
+Backbone = Annotated[
+    str,
+    typer.Option(
+        "--network",
+        metavar="NAME",
+        help="The pretrained network: one of torchvision, or import:MODULE:FACTORY. By default resnet18, or a faster one.",
+    ),
+]
+Weights = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE",
+        help="Its weights (.safetensors, or a state_dict of torch.save), where they cannot be downloaded.",
+    ),
+]
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="RUN",
-        help="A run's folder, such as runs/my/plain/seed-0; or an arm's folder, which means all its finished seeds.",
+        metavar="MODEL|RUN",
+        help="A model's folder, such as runs/my/model; a run's folder, such as runs/my/plain/seed-0; or an arm's folder, which means "
+        "all its finished seeds.",
     ),
 ]
 Images = Annotated[
@@ -34,11 +63,24 @@ File = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        parser=Path,
+        parser=path,
         metavar="FILE",
         help="The file to write; by default model.onnx or model.pt2 in the run's folder.",
     ),
 ]
-Source = Annotated[
-    str, typer.Option("--data", metavar="SOURCE", help="Where the run's images are now, if they were moved.")
+
+__all__ = [
+    "All",
+    "Backbone",
+    "File",
+    "Folder",
+    "Format",
+    "Images",
+    "Minutes",
+    "Model",
+    "Name",
+    "Source",
+    "Top",
+    "Weights",
+    "With",
 ]

@@ -26,6 +26,10 @@ class ProgressDisplay(Protocol):
 
     def on_event(self, event: Event) -> None: ...
 
+    def note(self, text: str) -> None:
+        """Show a line."""
+        ...
+
 
 @contextmanager
 def progress_display() -> Iterator[ProgressDisplay]:
@@ -92,6 +96,9 @@ class _Lines:
             self._print(f"{label}: epoch {last.epoch}/{last.epochs} done, {_numbers(epoch)}")
         self._last[label] = progress
 
+    def note(self, text: str) -> None:
+        self._print(text)
+
     def _print(self, line: str) -> None:
         out(line, error=True)
         sys.stderr.flush()
@@ -156,6 +163,9 @@ class _Bars:
             self._print(f"  {ending(event)}")
         facts = f"{self._done} of {count(self._total, 'run')} done"
         self._progress.update(self._study, completed=sum(self._shares.values()), facts=facts)
+
+    def note(self, text: str) -> None:
+        self._print(text)
 
     def _print(self, line: str) -> None:
         self._progress.console.print(Text(printable(line, keep="")))

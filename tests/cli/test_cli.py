@@ -99,6 +99,7 @@ OPTIONS = {
         "json",
     },
     "probe": {"network", "overrides", "input", "classes", "layer", "json"},
+    "train": {"source", "minutes", "name", "network", "weights", "out", "device", "json"},
     "predict": {"model", "images", "ensemble", "top", "every", "device", "json"},
     "export": {"folder", "kind", "file", "data", "json"},
 }

@@ -54,7 +54,7 @@ def local_scheduler(
     """
     most, _ = runs_and_threads(plan, jobs, {"cpu"})
     # A GPU trains one run at a time, and each process that uses it takes memory there.
-    first = 1 if device != "cpu" and _may_have_gpu() else most
+    first = 1 if device != "cpu" and may_have_gpu() else most
     with WorkerPool(min(first, len(plan.missing))) as pool:
         devices = {pool.check(arm, device, should_stop) for arm in plan.arms} if plan.missing else set()
         yield LocalScheduler(*runs_and_threads(plan, jobs, devices), device, pool)
@@ -77,7 +77,7 @@ def runs_and_threads(plan: Plan, jobs: int | None, devices: set[str]) -> tuple[i
     return at_once, max(1, cores // at_once)
 
 
-def _may_have_gpu() -> bool:
+def may_have_gpu() -> bool:
     """Whether there is a driver; an engine would know for certain, and takes seconds to import."""
     return sys.platform == "darwin" or any(Path("/dev", name).exists() for name in ("nvidiactl", "kfd", "dxg"))
 

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -15,7 +14,7 @@ from striate.cli import train as command
 from striate.cli.results import write_report
 from striate.deploy.classifier import softmax
 from striate.deploy.export import export
-from striate.runs import layout, read
+from striate.runs import layout
 from striate.train import plan, train
 from striate.train.choice import choose
 from tests.train.conftest import Pool, make_photos
@@ -283,16 +282,3 @@ def test_what_is_no_data_is_refused(make, sentence, striate, tmp_path):
     assert (code, out) == (1, "")
     assert sentence in err.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.slow
-def test_the_time_is_kept(tmp_path):
-    """With real workers, from the start of Python to its end."""
-    import time
-
-    make_photos(tmp_path / "photos", {"a": 60, "b": 60}, size=(64, 48))
-    started = time.monotonic()
-    command = [sys.executable, "-m", "striate", "train", "photos", "--minutes", "2"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    assert time.monotonic() - started < 125
-    assert read(tmp_path / "runs" / "photos" / "from-scratch" / "seed-0").state == "finished"

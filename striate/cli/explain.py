@@ -47,6 +47,7 @@ def explain(
     for kind in kinds:
         if kind not in KINDS:
             raise NetworkError(f"KIND: must be one of {', '.join(KINDS)}, got '{kind:.40}'")
+    _refuse_unused(kinds, request)
     into = into or folder / layout.EXPLAIN
     with _display() as report:
         try:
@@ -68,6 +69,37 @@ def explain(
     return 0
 
 
+# The options that each kind uses.
+USES = {
+    "filters": {"--layer"},
+    "maps": {"--layer", "--image", "--class", "--limit"},
+    "patches": {"--layer", "--unit", "--class", "--limit"},
+    "attribution": {"--layer", "--unit", "--image", "--class", "--method"},
+    "unit": {"--layer", "--unit", "--image", "--class"},
+}
+
+
+def _given(request: Request) -> dict[str, bool]:
+    return {
+        "--layer": bool(request.layers),
+        "--unit": bool(request.units),
+        "--image": bool(request.images),
+        "--class": bool(request.class_name),
+        "--method": request.methods != METHODS,
+        "--limit": request.limit is not None,
+    }
+
+
+def _refuse_unused(kinds: list[str], request: Request) -> None:
+    """
+    Raises:
+        NetworkError: for an option that none of the kinds uses, which would say nothing.
+    """
+    used = {option for kind in kinds or KINDS for option in USES[kind]}
+    if unused := [name for name, is_given in _given(request).items() if is_given and name not in used]:
+        raise NetworkError(f"{' and '.join(unused)}: {' and '.join(kinds)} cannot use it; leave it out")
+
+
 def _refuse_for_study(folder: Path, kinds: list[str], request: Request, split: str, into: Path | None) -> None:
     """
     Raises:
@@ -75,11 +107,7 @@ def _refuse_for_study(folder: Path, kinds: list[str], request: Request, split: s
     """
     given = {
         "KIND": kinds,
-        "--layer": request.layers,
-        "--unit": request.units,
-        "--image": request.images,
-        "--class": request.class_name,
-        "--method": request.methods != METHODS,
+        **{name: is_given for name, is_given in _given(request).items() if name != "--limit"},
         "--split": split != SPLITS[0],
         "--out": into,
     }

@@ -5,10 +5,10 @@ from typing import Any
 
 from striate.cli.network import IMAGES, read, read_shape
 from striate.cli.output import out, plain_json, table
-from striate.core.errors import NetworkError
+from striate.core.errors import ConfigError, NetworkError, RunError
 from striate.explain.operators import TOLERANCE, Probe, probe
 from striate.explain.trained import trained_module
-from striate.nets import NETWORKS
+from striate.nets import NETWORKS, NetworkConfig
 from striate.nets.pytorch.build import build
 from striate.runs import layout
 
@@ -64,10 +64,21 @@ def _measure(words: list[str], input_text: str | None, classes: int | None, laye
         if len(words) > 1 or input_text or classes:
             raise NetworkError(f"{words[0]}: is a run, which has its own network and images; leave the other words out")
         return probe(*trained_module(Path(words[0])), layers)
-    config, name = read(words), words[0].strip()
+    config, name = _network(words), words[0].strip()
     shape, count = (NETWORKS[name].input_shape, NETWORKS[name].classes) if name in NETWORKS else IMAGES
     shape = read_shape(input_text) if input_text else shape
     return probe(build(config, shape, classes or count, 0), shape, layers)
+
+
+def _network(words: list[str]) -> NetworkConfig:
+    try:
+        return read(words)
+    except (ConfigError, NetworkError) as error:
+        if not Path(words[0]).is_dir():
+            raise
+        raise RunError(
+            f"{words[0]}: is a folder that holds no run (no {layout.RUN}); give a run's folder, such as runs/my/plain/seed-0"
+        ) from error
 
 
 def _print_impulse(one: Probe) -> None:

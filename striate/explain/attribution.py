@@ -83,7 +83,7 @@ def attribute(
     """The attribution of `target` to the values of `image` (channels, *sides).
 
     Raises:
-        NetworkError: for a target or a layer that does not exist, or a network that the method does not cover.
+        NetworkError: for a target or a layer that does not exist, a network that the method does not cover, or values that are not finite.
     """
     if method not in METHODS:
         raise NetworkError(f"method '{method:.40}': must be one of {', '.join(METHODS)}")
@@ -93,17 +93,24 @@ def attribute(
     target = Target(layer=name, unit=target.unit)
     _check_unit(network, target)
     with network.running():
-        match method:
-            case "gradient":
-                array, value = _gradient(network, pixels, target)
-            case "guided" | "deconvnet":
-                array, value = _guided(network, pixels, target, method)
-            case "gradcam" | "guided-gradcam":
-                return _gradcam(network, pixels, target, method, options)
-            case "integrated":
-                return _integrated(network, pixels, target, options)
-            case "occlusion":
-                array, value = _occlusion(network, pixels, target, options)
+        found = _by_method(network, pixels, target, method, options)
+    if not np.isfinite(found.array).all() or not np.isfinite(found.value):
+        raise NetworkError(f"layer '{name}': gives values that are not finite numbers, which nothing explains")
+    return found
+
+
+def _by_method(network: TracedNetwork, pixels: Tensor, target: Target, method: Method, options: Options) -> Attribution:
+    match method:
+        case "gradient":
+            array, value = _gradient(network, pixels, target)
+        case "guided" | "deconvnet":
+            array, value = _guided(network, pixels, target, method)
+        case "gradcam" | "guided-gradcam":
+            return _gradcam(network, pixels, target, method, options)
+        case "integrated":
+            return _integrated(network, pixels, target, options)
+        case "occlusion":
+            array, value = _occlusion(network, pixels, target, options)
     return Attribution(method=method, target=target, array=_numpy(array), value=float(value))
 
 

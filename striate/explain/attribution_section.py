@@ -9,7 +9,7 @@ from striate.core.errors import NetworkError
 from striate.explain import pictures
 from striate.explain.attribution import Attribution, Method, Options, Target, attribute, upsampled
 from striate.explain.pictures import Picture
-from striate.explain.request import Request, chosen_images, chosen_layers
+from striate.explain.request import Request, chosen_images, chosen_layers, chosen_unit
 from striate.explain.run import Subject
 from striate.explain.sections import Draft, Progress, silent, tile_side
 from striate.explain.twin import Comparison, compare
@@ -34,7 +34,7 @@ def attribution_section(subject: Subject, request: Request, progress: Progress =
         try:
             _layer(draft, subject, request, (which, pixels, picture, title), rows, refused)
         except NetworkError as error:
-            if request.layers:
+            if request.layers or request.units:
                 raise
             refused.setdefault("a layer", str(error))
         progress((index + 1) / len(images))
@@ -84,14 +84,7 @@ def _layer(
     node = network.output_node(layer).name
     before = network.unit_node(layer).name  # where a unit that is off has a gradient too
     value = network.values(pixels[None], [before])[before][0].cpu().numpy()
-    unit = tuple(map(int, np.unravel_index(value.argmax(), value.shape)))
-    if request.units and request.units[0][0] < len(value):
-        at = request.units[0]
-        unit = (
-            at
-            if len(at) == value.ndim
-            else (at[0], *map(int, np.unravel_index(value[at[0]].argmax(), value.shape[1:])))
-        )
+    unit = chosen_unit(value, layer, request)
     method: Method = "guided" if "guided" not in refused else "gradient"
     tiles: list[Picture] = []
     twins: list[Picture] = []

@@ -34,6 +34,8 @@ def feature_maps(network: TracedNetwork, image: Tensor, layer: str) -> FeatureMa
     if maps.ndim != 3:
         kind = "a vector" if maps.ndim == 1 else f"maps of {maps.ndim - 1} axes"
         raise NetworkError(f"layer '{layer}': gives {kind}; maps are shown of layers with 2D maps")
+    if not np.isfinite(maps).all():
+        raise NetworkError(f"layer '{layer}': gives values that are not finite numbers, which have no picture")
     flat = maps.reshape(len(maps), -1)
     return FeatureMaps(node=node.name, maps=maps, lowest=flat.min(1), highest=flat.max(1), zeros=(flat == 0).mean(1))
 

@@ -11,7 +11,7 @@ from striate.explain.attribution import Method, Target, attribute
 from striate.explain.images import ImageSet
 from striate.explain.patches import SHOWN, Excitement, Patch, cut, excitements, patches, shown_box, trace_back, verify
 from striate.explain.pictures import Picture
-from striate.explain.request import Request, chosen_images, chosen_layers
+from striate.explain.request import Request, chosen_images, chosen_layers, chosen_unit
 from striate.explain.run import Subject
 from striate.explain.score import scores
 from striate.explain.sections import Draft, Progress, silent, tile_side
@@ -212,15 +212,7 @@ def _strongest_unit(subject: Subject, layer: str, pixels: object, request: Reque
     """The unit asked for; a channel alone, or none, means the strongest position of it, or of all."""
     node = subject.network.unit_node(layer)
     value = subject.network.values(pixels[None], [node.name])[node.name][0].cpu().numpy()  # type: ignore[index]
-    asked = request.units[0] if request.units else ()
-    if len(asked) == value.ndim:
-        return asked
-    if asked and asked[0] >= len(value):
-        raise NetworkError(f"--unit {asked[0]}: layer '{layer}' has the units 0 to {len(value) - 1}")
-    if asked:
-        position = np.unravel_index(value[asked[0]].argmax(), value.shape[1:])
-        return (asked[0], *map(int, position))
-    return tuple(map(int, np.unravel_index(value.argmax(), value.shape)))
+    return chosen_unit(value, layer, request)
 
 
 def _windows(draft: Draft, layer: str, step: Step) -> None:

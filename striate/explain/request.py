@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from striate.core.errors import NetworkError
 from striate.explain.attribution import METHODS, Method
 from striate.explain.run import Subject
 from striate.explain.traced import TracedNetwork
+from striate.nets.layers import shape_text
 
 DEPTHS = 3
 IMAGES = 3
@@ -57,6 +60,27 @@ def chosen_images(subject: Subject, request: Request) -> list[str]:
     last = len(images.classes) - 1
     labels = dict.fromkeys(round(step * last / (IMAGES - 1)) for step in range(IMAGES))
     return [str(images.of_class(images.classes[label]).indices[0]) for label in labels]
+
+
+def chosen_unit(values: np.ndarray, layer: str, request: Request) -> tuple[int, ...]:
+    """Of a layer's values (channels, *sides) the unit asked for; without a position its strongest one; else the strongest of all.
+
+    Raises:
+        NetworkError: for a unit that the layer has not.
+    """
+    if not request.units:
+        return tuple(map(int, np.unravel_index(values.argmax(), values.shape)))
+    unit = request.units[0]
+    text = ",".join(map(str, unit))
+    if unit[0] >= len(values):
+        raise NetworkError(f"--unit {text}: layer '{layer}' has the units 0 to {len(values) - 1}")
+    if len(unit) == 1:
+        return (unit[0], *map(int, np.unravel_index(values[unit[0]].argmax(), values.shape[1:])))
+    if len(unit) != values.ndim or any(index >= side for index, side in zip(unit, values.shape, strict=True)):
+        raise NetworkError(
+            f"--unit {text}: layer '{layer}' gives {shape_text(values.shape)} values, and this is none of them"
+        )
+    return unit
 
 
 def parsed_unit(text: str) -> tuple[int, ...]:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
-from striate.core.errors import RunError
+from striate.core.errors import NetworkError, RunError
 from striate.nets.layers import Shape
 from striate.nets.pytorch.build import build_trained
 from striate.runs import Run, explained, layout, reader
@@ -25,8 +26,18 @@ def trained_module(folder: Path) -> tuple[nn.Module, Shape]:
 
 
 def module_of(run: Run, shape: Shape, classes: int) -> nn.Module:
-    """The trained network of a run, for images of this shape."""
-    return build_trained(run.job.network, shape, classes, run.seed, weights_file(run), run.job.code)
+    """The trained network of a run, for images of this shape.
+
+    Raises:
+        RunError: when the run has no weights.
+        NetworkError: when they are not those of the network, or not finite.
+    """
+    file = weights_file(run)
+    module = build_trained(run.job.network, shape, classes, run.seed, file, run.job.code)
+    broken = next((name for name, value in module.named_parameters() if not bool(torch.isfinite(value).all())), None)
+    if broken is not None:
+        raise NetworkError(f"{file}: '{broken}' has values that are not finite numbers; train the run again")
+    return module
 
 
 def weights_file(run: Run) -> Path:
@@ -37,7 +48,10 @@ def weights_file(run: Run) -> Path:
     """
     file = explained.weights_file(run.folder)
     if file is None:
-        raise RunError(
-            f"{run.folder}: holds no weights ({layout.BEST}); the run is {run.state}, and has them when it is finished"
+        cure = (
+            "they were removed; put them back, or remove the folder and train the run again"
+            if run.state == "finished"
+            else f"the run is {run.state}, and has them when it is finished"
         )
+        raise RunError(f"{run.folder}: holds no weights ({layout.BEST}); {cure}")
     return file

@@ -1,6 +1,7 @@
 """`striate explain` on a run that is finished: what it writes, what it refuses, and what an interrupt leaves."""
 
 import base64
+import errno
 import json
 import re
 import shutil
@@ -286,3 +287,77 @@ def test_weights_that_were_trained_again_leave_no_older_section(striate, run):
     )
     assert striate("explain", run, "unit")[0] == 0
     assert [section.kind for section in read_explained(run / layout.EXPLAIN).sections] == ["unit"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["filters", "--unit", "1"], "--unit: filters cannot use it; leave it out"),
+        (["maps", "filters", "--method", "guided"], "--method: maps and filters cannot use it; leave it out"),
+        (["attribution", "--unit", "9999"], "--unit 9999: layer 'conv1' has the units 0 to 3"),
+        (["attribution", "--unit", "1,99,99"], "--unit 1,99,99: layer 'conv1' gives 4x8x8 values, and this is none"),
+        (["unit", "--unit", "1,99,99"], "--unit 1,99,99: layer 'conv1' gives 4x8x8 values, and this is none of them"),
+        (["unit", "--unit", "1,2,3", "--layer", "fc1"], "--unit 1,2,3: layer 'fc1' gives 8 values, and this is none"),
+    ],
+)
+def test_a_unit_or_an_option_that_says_nothing_is_refused(words, message, striate, run):
+    code, _, err = striate("explain", run, *words)
+    assert (code, err.splitlines()[-1].startswith(f"striate: {message}")) == (1, True), err
+    assert not (run / layout.EXPLAIN).exists()
+
+
+def _not_finite(run):
+    weights = load_file(run / layout.BEST)
+    weights["conv1.weight"][0, 0, 0, 0] = np.nan
+    save_file(weights, run / layout.BEST)
+
+
+def _others(run):
+    shutil.copy(run.parents[1] / "plain" / "seed-0" / layout.BEST, run / layout.BEST)
+
+
+@pytest.mark.parametrize("command", ["explain", "probe"])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_not_finite, "best.safetensors: 'conv1.weight' has values that are not finite numbers; train the run again"),
+        (_others, "best.safetensors: has no '"),
+        (lambda run: (run / layout.BEST).write_bytes(b"torn"), "best.safetensors: cannot be read as weights ("),
+        (
+            lambda run: [(run / name).unlink() for name in (layout.BEST, layout.FINAL)],
+            "holds no weights (best.safetensors); they were removed; put them back",
+        ),
+    ],
+    ids=["not finite", "of another network", "torn", "removed"],
+)
+def test_damaged_weights_are_refused(spoil, message, command, striate, run):
+    spoil(run)
+    code, _, err = striate(command, run)
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith(f"striate: {run}")
+    assert message in err
+    assert not (run / layout.EXPLAIN).exists()
+
+
+def test_a_full_disk_leaves_what_was_there(striate, run, monkeypatch):
+    assert striate("explain", run, "filters")[0] == 0
+    before = contents(run / layout.EXPLAIN)
+
+    def full(path, content):
+        path.write_bytes(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing, "_write_bytes", full)
+    code, _, err = striate("explain", run, "filters", "--layer", "conv1")
+    assert (code, err.count("no space left on the disk")) == (1, 1)
+    assert contents(run / layout.EXPLAIN) == before
+
+
+def test_a_network_whose_values_are_not_finite_is_refused(striate, run):
+    """Its weights are finite numbers, its statistics are not."""
+    weights = load_file(run / layout.BEST)
+    weights["conv1_norm.running_mean"][0] = np.nan
+    save_file(weights, run / layout.BEST)
+    for kind in ("maps", "patches", "attribution"):
+        code, _, err = striate("explain", run, kind)
+        assert (code, err.count("values that are not finite numbers")) == (1, 1), kind

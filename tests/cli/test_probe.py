@@ -47,3 +47,12 @@ def test_what_is_no_network_is_refused(striate):
     assert (code, err.count("\n") >= 1) == (1, True)
     code, _, err = striate("probe", "conv4", "--layer", "conv2")
     assert (code, err.startswith("striate: layer 'conv2': the network has no such layer")) == (1, True)
+
+
+def test_a_folder_without_a_run_is_refused_as_one(striate, finished):
+    folder = finished.parent / "runs" / "study"
+    code, _, err = striate("probe", folder)
+    assert (code, err) == (
+        1,
+        f"striate: {folder}: is a folder that holds no run (no run.yaml); give a run's folder, such as runs/my/plain/seed-0\n",
+    )

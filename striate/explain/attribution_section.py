@@ -58,6 +58,10 @@ def _class(
     which, pixels, picture, title = shown
     network = subject.network
     logits = network.values(pixels[None], [network.graph.output])[network.graph.output][0].float()
+    if not bool(logits.isfinite().all()):
+        raise NetworkError(
+            f"{title}: the network gives values that are not finite numbers for it, which nothing explains"
+        )
     classes = subject.images.classes
     label = classes.index(request.class_name) if request.class_name else int(logits.argmax())
     target = Target(unit=(label,))

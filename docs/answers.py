@@ -49,28 +49,26 @@ def texts(asked: Sequence[Question], computed: Sequence[Row]) -> dict[Path, str]
     }
 
 
-def charts(asked: Sequence[Question]) -> dict[Path, drawing.Chart]:
+def figures(asked: Sequence[Question]) -> dict[Path, drawing.Figure]:
     """The figures of the page, by the file of each."""
-    made = [
-        chart for question in asked if question.results for chart in drawing.charts(question.results, question.name)
-    ]
-    return {DOCS / IMAGES / drawing.file_name(chart): chart for chart in made}
+    measured = [question for question in asked if question.results]
+    made = [figure for question in measured for figure in drawing.figures_of(question.results, question.name)]
+    return {DOCS / IMAGES / figure.file: figure for figure in made}
 
 
-def is_fresh(path: Path, chart: drawing.Chart) -> bool:
+def is_fresh(path: Path, figure: drawing.Figure) -> bool:
     """Whether a file is the figure of these numbers."""
-    return path.exists() and drawing.stamp(chart) in path.read_text(encoding="utf-8")
+    return path.exists() and figure.stamp in path.read_text(encoding="utf-8")
 
 
 def write() -> None:
     """Write what differs; figures are drawn only where their numbers changed."""
     with questions(RESULTS) as asked:
-        pages, figures = texts(asked, computed()), charts(asked)
-        stale = {path: chart for path, chart in figures.items() if not is_fresh(path, chart)}
-        drawn = drawing.files_of(list(stale.values()))
-        pages |= {path: drawn[path.name] for path in stale}
+        pages, made = texts(asked, computed()), figures(asked)
+        stale = [figure for path, figure in made.items() if not is_fresh(path, figure)]
+        pages |= {DOCS / IMAGES / name: text for name, text in drawing.files_of(stale).items()}
     for path in (DOCS / IMAGES).glob("*.svg"):
-        if path not in figures:
+        if path not in made:
             path.unlink()
     for path, text in pages.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:

@@ -196,6 +196,8 @@ def section(question: Question) -> str:
 def _answers(results: Results) -> list[str]:
     """The verdicts in words; for a study that compares nothing, what its search, scale or grid found."""
     lines = [f"- {card.glyph} **{card.label}**: {_text(card.sentence)}" for card in cards(results)]
+    if results.study.found:
+        lines += [f"- {arm.name}: {_text(arm.variation)}." for arm in results.arms]
     if results.scale:
         lines.append(f"- {_text(results.scale.sentence)}")
     lines += [f"- {_text(note)}" for note in results.notes]
@@ -205,9 +207,9 @@ def _answers(results: Results) -> list[str]:
 def _pictures(name: str, results: Results) -> list[str]:
     """Each figure, with its title below it."""
     return [
-        f"![{title}]({IMAGES}/{drawing.file_name(chart)})\n\n*{title}.*\n"
-        for chart in drawing.charts(results, name)
-        if (title := _text(chart.label).rstrip("."))
+        f"![{title}]({IMAGES}/{figure.file})\n\n*{title}.*\n"
+        for figure in drawing.figures_of(results, name)
+        if (title := _text(figure.title).rstrip("."))
     ]
 
 

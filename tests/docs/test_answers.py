@@ -51,9 +51,9 @@ def test_the_page_and_the_readme_are_what_the_results_say(asked, computed):
 
 
 def test_each_figure_is_of_the_numbers_that_there_are_now(asked):
-    charts = answers.charts(asked)
-    assert [path.name for path, chart in charts.items() if not answers.is_fresh(path, chart)] == [], "run: make answers"
-    assert set((DOCS / page.IMAGES).glob("*.svg")) == set(charts)
+    made = answers.figures(asked)
+    assert [path.name for path, figure in made.items() if not answers.is_fresh(path, figure)] == [], "run: make answers"
+    assert set((DOCS / page.IMAGES).glob("*.svg")) == set(made)
 
 
 def test_another_number_would_be_found(computed, example):
@@ -63,7 +63,7 @@ def test_another_number_would_be_found(computed, example):
     rows = (replace(row, run=replace(row.run, summary=summary)), *example.results.rows[1:])
     changed = replace(example, results=replace(example.results, rows=rows))
     assert page.page([changed], computed) != text
-    assert drawing.charts(changed.results, "x") != drawing.charts(example.results, "x")
+    assert drawing.figures_of(changed.results, "x") != drawing.figures_of(example.results, "x")
 
 
 def test_a_section_has_verdict_numbers_claims_and_what_it_took(example):
@@ -150,9 +150,9 @@ def test_a_figure_is_readable_on_light_and_dark_pages():
 
 @pytest.mark.slow
 def test_the_figures_are_drawn_the_same_again(asked):
-    charts = answers.charts(asked)
-    drawn = drawing.files_of(list(charts.values()))
-    assert [path.name for path in charts if path.read_text(encoding="utf-8") != drawn[path.name]] == []
+    made = answers.figures(asked)
+    drawn = drawing.files_of(list(made.values()))
+    assert [path.name for path in made if path.read_text(encoding="utf-8") != drawn[path.name]] == []
 
 
 def test_the_exercises_are_of_studies_that_there_are():

@@ -16,6 +16,7 @@ from striate.report import curves, draw, draw_kinds, figures, kinds, svg
 from striate.report.marks import ArmStyle, Spec, arm_style
 from striate.report.svg import Chart
 from striate.report.wording import abbreviated, one_line
+from striate.studies.metrics import run_metric
 from striate.studies.results import Results
 
 WIDTH = 460  # pixels: as wide as a table cell of a desk, and still read on a phone
@@ -54,9 +55,9 @@ def figures_of(results: Results, name: str) -> list[Figure]:
 
 
 def _losses(results: Results, name: str) -> list[Figure]:
-    """The validation loss by epoch, where one plot can show all arms and there is a course to see."""
+    """The validation loss by epoch, where one plot can show all arms and the question is about learning."""
     made = curves.curves(results)
-    if made is None or made.is_crowded:
+    if made is None or made.is_crowded or not run_metric(results.study.metric).is_score:
         return []
     panel = next(panel for panel in made.panels if panel.name == "validation loss")
     if max((line.points[-1][0] for arm in panel.arms for line in arm.lines), default=0) < FEWEST_EPOCHS:

@@ -1,5 +1,6 @@
 """docs/answers.md: one table of all claims, then each question with its figure, its verdict in words, and what it took."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,9 +13,12 @@ from making.questions import Question
 from striate.report.figures import arm_accuracy
 from striate.report.metric_words import MetricWords
 from striate.report.sections import cards
+from striate.report.study_facts import study_yaml
 from striate.report.wording import MINUS, NONE, Table, count, duration, listed, percent, plain, shortened, signed
+from striate.studies.loaded import load
 from striate.studies.results import Results
 from striate.studies.rows import RunRow
+from striate.studies.study import PARTS, Study
 from striate.verdicts import Verdict
 from striate.verdicts.claims import ClaimVerdict, Judged
 from striate.verdicts.wording import seed_list
@@ -137,6 +141,8 @@ def _statement(statement: Judged, results: Results) -> str:
 def _accuracy(results: Results, arm: str) -> str:
     """The accuracies of an arm that no claim is judged by."""
     made, runs = arm_accuracy(results, arm), [row for row in results.of(arm) if row.trained]
+    if all(row.state == "missing" for row in results.of(arm)):
+        return f"{arm} was not run"
     if made.mean is None:
         return f"{arm}: no run learned"
     validation = _mean([row.validation_accuracy for row in runs])
@@ -150,17 +156,20 @@ def headline(pick: Mapping[str, Any], asked: Sequence[Question], facts: Sequence
     """
     if "fact" in pick:
         row = [fact for fact in facts if fact.row == pick["fact"]][pick.get("number", 0)]
-        return f"**{_says(row.who, row.says)}** {_word(row.verdict)}: {_text(row.measured)}. [{row.row}]({PAGE}#all-claims)"
+        return f"**{_says(row.who, row.says)}** {row.verdict}: {_text(row.measured)}. [{row.row}]({PAGE}#all-claims)"
     question = next(question for question in asked if question.name == pick["study"])
     if question.results is None:
         return ""
     link = f"[{question.rows[0]}]({PAGE}#{question.name})"
+    asked_for = f"**{_text(question.study.question)}**"
     if "claim" in pick:
         claim = question.results.claims[pick["claim"]]
-        return f"**{_says(claim.source, claim.says)}** {_word(claim.word)}: {_text(_measured(claim, question.results))}. {link}"
+        measured = _text(_measured(claim, question.results))
+        return f"{asked_for} {_says(claim.source, claim.says)} {claim.word}: {measured}. {link}"
     verdicts = {verdict.comparison: verdict for verdict in question.results.verdicts}
     verdict = verdicts[pick.get("comparison", next(iter(verdicts)))]
-    return f"**{_text(question.study.question)}** {_text(_short(verdict))} {link}"
+    said = next((f" {_says(claim.source, claim.says)}." for claim in question.results.claims), "")
+    return f"{asked_for} {_text(_short(verdict))}{said} {link}"
 
 
 def _says(who: str, says: str) -> str:
@@ -184,23 +193,27 @@ def _short(verdict: Verdict) -> str:
 def section(question: Question) -> str:
     """One question, with its anchor."""
     title = f'<a id="{question.name}"></a>\n## {", ".join(question.rows)}. {question.study.question}\n'
+    title += f"\n{question.remark}\n" if question.remark else ""
     if question.results is None:
         why = question.why_not or "No result has been added yet."
         stated = [f"- {claim.source}: {_text(claim.says)}" for claim in question.study.claims]
         return "\n".join([title, f"Not measured. {why}\n", *stated, "", _command(f"striate run {question.name}")])
     results = question.results
     parts = [title, *_answers(results), *_pictures(question.name, results), table(_arms(results)), *_claims(results)]
-    return "\n".join([*parts, _command(command(question, results)), _took(results)])
+    how = _command(command(question, results)) if question.is_built_in else _study_file(question.name, results)
+    return "\n".join([*parts, how, _took(results)])
 
 
 def _answers(results: Results) -> list[str]:
     """The verdicts in words; for a study that compares nothing, what its search, scale or grid found."""
     lines = [f"- {card.glyph} **{card.label}**: {_text(card.sentence)}" for card in cards(results)]
     if results.study.found:
-        lines += [f"- {arm.name}: {_text(arm.variation)}." for arm in results.arms]
+        lines += [f"- {arm.name}: {_settings(arm.changes)}." for arm in results.arms]
     if results.scale:
         lines.append(f"- {_text(results.scale.sentence)}")
-    lines += [f"- {_text(note)}" for note in results.notes]
+    lines += [
+        f"- {_text(note)}" for note in results.notes if note != f"This is the study's size '{results.study.size}'."
+    ]
     return [*lines, ""] if lines else []
 
 
@@ -286,11 +299,43 @@ def _claims(results: Results) -> list[str]:
 
 
 def command(question: Question, results: Results) -> str:
-    """What runs this study again: at its size, with what was overridden beyond that."""
+    """What runs this study again: at its size, with what differs from the study file of today."""
     size = results.study.size
-    of_size = question.study.sizes.get(size, {})
-    changes = [f"{key}={value}" for key, value in results.study.overridden.items() if key not in {*of_size, "arms"}]
-    return " ".join([f"striate run {question.name}", *([f"--size {size}"] if size else []), *changes])
+    changed = differences(results.study, load(question.name, size=size).study)
+    options = [_option(key, value) for key, value in changed.items()]
+    return " ".join(filter(None, [f"striate run {question.name}", f"--size {size}" if size else "", *options]))
+
+
+def differences(ran: Study, now: Study) -> dict[str, Any]:
+    """The settings that a study was run with and its file does not have, by dotted key; where images lie is none."""
+    pairs = [_flat(study.model_dump(mode="json", include={*PARTS, "search", "seeds"})) for study in (ran, now)]
+    return {key: value for key, value in pairs[0].items() if key != "data.source" and pairs[1].get(key) != value}
+
+
+def _flat(content: Any, key: str = "") -> dict[str, Any]:
+    if not isinstance(content, dict):
+        return {key: content}
+    return {k: v for name, item in content.items() for k, v in _flat(item, f"{key}.{name}".strip(".")).items()}
+
+
+def _option(key: str, value: Any) -> str:
+    """A setting on the command line."""
+    if key == "seeds" and list(value) == list(range(len(value))):
+        return f"--seeds {len(value)}"
+    text = f"{key}={json.dumps(value) if isinstance(value, list) else value}"
+    return f"'{text}'" if set(text) & set(" []{}") else text
+
+
+def _settings(changes: Mapping[str, Any]) -> str:
+    """key=value, with numbers as one reads them."""
+    shown = {key: f"{value:.3g}" if isinstance(value, float) else str(value) for key, value in changes.items()}
+    return ", ".join(f"{key}={value}" for key, value in shown.items())
+
+
+def _study_file(name: str, results: Results) -> str:
+    """The study that is not built in, to be saved and run."""
+    text = study_yaml(results.study)
+    return f"A study of its own, `{name}.yaml`:\n\n```yaml\n{text}```\n"
 
 
 def _command(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The questions of the page: the built-in studies that have a row, each with its results, if they have been added."""
+"""The questions of the page: the built-in studies that have a row, and others that were run for it, with their results."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,41 +18,46 @@ NOTES = "notes.yaml"
 
 @dataclass(frozen=True)
 class Question:
-    """A built-in study, and what is known of it. `why_not`: why there are no results."""
+    """A study, and what is known of it. `why_not`: why there are no results; `remark`: what a reader must know, by hand."""
 
     name: str
     rows: tuple[str, ...]  # of the table of questions, the main one first
     study: Study
     results: Results | None
     why_not: str = ""
+    is_built_in: bool = True
+    remark: str = ""
 
 
 @contextmanager
 def questions(folder: Path) -> Iterator[list[Question]]:
-    """All of them, by row, with the results of the files in `folder`.
+    """All of them, by row: the built-in studies that have one, and others whose results are in `folder`.
 
     Raises:
-        ValueError: for a file of results that no built-in study has.
+        ValueError: for results of a study without a row.
     """
-    studies = {name: study for name, study in built_in().items() if rows_of(study)}
     paths = {path.name.removesuffix(result_file.SUFFIX): path for path in sorted(folder.glob(f"*{result_file.SUFFIX}"))}
-    if unknown := paths.keys() - studies.keys():
-        raise ValueError(
-            f"{folder}: has results of {', '.join(sorted(unknown))}, which no built-in study with a row is called"
-        )
-    why_not = notes(folder).get("not measured", {})
+    why_not, remarks = (notes(folder).get(key, {}) for key in ("not measured", "remarks"))
     with TemporaryDirectory() as temporary:
-        restored = {name: result_file.restore(path, Path(temporary)) for name, path in paths.items()}
+        results = {name: Results.read(result_file.restore(path, Path(temporary))) for name, path in paths.items()}
+        studies = {name: found.study for name, found in results.items()} | built_in()
         found = [
             Question(
                 name,
                 rows_of(study),
                 study,
-                Results.read(restored[name]) if name in restored else None,
+                results.get(name),
                 why_not.get(name, ""),
+                name in built_in(),
+                remarks.get(name, ""),
             )
             for name, study in studies.items()
+            if rows_of(study) or name in results
         ]
+        if unknown := [question.name for question in found if not question.rows]:
+            raise ValueError(
+                f"{folder}: has results of {', '.join(unknown)}, whose study has no row; give it one ('row: C5')"
+            )
         yield sorted(found, key=lambda question: (question.rows, question.name))
 
 

@@ -10,7 +10,7 @@ import yaml
 from making import drawing, facts, page, result_file
 from making.questions import Question, questions
 
-from striate.studies.loaded import built_in
+from striate.studies.loaded import built_in, load
 from striate.studies.results import Results
 from tests.report import folders
 
@@ -39,7 +39,7 @@ def example(tmp_path):
         {"says": "better with it", "source": "report C, question c", "relation": "normalized is better than plain"},
     ]
     results = Results.read(folders.answered(tmp_path / "asked", claims=claims))
-    return Question("asked", ("C5",), results.study, results)
+    return Question("asked", ("C5",), results.study, results, is_built_in=False)
 
 
 def stale(texts):
@@ -72,7 +72,7 @@ def test_a_section_has_verdict_numbers_claims_and_what_it_took(example):
     assert "With 3 seeds each, normalized and plain differ" in text
     assert "| plain | 85.6 % (79.8 to 89.9) |" in text
     assert "“84 and 91 %” (report C, question c): **does not hold**. plain 84 %: undecided." in text
-    assert "```\nstriate run asked\n```" in text
+    assert "A study of its own, `asked.yaml`:\n\n```yaml\nquestion: Does batch" in text
     assert "6 runs (seeds 0, 1, 2)" in text
     assert "On a processor." in text
 
@@ -91,14 +91,23 @@ def test_a_question_without_results_says_so(example):
 
 def test_a_headline_is_one_line_with_its_link(example, computed):
     pick = {"study": "asked"}
+    question = "**Does batch normalization help, and by how much?** "
     line = page.headline(pick, [example], computed)
-    assert line.startswith(
-        "**Does batch normalization help, and by how much?** Undecided: normalized 90.3 %, plain 85.6 % (+4.8, 95 % interval"
-    )
-    assert line.endswith("[C5](docs/answers.md#asked)")
+    assert line.startswith(f"{question}Undecided: normalized 90.3 %, plain 85.6 % (+4.8, 95 % interval")
+    assert line.endswith(" Report C: “84 and 91 %”. [C5](docs/answers.md#asked)")
     line = page.headline({"study": "asked", "claim": 1}, [example], computed)
-    assert line.startswith("**Report C: “better with it”** Undecided: normalized − plain: +4.8 points (−13.7")
+    assert line.startswith(f"{question}Report C: “better with it” undecided: normalized − plain: +4.8 points (−13.7")
     assert page.headline(pick, [replace(example, results=None)], computed) == ""
+
+
+def test_the_command_has_what_differs_from_the_study_of_today():
+    now = load("does-momentum-help", size="full").study
+    ran = load("does-momentum-help", "recipe.epochs=2", "data=elsewhere", seeds=4, size="full").study
+    assert page.differences(now, now) == {}
+    changed = page.differences(ran.replace(looks=()), now)
+    assert changed == {"recipe.epochs": 2, "seeds": [0, 1, 2, 3]}
+    assert page._option("seeds", [0, 1, 2, 3]) == "--seeds 4"
+    assert page._option("seeds", [5, 7]) == "'seeds=[5, 7]'"
 
 
 @pytest.mark.parametrize(
@@ -124,13 +133,20 @@ def test_another_network_would_be_found(monkeypatch):
     assert {fact.verdict for fact in facts._shares("report D")} == {"does not hold"}
 
 
-def test_results_of_an_unknown_study_are_refused(tmp_path):
-    (tmp_path / f"nothing{result_file.SUFFIX}").touch()
-    with (
-        pytest.raises(ValueError, match="has results of nothing, which no built-in study with a row is called"),
-        questions(tmp_path),
-    ):
+def test_a_study_of_ones_own_needs_a_row(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    file = folder / f"own{result_file.SUFFIX}"
+    file.write_bytes(result_file.pack(folders.two_arms(tmp_path / "own"))[1])
+    with pytest.raises(ValueError, match=r"has results of own, whose study has no row; give it one"), questions(folder):
         pass
+    file.write_bytes(result_file.pack(folders.two_arms(tmp_path / "owner", row="B9"))[1])
+    with questions(folder) as found:
+        own = next(question for question in found if question.name == "own")
+        text = page.section(own)
+    assert text.startswith('<a id="own"></a>\n## B9. ')
+    assert "A study of its own, `own.yaml`:\n\n```yaml\nquestion: " in text
+    assert len(found) > 20
 
 
 def test_the_notes_name_studies_that_there_are(asked):

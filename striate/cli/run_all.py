@@ -62,8 +62,9 @@ def _run(
         page = write_report(results)
     except StriateError as error:
         return outcome("left out" if isinstance(error, Missing) else "failed", str(error))
-    failed = [f"{label}: {reason}" for label, reason in reasons.items()]
-    failed = failed or [f"{row.arm} seed {row.seed} {row.state}: {row.reason}" for row in results.failures]
+    # A run that diverged is a result.
+    failed = [f"{row.arm} seed {row.seed}: {row.reason}" for row in results.failures if row.state == "failed"]
+    failed = [f"{label}: {reason}" for label, reason in reasons.items()] or failed
     ended: State = "failed" if failed else "finished" if results.is_complete else "stopped"
     return outcome(ended, "; ".join(failed), results, page)
 

@@ -193,7 +193,7 @@ def study_yaml(study: Study) -> str:
     for key, short in (("data", "source"), ("network", "layers")):
         if set(content[key]) == {short}:
             content[key] = content[key][short]
-    for key in ("design", "looks_taken", "looks", "overridden"):
+    for key in ("design", "looks_taken", "looks", *([] if study.size else ["overridden"])):
         content.pop(key, None)
     if study.seeds == tuple(range(len(study.seeds))):
         content["seeds"] = {"looks": list(study.looks)} if study.looks else len(study.seeds)

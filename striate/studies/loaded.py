@@ -209,7 +209,7 @@ class LoadedStudy:
         return LoadedStudy(study, made, document, self.folder)
 
     def check_engines(self, device: str = "auto") -> None:
-        """Let each arm's engine check its recipe and network.
+        """Let each arm's engine check its recipe and network; optional arms that it lacks have been left out.
 
         Raises:
             StriateError: for an optimizer's argument or a layer that the engine does not have, or an engine that is not installed.
@@ -217,8 +217,9 @@ class LoadedStudy:
         from striate.engines.select import check
 
         for arm in self.arms:
-            with arm.error_context():
-                check(arm.recipe, arm.network, device)
+            if arm.name not in self.study.optional:
+                with arm.error_context():
+                    check(arm.recipe, arm.network, device)
 
     def fetch_weights(self) -> None:
         """Download the published weights that arms start from, unless they are here.
@@ -290,8 +291,6 @@ def load(
         changes["seeds"] = seeds
     is_study_folder = path.name == layout.STUDY and Path(source).is_dir()
     study, arms, document = read_study(_resolve_paths(config.read(path), path.parent), changes, size)
-    if missing := missing_arms(study, arms):
-        study, arms, document = read_study(without_arms(document, study, missing))
     if is_study_folder and size and not _is_of_size(path, size):
         raise ConfigError(f"{source}: is no folder of size '{size}'; give --size with the study's file or name")
     # Runs of two sizes differ in their settings, so each size has a folder of its own.
@@ -300,6 +299,8 @@ def load(
     )
     with disk_errors(folder):
         folder.exists()  # raises for a name that is too long, say
+    if missing := missing_arms(study, arms, folder):
+        study, arms, document = read_study(without_arms(document, study, missing))
     return LoadedStudy(study, arms, document, folder)
 
 

@@ -2,23 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from striate.core.config import Document
 from striate.core.errors import Missing
+from striate.runs import layout
+from striate.runs.layout import slug
 from striate.studies.relations import read_relation
 from striate.studies.study import Arm, Study
 
 
-def missing_arms(study: Study, arms: Sequence[Arm]) -> dict[str, str]:
-    """The optional arms that cannot be trained here, and why."""
+def missing_arms(study: Study, arms: Sequence[Arm], folder: Path) -> dict[str, str]:
+    """The optional arms that cannot be trained here, and why; not those that have runs in the study's `folder`."""
     if not study.optional:
         return {}
     from striate.engines.select import check
 
     missing = {}
     for arm in arms:
-        if arm.name in study.optional:
+        if arm.name in study.optional and not any((folder / slug(arm.name)).glob(f"*/{layout.RUN}")):
             try:
                 check(arm.recipe, arm.network, "auto")
             except Missing as error:

@@ -3,6 +3,7 @@
 import pytest
 
 from striate.core.errors import ConfigError, MissingExtra
+from striate.runs import layout
 from striate.studies.loaded import load
 from tests.contracts.scheduler import InlineScheduler
 from tests.studies.conftest import STUDY, write_study
@@ -42,6 +43,15 @@ def test_an_optional_arm_that_can_be_trained_stays(optional, monkeypatch):
     study = load(optional).study
     assert list(study.arms) == ["plain", "normalized", "gpu"]
     assert study.left_out == {}
+
+
+def test_an_optional_arm_that_has_runs_stays_on_a_machine_that_cannot_train_it(optional, tmp_path):
+    run = tmp_path / "runs" / "study" / "gpu" / "seed-0" / layout.RUN
+    run.parent.mkdir(parents=True)
+    run.touch()
+    study = load(optional, out=tmp_path / "runs")
+    assert study.study.left_out == {}
+    study.check_engines()
 
 
 def test_looks_end_at_the_first_where_no_comparison_is_left(tmp_path):

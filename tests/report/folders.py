@@ -206,6 +206,33 @@ def wide(folder: Path) -> Path:
     return folder
 
 
+HOSTILE = (
+    "<script>alert('x')</script>",
+    '\N{GRINNING FACE} emoji \N{FAMILY} & "quotes"',
+    "\N{HEBREW LETTER SHIN}\N{HEBREW LETTER LAMED}\N{HEBREW LETTER VAV}\N{HEBREW LETTER FINAL MEM} lr=0.1",
+    "\N{ARABIC LETTER MEEM}\N{ARABIC LETTER REH}\N{ARABIC LETTER HAH}\N{ARABIC LETTER BEH}\N{ARABIC LETTER ALEF}",
+    "w" * 100,
+    "{{ jinja }} %s &amp; </td>",
+)
+
+
+def hostile(folder: Path) -> Path:
+    """One seed, names of every kind, and each way in which a run can fail."""
+    arms = {name: {"recipe.optimizer.lr": 0.001 * (i + 1)} for i, name in enumerate(HOSTILE)}
+    first, second, third, fourth, fifth, _ = map(slug, HOSTILE)
+    compare = [f"{name} - {HOSTILE[0]}" for name in HOSTILE[1:]]
+    write_study(folder, question=f"Is {HOSTILE[0]} & {HOSTILE[2]} better?", arms=arms, seeds=1, compare=compare)
+    data = DATA | {"name": HOSTILE[0], "classes": [f"{n} {HOSTILE[n % 4]}" for n in range(10)], "notes": [HOSTILE[1]]}
+    images = np.arange(360) % 10
+    place = write_run(folder, first, 0, test=0.9, data=data)
+    write_answers(place, 0.9, labels=images)
+    write_run(folder, second, 0, test=None, state="failed", epochs=1, reason=f"{HOSTILE[0]} \x1b[31m", data=data)
+    write_run(folder, third, 0, test=None, state="diverged", reason="the loss is not finite", metrics=exploding())
+    write_run(folder, fourth, 0, test=None, state="unfinished", epochs=2)
+    write_answers(write_run(folder, fifth, 0, test=0.93, data=data), 0.93, labels=images)
+    return folder
+
+
 def write_answers(place: Path, test: float, *, labels: np.ndarray, classes: int = 10) -> np.ndarray:
     """predictions.npz and the scores in summary.json of a run: wrong answers are the next class. Returns the logits."""
     noise = np.random.default_rng([int(1e6 * test), int(place.name.rpartition("-")[2])])

@@ -78,7 +78,7 @@ def run_as_printed(page, monkeypatch):
 
 @pytest.mark.parametrize(
     ("write", "name"),
-    [(folder_of_images, "cifar10"), (parquet_files, "mnist"), (None, "digits")],
+    [(folder_of_images, "cifar10"), (parquet_files, "mnist"), pytest.param(None, "digits", marks=pytest.mark.slow)],
     ids=["folder", "parquet", "named"],
 )
 def test_what_the_page_prints_gives_the_same_numbers(tmp_path, monkeypatch, write, name):

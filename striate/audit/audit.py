@@ -1,6 +1,6 @@
 """`audit`: from a source to everything that was found in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from striate.audit.near import THRESHOLD, near_pairs
 from striate.audit.read import ImageTable, pictures, read_images
 from striate.audit.records import Audit, Copies, ImageRef, NearPair
 from striate.core.records import printable
-from striate.data.canonical_order import PARTS, argsort_by_hash, first_copies
-from striate.data.dataset import Images
+from striate.data.canonical_order import PARTS, argsort_by_hash, first_copies, hash_images
+from striate.data.dataset import DataConfig, Images
 from striate.data.loading import find_source
 
 
@@ -28,14 +28,17 @@ def audit(source: str, *, near: bool = True) -> Audit:
 class Auditor:
     """A source whose images were looked at, for an audit and for pictures of what it found.
 
+    Of a `DataConfig`, that of a study, channels and size decide how `twins` matches images with those of the runs.
+
     Raises:
         DataError: as `audit`.
     """
 
-    def __init__(self, source: str) -> None:
-        self.source = find_source(source)
+    def __init__(self, data: str | DataConfig) -> None:
+        config = DataConfig(source=data) if isinstance(data, str) else data
+        self.source = find_source(config.source)
         self.contents = self.source.read()
-        self.table = read_images(self.contents)
+        self.table = read_images(self.contents, config)
 
     def audit(self, *, near: bool = True) -> Audit:
         """Everything that was found."""
@@ -52,9 +55,25 @@ class Auditor:
             notes=(*self.source.notes, *self.contents.notes),
         )
 
+    def twins(self, found: Audit, train: Images, test: Images) -> list[int]:
+        """The rows of a study's test images that have a copy or a near duplicate among its training images."""
+        known = {digest.tobytes() for digest in hash_images(train)}
+        seen = {self.table.trained[row] for pair in found.near or () for row in _seen(pair, self.table, known)}
+        return [
+            row for row, digest in enumerate(hash_images(test)) if (name := digest.tobytes()) in known or name in seen
+        ]
+
     def pictures(self, images: Iterable[ImageRef], most: int) -> dict[int, Images]:
         """Pictures of these images by row, with sides of at most `most` pixels."""
         return pictures(self.contents, self.table, [image.row for image in images], most)
+
+
+def _seen(pair: NearPair, table: ImageTable, known: set[bytes]) -> Iterator[int]:
+    """The rows of a pair whose twin is known."""
+    rows = pair.first.row, pair.second.row
+    for row, twin in (rows, rows[::-1]):
+        if table.trained[twin] in known:
+            yield row
 
 
 def _counts(table: ImageTable) -> dict[str, tuple[int, ...]]:

@@ -14,10 +14,10 @@ from PIL import Image
 
 from striate.core.errors import DataError
 from striate.data.canonical_order import PARTS, HashedPart, argsort_by_hash, dataset_digest
-from striate.data.contents import ArrayPart, Contents, EncodedImage, EncodedPart, SourcePart, check_contents
+from striate.data.contents import ArrayPart, Contents, EncodedPart, SourcePart, check_contents
 from striate.data.dataset import DataConfig, Images
 from striate.data.decode import Decoded, Decoder
-from striate.data.picture import FULL_BITS, Picture, decode, depth_of
+from striate.data.picture import FULL_BITS, Picture, convert, decode, depth_of
 from striate.data.sources import cifar10
 
 SIDE = 32  # of the small pictures
@@ -31,6 +31,7 @@ class Look(NamedTuple):
     broken: str = ""
     small: Images | None = None
     digest: bytes = b""
+    trained: bytes = b""  # the digest as runs have the image: of their channels and size
     size: tuple[int, int] = (0, 0)  # width, height
     spread: float = 0  # standard deviation of its gray levels
     brightest: float = 0  # 99 of 100 pixels are darker
@@ -55,6 +56,7 @@ class ImageTable:
     names: tuple[str, ...]
     labels: NDArray[np.int64]
     hashes: NDArray[np.uint8]  # N x 32
+    trained: tuple[bytes, ...]  # the same of the images as runs have them
     sizes: NDArray[np.int64]  # N x 2: width, height
     spread: NDArray[np.float32]
     brightest: NDArray[np.float32]
@@ -67,16 +69,17 @@ class ImageTable:
         return len(self.labels)
 
 
-def read_images(contents: Contents) -> ImageTable:
-    """Look at every image of a source.
+def read_images(contents: Contents, config: DataConfig | None = None) -> ImageTable:
+    """Look at every image of a source; `config`: how runs read them.
 
     Raises:
         DataError: for labels or classes that do not fit together, and where no image can be read.
     """
     check_contents(contents)
-    looks, bits = _looks(contents, FULL_BITS)
+    config = config or DataConfig(source=contents.location)
+    looks, bits = _looks(contents, config, FULL_BITS)
     if bits < FULL_BITS:
-        looks, _ = _looks(contents, bits)
+        looks, _ = _looks(contents, config, bits)
     broken = tuple(
         Broken(part, look.name, look.broken) for part, part_looks in looks.items() for look in part_looks if look.broken
     )
@@ -95,6 +98,7 @@ def read_images(contents: Contents) -> ImageTable:
         names=tuple(look.name for _, _, look in good),
         labels=np.array([contents.parts[part].labels[position] for part, position, _ in good], np.int64),
         hashes=np.frombuffer(b"".join(look.digest for _, _, look in good), np.uint8).reshape(-1, 32),
+        trained=tuple(look.trained for _, _, look in good),
         sizes=np.array([look.size for _, _, look in good], np.int64),
         spread=np.array([look.spread for _, _, look in good], np.float32),
         brightest=np.array([look.brightest for _, _, look in good], np.float32),
@@ -120,41 +124,56 @@ def _class_names(contents: Contents, good: list[tuple[str, int, Look]]) -> tuple
     return cifar10.CLASSES if dataset_digest((), parts) == cifar10.DIGEST else contents.classes
 
 
-def _looks(contents: Contents, bits: int) -> tuple[dict[str, list[Look]], int]:
+def _looks(contents: Contents, config: DataConfig, bits: int) -> tuple[dict[str, list[Look]], int]:
     """A look at each image of each part, and the bits that images of 16 bits a channel use."""
     with Decoder(DataConfig(source=contents.location), bits) as decoder:
-        looks = {name: list(_look_at(decoder, contents.parts[name])) for name in PARTS if name in contents.parts}
+        looks = {
+            name: list(_look_at(decoder, contents.parts[name], config)) for name in PARTS if name in contents.parts
+        }
     largest = [look.largest for part in looks.values() for look in part if look.largest is not None]
     return looks, depth_of(max(largest)) if largest else FULL_BITS
 
 
-def _look_at(decoder: Decoder, part: SourcePart) -> Iterator[Look]:
+def _look_at(decoder: Decoder, part: SourcePart, config: DataConfig) -> Iterator[Look]:
     if isinstance(part, ArrayPart):
         for row, pixels in enumerate(part.images):
-            yield _look(f"image {row}", Picture(pixels, None, False, False))
+            yield _look(f"image {row}", Picture(pixels, None, False, False), config)
     elif isinstance(part, EncodedPart):
-        for chunk in decoder.reduce_files(part.images(), _reduce):
+        for chunk in decoder.reduce_files(part.images(), lambda _, decoded: _reduce(decoded, config)):
             yield from chunk
 
 
-def _reduce(_image: EncodedImage, decoded: Decoded) -> Look:
+def _reduce(decoded: Decoded, config: DataConfig) -> Look:
     if isinstance(decoded.result, Exception):
         return Look(decoded.name, broken=decoded.reason)
-    return _look(decoded.name, decoded.result)
+    return _look(decoded.name, decoded.result, config)
 
 
-def _look(name: str, picture: Picture) -> Look:
+def _look(name: str, picture: Picture, config: DataConfig) -> Look:
     pixels = np.ascontiguousarray(picture.pixels)
     spread, brightest = _brightness(pixels)
+    digest = hashlib.sha256(pixels.data).digest()
     return Look(
         name,
         small=shrink(pixels),
-        digest=hashlib.sha256(pixels.data).digest(),
+        digest=digest,
+        trained=_trained(pixels, config) or digest,
         size=(pixels.shape[1], pixels.shape[0]),
         spread=spread,
         brightest=brightest,
         largest=picture.largest,
     )
+
+
+def _trained(pixels: Images, config: DataConfig) -> bytes:
+    """The digest of the image as a run has it; empty if that is the image itself, or one that a run refuses."""
+    channels = config.channels or pixels.shape[2]
+    if (channels, config.size) == (pixels.shape[2], None):
+        return b""
+    try:
+        return hashlib.sha256(np.ascontiguousarray(convert(pixels, channels, config.size)).data).digest()
+    except ValueError:  # too elongated
+        return b""
 
 
 def pictures(contents: Contents, table: ImageTable, rows: Iterable[int], most: int) -> dict[int, Images]:

@@ -219,23 +219,16 @@ def judge(
 
 @app.command()
 def audit(
-    source: Annotated[
-        str, typer.Argument(metavar="DATA", help="Images, as data.source of a study file takes: a name or a path.")
-    ],
-    near: Annotated[
-        bool,
-        typer.Option("--near/--no-near", help="Look for near duplicates too; takes long for very many images."),
-    ] = True,
-    report: Annotated[
-        Path | None,
-        typer.Option(parser=_path, metavar="FILE.html", help="Where to write the page; NAME-audit.html by default."),
-    ] = None,
+    source: deploy.Audited,
+    near: deploy.Near = True,
+    report: deploy.AuditPage = None,
+    out: Out = Path("runs"),
     json: Json = False,
 ) -> None:
     """Look for what is wrong with a dataset: copies, near duplicates, broken and odd images."""
     from striate.cli import audit
 
-    audit.command(source, near, report, json)
+    audit.command(source, near, report, out, json)
 
 
 @app.command()

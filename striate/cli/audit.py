@@ -1,5 +1,6 @@
 """`striate audit`: what is wrong with a dataset."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,14 +11,21 @@ from striate.audit import Audit, Copies, NearPair
 from striate.audit.audit import Auditor
 from striate.audit.records import KINDS
 from striate.cli.output import count, out, plain_json, table
-from striate.report import audited
-from striate.runs.layout import slug
+from striate.data import DataConfig, Dataset
+from striate.data import load as load_data
+from striate.report import audited, pages
+from striate.runs.layout import AUDIT_PAGE, REPORT, STUDY, slug
+from striate.studies.audited import DatasetAudit, StudyAudit, write_audit
+from striate.studies.loaded import load as load_study
 
 MOST = 5  # findings of one kind that are printed; --json has all
 
 
-def command(source: str, near: bool, report: Path | None, as_json: bool) -> None:
-    """Print what an audit of a source finds, and write the page."""
+def command(source: str, near: bool, report: Path | None, runs: Path, as_json: bool) -> None:
+    """Print what an audit of a source or of a study's images finds, and write the page."""
+    if _is_study(source):
+        _study(source, near, report, runs, as_json)
+        return
     auditor = Auditor(source)
     found = auditor.audit(near=near)
     page = report or Path(f"{slug(found.name)}-audit.html")
@@ -27,6 +35,54 @@ def command(source: str, near: bool, report: Path | None, as_json: bool) -> None
         return
     _print(found)
     out(f"Report: {page}")
+
+
+def _is_study(source: str) -> bool:
+    path = Path(source)
+    return path.suffix.lower() in {".yaml", ".yml"} or (path / STUDY).is_file()
+
+
+def _study(source: str, near: bool, report: Path | None, runs: Path, as_json: bool) -> None:
+    study = load_study(source, out=runs)
+    audits: list[DatasetAudit] = []
+    data = []
+    for config in {json.dumps([arm.data.identity(), arm.data.source]): arm.data for arm in study.arms}.values():
+        dataset = load_data(config)
+        if dataset.digest in {one.digest for one in audits}:
+            continue
+        study.folder.mkdir(parents=True, exist_ok=True)
+        page = study.folder / (AUDIT_PAGE if not audits else f"audit-{len(audits) + 1}.html")
+        audit, found = _dataset(config, dataset, near, report if report and not audits else page)
+        audits.append(audit)
+        data.append({**as_data(found), "digest": audit.digest, "test_rows_with_twins": audit.twins})
+        if not as_json:
+            _print(found)
+            seen = f"{len(audit.twins):,} of the study's {audit.test_images:,} test images"
+            out(f"{seen} have a copy or near duplicate in training")
+    write_audit(study.folder, StudyAudit(datasets=tuple(audits)))
+    if (study.folder / REPORT).is_file():
+        pages.write(study.results())
+    if as_json:
+        plain_json({"study": study.study.name, "datasets": data})
+    else:
+        out(f"Kept in {study.folder}, with a page for each dataset")
+
+
+def _dataset(config: DataConfig, dataset: Dataset, near: bool, page: Path) -> tuple[DatasetAudit, Audit]:
+    """The audit of one dataset of a study, for its folder and in full. The page is written."""
+    auditor = Auditor(config)
+    found = auditor.audit(near=near)
+    test = dataset.open_test("to look for its pictures in training")
+    audited.write(found, auditor.pictures, page)
+    audit = DatasetAudit(
+        digest=dataset.digest,
+        name=dataset.name,
+        near=near,
+        test_images=len(test),
+        twins=tuple(auditor.twins(found, dataset.train.images, test.images)),
+        findings=audited.findings(found),
+    )
+    return audit, found
 
 
 def _print(found: Audit) -> None:

@@ -13,6 +13,7 @@ from striate.core.records import fingerprint
 from striate.data import Dataset
 from striate.nets.layers import Shape
 from striate.nets.summary.summarize import summarize
+from striate.studies.audited import read_audit
 from striate.studies.execute.estimate import Resources, TimeEstimate, estimate_time, resources
 from striate.studies.loaded import LoadedStudy
 from striate.studies.metrics import run_metric
@@ -127,6 +128,12 @@ def _data(plan: Plan, dataset: Dataset) -> None:
     out(f"data: {dataset.name}: {parts}, {dataset.test_size:,} test images, {shape}, {len(dataset.classes)} classes")
     for note in dataset.notes:
         out(f"  {note}")
+    found = audit.of(dataset.digest) if (audit := read_audit(plan.folder)) else None
+    if found:
+        kinds = "a copy or near duplicate" if found.near else "a copy"
+        out(f"  audited: {len(found.twins):,} of {found.test_images:,} test images have {kinds} in training")
+    else:
+        out("  not audited: 'striate audit' with this study looks for copies, near duplicates and flawed images")
 
 
 def _arms(plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""The options of `striate train`, `striate predict` and `striate export`, with the text of `--help`."""
+"""The options of `striate audit`, `striate train`, `striate predict` and `striate export`, with the text of `--help`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -83,4 +83,23 @@ __all__ = [
     "Top",
     "Weights",
     "With",
+]
+Audited = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA|STUDY",
+        help="Images, as data.source of a study file takes: a name or a path; or a study file, or a study's folder.",
+    ),
+]
+Near = Annotated[
+    bool,
+    typer.Option("--near/--no-near", help="Look for near duplicates too; takes long for very many images."),
+]
+AuditPage = Annotated[
+    Path | None,
+    typer.Option(
+        parser=path,
+        metavar="FILE.html",
+        help="Where to write the page; NAME-audit.html by default, of a study audit.html in its folder.",
+    ),
 ]

@@ -20,6 +20,7 @@ SECTIONS = (
     ("classes", "Classes and confusion"),
     ("mistakes", "Mistakes"),
     ("inside", "Inside the network"),
+    ("audit", "Twins in training"),
     ("trust", "Trust"),
     ("runs", "All runs"),
     ("reproduce", "Reproduce"),

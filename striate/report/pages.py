@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 from striate.core.errors import ReportError
 from striate.core.records import printable
 from striate.nets.summary.columns import legend
-from striate.report import draw, inside, kinds, limits, mistakes, sections, seeds, study_facts, svg, trust
+from striate.report import draw, inside, kinds, limits, mistakes, sections, seeds, study_facts, svg, trust, twins
 from striate.report.answers import StudyAnswers
 from striate.report.checks import checks, in_words
 from striate.report.contents import NUMBERS, SECTIONS, TITLES, study_figures
@@ -104,6 +104,7 @@ def _answers(results: Results) -> dict[str, Any]:
         "pair_styles": [(arm, styles[arm]) for arm in answers.pair],
         "mistakes": mistakes.mistakes(answers),
         "inside": inside.inside(answers),
+        "audit": twins.audit_section(results),
         "stability": trust.stability(answers),
         "arm_styles": [(arm.name, arm_style(i)) for i, arm in enumerate(results.arms)],
         "cards": sections.cards(results),

@@ -3,7 +3,7 @@
 Only this module spells file names. The reader accepts every format that a release has written, the writer writes the
 newest. A run without a summary is unfinished, whatever else it holds.
 
-    runs/<study>/study.yaml  report.html
+    runs/<study>/study.yaml  report.html  audit.json  audit.html
     runs/<study>/<arm>/seed-0/
       run.yaml              what decides the run, its fingerprint, the format
       env.json              machine, versions, threads, precision
@@ -64,6 +64,8 @@ MLFLOW_LOCK = ".mlflow.lock"
 SEARCH = "search"
 STUDY = "study.yaml"
 REPORT = "report.html"
+AUDIT = "audit.json"
+AUDIT_PAGE = "audit.html"
 
 
 def run_folder(study: Path, arm: str, seed: int) -> Path:

@@ -16,7 +16,7 @@ from striate.studies.claim_verdicts import judge_claims
 from striate.studies.design import StudyDesign
 from striate.studies.display import Answer, answer
 from striate.studies.grids import arm_facts, judge_effects
-from striate.studies.metrics import RunMetric, run_metric
+from striate.studies.metrics import TEST_ACCURACY, RunMetric, run_metric
 from striate.studies.rows import RunRow, measured
 from striate.studies.scales import ScaleResults, judge_scale
 from striate.studies.stages import due_seeds, judge, judging
@@ -183,6 +183,10 @@ class Results:
         """The study's metric of each arm by seed, without what is known of single images."""
         metric = run_metric(self.study.metric)
         return {arm.name: measured(arm, self.of(arm.name), metric, with_images=False) for arm in self.arms}
+
+    def measured_accuracy(self, arm: str) -> ArmResults:
+        """The test accuracy of an arm by seed, with which test images each run is right about."""
+        return self._measured()(arm, run_metric(TEST_ACCURACY))
 
     @property
     def design(self) -> StudyDesign:

@@ -131,7 +131,7 @@ def test_the_command_prints_what_was_found(folder, monkeypatch, capsys, as_json)
 
     picture = Image.open(folder / "train" / "cat" / "0.png")
     picture.save(folder / "test" / "dog" / "copy.bmp")
-    command(str(folder), True, folder / "page.html", as_json)
+    command(str(folder), True, folder / "page.html", folder, as_json)
     assert "copy.bmp" in (folder / "page.html").read_text()
     out = capsys.readouterr().out
     if as_json:

@@ -50,7 +50,7 @@ OPTIONS = {
         "time",
         "json",
     },
-    "audit": {"source", "near", "report", "json"},
+    "audit": {"source", "near", "report", "out", "json"},
     "status": {"folder", "json"},
     "report": {"folder", "figures", "latex"},
     "studies": {"json"},

@@ -129,6 +129,10 @@ def check(
     out: Out = Path("runs"),
     device: Device = "auto",
     jobs: Jobs = "auto",
+    on: place.On = "here",
+    cpus_per_run: place.CpusPerRun = None,
+    gpus_per_run: place.GpusPerRun = None,
+    storage: place.Storage = None,
     layers: Annotated[bool, typer.Option("--layers", help="Also print the layers of each network.")] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also print the layers and what each of their columns means.")
@@ -150,7 +154,10 @@ def check(
     if yaml:
         check.print_study(loaded)
     else:
-        check.check(loaded, device, jobs, check.CheckOptions(layers=layers, explain=explain, time=time, json=json))
+        where = place.Place(on, cpus_per_run, gpus_per_run, storage)
+        check.check(
+            loaded, device, jobs, where, check.CheckOptions(layers=layers, explain=explain, time=time, json=json)
+        )
 
 
 @app.command()

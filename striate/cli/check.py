@@ -2,10 +2,13 @@
 
 import contextlib
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from striate.cli.output import count, disk_size, duration, out, plain_json, table
+from striate.cli.place_options import Place
 from striate.cli.run import jobs_number
 from striate.core import config
 from striate.core.errors import NetworkError
@@ -38,22 +41,40 @@ def print_study(study: LoadedStudy) -> None:
     out(config.dump({"name": study.study.name, **study.document.data}).rstrip())
 
 
-def check(study: LoadedStudy, device: str, jobs: str, options: CheckOptions) -> None:
+def check(study: LoadedStudy, device: str, jobs: str, place: Place, options: CheckOptions) -> None:
     """Print the plan of `study`, the layers of its networks if asked for, and about how long it takes."""
-    at_once = jobs_number(jobs)
-    study.check_engines(device)
+    ray = place.ray
+    at_once = jobs_number(jobs, is_here=ray is None)
+    if ray is None:
+        study.check_engines(device)
+        check_installed(study.study.log)
+        plan = study.plan()
+        workers = resources(plan, at_once, device)
+        _check(study, plan, workers, partial(estimate_time, plan, workers, device), options)
+        return
+    from striate.studies.execute.on_ray.estimate import checked_cluster
+
     check_installed(study.study.log)
     plan = study.plan()
-    workers = resources(plan, at_once, device)
+    with checked_cluster(plan, ray, at_once, device) as (workers, measure):
+        _check(study, plan, workers, partial(estimate_time, plan, workers, device, measure=measure), options)
+
+
+def _check(
+    study: LoadedStudy,
+    plan: Plan,
+    workers: Resources,
+    estimate: Callable[[], TimeEstimate | None],
+    options: CheckOptions,
+) -> None:
     if options.json:
-        time = estimate_time(plan, workers, device) if options.time else None
-        plain_json(_json(study, plan, workers, time))
+        plain_json(_json(study, plan, workers, estimate() if options.time else None))
         return
     _plan(plan, workers)
     if options.layers or options.explain:
         _layers(plan, options.explain)
     if options.time and plan.missing:
-        _time(estimate_time(plan, workers, device))
+        _time(estimate(), workers)
 
 
 def _plan(plan: Plan, workers: Resources) -> None:
@@ -84,6 +105,8 @@ def _plan(plan: Plan, workers: Resources) -> None:
         looks = ", ".join(map(str, plan.study.looks))
         out(f"looks after {looks} seeds: undecided comparisons go on, to {count(len(plan.runs), 'run')} at most")
     if missing:
+        if workers.nodes:
+            out(f"cluster: {', '.join(workers.nodes)}")
         threads = count(workers.threads, "thread")
         out(f"trained {workers.at_once} at a time, {threads} each ({workers.device_name}, {workers.precision})")
         if workers.auto:
@@ -166,13 +189,14 @@ def _layers(plan: Plan, explain: bool) -> None:
         out(summaries[key].text(width, legend=explain and is_last))
 
 
-def _time(time: TimeEstimate | None) -> None:
+def _time(time: TimeEstimate | None, workers: Resources) -> None:
     if time is None:
         return
     source = "a few training steps of each arm were timed"
     if not time.is_complete:
         source = f"estimated from {len(time.images_per_second)} of {time.arms} arms, timed for a few steps each"
-    out(f"time: about {duration(time.seconds)} on this machine ({source})")
+    where = "cluster" if workers.nodes else "machine"
+    out(f"time: about {duration(time.seconds)} on this {where} ({source})")
 
 
 def _json(study: LoadedStudy, plan: Plan, workers: Resources, time: TimeEstimate | None) -> dict[str, Any]:

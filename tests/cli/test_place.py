@@ -34,7 +34,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(striate, tmp_path, words, rule)
     if "127.0.0.1" in words[1]:
         needs_package("ray")
     path = write_study(tmp_path, STUDY)
-    for command in ("run",):
+    for command in ("run", "check"):
         assert striate(command, path, "--out", tmp_path / "runs", *words) == (1, "", f"striate: {rule}\n")
     assert not (tmp_path / "runs").exists()
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from striate.core.errors import StriateError, TrainingError
@@ -15,6 +15,9 @@ from striate.studies.execute.local import runs_and_threads
 from striate.studies.execute.precision import study_precision
 from striate.studies.plan import Plan, PlannedRun
 from striate.studies.study import Arm
+
+# From an arm and the seconds to time its steps for, to training images a second.
+Measure = Callable[[Arm, float], float]
 
 # An evaluated image costs about a third of a trained one: the forward pass of forward and backward.
 FORWARD_SHARE = 1 / 3
@@ -35,6 +38,7 @@ class Resources:
     precision: str
     auto: PrecisionChoice | None  # what the recipes that say auto compute in; None: there are none
     disk_bytes: int
+    nodes: tuple[str, ...] = ()  # of a cluster, in words; none: this machine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,23 @@ def resources(plan: Plan, jobs: int | None, device: str) -> Resources:
         device_name=", ".join(dict.fromkeys(name for name, _ in computes)),
         precision=", ".join(dict.fromkeys(precision for _, precision in computes)),
         auto=auto,
-        disk_bytes=sum(_disk_bytes(plan, run) for run in plan.missing),
+        disk_bytes=disk_bytes(plan),
     )
 
 
+def disk_bytes(plan: Plan) -> int:
+    """What the missing runs of `plan` write."""
+    return sum(_disk_bytes(plan, run) for run in plan.missing)
+
+
 def estimate_time(
-    plan: Plan, workers: Resources, device: str, timing_seconds: float = TIMING_SECONDS
+    plan: Plan,
+    workers: Resources,
+    device: str,
+    timing_seconds: float = TIMING_SECONDS,
+    measure: Measure | None = None,
 ) -> TimeEstimate | None:
-    """Time a few steps of the missing runs; None when nothing is missing.
+    """Time a few steps of the missing runs; None when nothing is missing. `measure` times them elsewhere.
 
     Arms whose steps cost the same are timed once. When `timing_seconds` are spent, the remaining arms count as the mean
     of those that were timed; the order is random, so that these stand for the rest.
@@ -80,7 +93,11 @@ def estimate_time(
     arms = {arm.name: arm for arm in plan.arms if any(run.arm == arm.name for run in plan.missing)}
     if not arms:
         return None
-    speeds = _time_steps(plan, list(arms.values()), device, workers, timing_seconds)
+
+    def measure_here(arm: Arm, seconds: float) -> float:
+        return _images_per_second(arm, plan.datasets[arm.name], device, workers, seconds)
+
+    speeds = _time_steps(plan, list(arms.values()), measure or measure_here, timing_seconds)
     mean = sum(1 / speed for speed in speeds.values()) / len(speeds)
     seconds = sum(
         _image_count(plan, run, arms[run.arm]) * (1 / speeds[run.arm] if run.arm in speeds else mean)
@@ -90,9 +107,7 @@ def estimate_time(
     return TimeEstimate(seconds=seconds / at_once + START_SECONDS, images_per_second=speeds, arms=len(arms))
 
 
-def _time_steps(
-    plan: Plan, arms: list[Arm], device: str, workers: Resources, timing_seconds: float
-) -> dict[str, float]:
+def _time_steps(plan: Plan, arms: list[Arm], measure: Measure, timing_seconds: float) -> dict[str, float]:
     """Training images a second by arm, for as many arms as the time allows, one at least."""
     alike: dict[str, list[Arm]] = {}
     for arm in arms:
@@ -106,7 +121,7 @@ def _time_steps(
         if speeds and seconds_left <= 0:
             break
         arm, seconds = group[0], min(seconds_left, TIMING_SECONDS_OF_ARM)
-        speed = _images_per_second(arm, plan.datasets[arm.name], device, workers, seconds)
+        speed = measure(arm, seconds)
         speeds |= {arm.name: speed for arm in group}
     return speeds
 

@@ -43,7 +43,7 @@ def main() -> None:
         elif isinstance(request, PrecisionQuestion):
             channel.send(encode(answer_precision(request)))
         elif isinstance(request, TimeSteps):
-            channel.send(encode(_time_steps(request)))
+            channel.send(encode(answer_timing(request)))
         else:
             _train(request, channel, stop)
     # Everything is written and sent. Unloading torch would keep the study waiting for a second.
@@ -85,13 +85,14 @@ def answer_precision(asked: PrecisionQuestion) -> PrecisionChoice | Refused:
         return Refused(type(error).__name__, str(error))
 
 
-def _time_steps(asked: TimeSteps) -> Timed | Refused:
+def answer_timing(asked: TimeSteps, dataset: Dataset | None = None) -> Timed | Refused:
+    """How fast such runs are here; `dataset`: their images, if they are here already."""
     from striate.data import load
     from striate.engines import select
 
     keep_freed_memory()  # as where the runs are trained
     try:
-        dataset = load(asked.data)
+        dataset = dataset or load(asked.data)
         return Timed(
             *select.speeds(
                 asked.network, asked.recipe, dataset, asked.device, asked.threads, asked.seconds, asked.precision

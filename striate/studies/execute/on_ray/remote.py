@@ -19,15 +19,15 @@ from typing import Any
 import filelock
 
 from striate.core.errors import StriateError
-from striate.engines.precision import PrecisionQuestion
+from striate.engines.precision import PrecisionChoice, PrecisionQuestion
 from striate.runs import Job, RunWriter, layout
-from striate.studies.execute.messages import Check, Train, decode_request, encode
+from striate.studies.execute.messages import Check, TimeSteps, Train, decode_request, encode
 from striate.studies.execute.on_ray import files
 from striate.studies.execute.on_ray.files import Files, State
 from striate.studies.execute.on_ray.images import Packed, unpack
 from striate.studies.execute.on_ray.versions import differing
 from striate.studies.execute.protocol import Ended, Event, Failed, Note, Progress, Started
-from striate.studies.execute.worker import answer_check, answer_precision, train
+from striate.studies.execute.worker import answer_check, answer_precision, answer_timing, train
 
 # How often the study is told how far a run is, asks whether to stop, and looks for a new save.
 SECONDS = 0.5
@@ -100,6 +100,22 @@ def answer(request: str) -> str:
     asked = decode_request(json.loads(request))
     assert isinstance(asked, Check | PrecisionQuestion)
     return json.dumps(encode(answer_check(asked) if isinstance(asked, Check) else answer_precision(asked)))
+
+
+def time_steps(request: str, packed: Packed) -> str:
+    """How fast such runs are on this node."""
+    asked = decode_request(json.loads(request))
+    assert isinstance(asked, TimeSteps)
+    return json.dumps(encode(answer_timing(asked, unpack(packed))))
+
+
+def device_and_precision(request: str, precision: tuple[str, str] | None) -> tuple[str, str]:
+    """The name of the device that a run would use here, and its precision; `precision`: the study's choice, and why."""
+    from striate.engines import select
+
+    asked = decode_request(json.loads(request))
+    assert isinstance(asked, Check)
+    return select.device_and_precision(asked.recipe, asked.device, PrecisionChoice(*precision) if precision else None)
 
 
 def node_facts() -> str:

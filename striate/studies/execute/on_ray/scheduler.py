@@ -7,7 +7,7 @@ from typing import Any
 
 from striate.core.errors import StudyError
 from striate.engines.precision import PrecisionChoice, PrecisionQuestion
-from striate.studies.execute.messages import Accepted, Answer, Check, Refused, decode_answer, encode
+from striate.studies.execute.messages import Accepted, Answer, Check, Refused, Timed, TimeSteps, decode_answer, encode
 from striate.studies.execute.on_ray import cluster, images, remote
 from striate.studies.execute.on_ray.allocation import Allocation
 from striate.studies.execute.on_ray.options import RayOptions
@@ -90,6 +90,33 @@ class RayScheduler:
         assert answer is None or isinstance(answer, PrecisionChoice)
         return answer
 
+    def devices(self, plan: Plan, auto: PrecisionChoice | None) -> list[tuple[str, str]]:
+        """The names of the devices that the arms use, each with the precision there."""
+        precision = (auto.precision, auto.reason) if auto else None
+        asked = {json.dumps(encode(Check(arm.recipe, arm.network, self.device))) for arm in plan.arms}
+        function = self.allocation.remote(remote.device_and_precision)
+        return sorted({tuple(self._result(function.remote(request, precision))) for request in asked})
+
+    def images_per_second(self, asked: TimeSteps, task: Task, count: int) -> float:
+        """The speed of training while `count` runs are timed at once, on as many places of the cluster; their mean.
+
+        Raises:
+            StriateError: for a step that fails.
+        """
+        function, packed, request = (
+            self.allocation.remote(remote.time_steps),
+            self.allocation.images(task),
+            encode(asked),
+        )
+        speeds = []
+        for reference in [function.remote(json.dumps(request), packed) for _ in range(count)]:
+            answer = decode_answer(json.loads(self._result(reference)))
+            if isinstance(answer, Refused):
+                raise answer.exception()
+            assert isinstance(answer, Timed)
+            speeds.append(answer.train)
+        return sum(speeds) / len(speeds)
+
     def run(
         self, tasks: Sequence[Task], should_stop: Callable[[], bool] = lambda: False
     ) -> Generator[Event, None, None]:
@@ -123,9 +150,13 @@ class RayScheduler:
         ray = self.allocation.ray
         while not should_stop():
             if ray.wait([reference], timeout=LISTEN_SECONDS)[0]:
-                try:
-                    return decode_answer(json.loads(ray.get(reference)))
-                except ray.exceptions.RayError as error:
-                    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-                    raise StudyError(f"--on ray: a node could not check the study ({reason:.300})") from error
+                return decode_answer(json.loads(self._result(reference)))
         return None
+
+    def _result(self, reference: Any) -> Any:
+        ray = self.allocation.ray
+        try:
+            return ray.get(reference)
+        except ray.exceptions.RayError as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise StudyError(f"--on ray: a node could not check the study ({reason:.300})") from error

@@ -13,10 +13,12 @@ from striate.core.errors import DataError, RunError, StudyError
 from striate.data import DataConfig, load
 from striate.runs import read
 from striate.runs.files import write_text
+from striate.studies.execute.estimate import estimate_time
 from striate.studies.execute.local import LocalScheduler
 from striate.studies.execute.on_ray import cluster, files, images, runs
 from striate.studies.execute.on_ray.allocation import Allocation
 from striate.studies.execute.on_ray.cluster import Node
+from striate.studies.execute.on_ray.estimate import checked_cluster
 from striate.studies.execute.on_ray.options import RayOptions
 from striate.studies.execute.on_ray.scheduler import open_scheduler
 from striate.studies.execute.protocol import Ended, Failed, Finished, Note, Progress, Started
@@ -294,3 +296,16 @@ def test_arms_of_one_seed_go_to_one_kind_of_node(squares):
     assert sorted(kinds) == list(range(8))
     assert Counter(kinds.values()) == {"new": 6, "old": 2}
     assert runs._kinds_of_seeds(tasks, Allocation(None, RayOptions(), None, "cpu", nodes[1:], 1, 0)) == {}
+
+
+def test_check_says_what_the_cluster_has_and_times_steps_there(tmp_path, ray_cluster):
+    study = load_study(write_study(tmp_path, STUDY), "recipe.engine=numpy", out=tmp_path / "runs")
+    plan = study.plan()
+    with checked_cluster(plan, RayOptions(), None, "cpu") as (resources, measure):
+        (nodes,) = resources.nodes
+        assert nodes.startswith("3 nodes with 1 CPU (")
+        assert (resources.at_once, resources.threads, resources.precision) == (3, 1, "float32")
+        time = estimate_time(plan, resources, "cpu", measure=measure)
+    assert time.images_per_second.keys() == {"plain", "normalized"}
+    assert time.seconds > 0
+    assert not (tmp_path / "runs").exists()

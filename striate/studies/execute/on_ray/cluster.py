@@ -1,5 +1,6 @@
 """The connection to a Ray cluster, and what its nodes have. Whatever can be refused before a run begins is refused here."""
 
+import logging
 import os
 import secrets
 import signal
@@ -74,6 +75,7 @@ def _connect(ray: Any, address: str) -> None:
         # "local", because without an address Ray connects to any cluster that was started on this machine.
         ray.init(address="local", num_cpus=cpu_count(), include_dashboard=False, **quiet)
         return
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # what matters is an exception too
     if address != "auto":
         _check_listening(address)
     try:
@@ -83,8 +85,11 @@ def _connect(ray: Any, address: str) -> None:
             f"--on {address}: an address with {PREFIX} needs grpcio: pip install 'striate[ray]'"
         ) from error
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StudyError(f"--on ray: cannot connect to the cluster at {address} ({reason:.200})") from error
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        reason = (
+            lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
+        )  # a traceback of the server has the cause at its end
+        raise StudyError(f"--on ray: cannot connect to the cluster at {address} ({reason:.300})") from error
 
 
 def _check_listening(address: str) -> None:

@@ -20,11 +20,17 @@ def probe_versions():  # type: ignore[no-untyped-def]
         import platform
 
         found = {"Python": ".".join(platform.python_version_tuple()[:2])}
-        for name in ("striate", "torch", "numpy"):
+        for name in ("torch", "numpy"):
             try:
                 found[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 found[name] = "none"
+        try:
+            from striate.core import __version__
+
+            found["striate"] = __version__
+        except ImportError:
+            found["striate"] = "none"
         return found
 
     return probe

@@ -9,7 +9,7 @@ from striate import __version__
 from striate.cli import deploy_options as deploy
 from striate.cli import explain_options as explaining
 from striate.cli import judge_options as options
-from striate.cli import place_options as place
+from striate.cli import run_options as of_run
 from striate.cli.judge_options import path as _path
 from striate.core.errors import StudyError
 
@@ -102,16 +102,16 @@ def run(
     out: Out = Path("runs"),
     device: Device = "auto",
     jobs: Jobs = "auto",
-    on: place.On = "here",
-    cpus_per_run: place.CpusPerRun = None,
-    gpus_per_run: place.GpusPerRun = None,
-    storage: place.Storage = None,
+    on: of_run.On = "here",
+    cpus_per_run: of_run.CpusPerRun = None,
+    gpus_per_run: of_run.GpusPerRun = None,
+    storage: of_run.Storage = None,
     json: Json = False,
 ) -> int:
     """Train the missing runs of a study, print the verdicts and write the report."""
     from striate.cli import run
 
-    where = place.Place(on, cpus_per_run, gpus_per_run, storage)
+    where = of_run.Place(on, cpus_per_run, gpus_per_run, storage)
     changes = run.Changes(tuple(overrides or ()), seeds, size)
     if run.is_all(study):
         from striate.cli import run_all
@@ -129,21 +129,14 @@ def check(
     out: Out = Path("runs"),
     device: Device = "auto",
     jobs: Jobs = "auto",
-    on: place.On = "here",
-    cpus_per_run: place.CpusPerRun = None,
-    gpus_per_run: place.GpusPerRun = None,
-    storage: place.Storage = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Also print the layers of each network.")] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Also print the layers and what each of their columns means.")
-    ] = False,
-    yaml: Annotated[
-        bool, typer.Option("--yaml", help="Print only the study as YAML, with the overrides in it.")
-    ] = False,
-    time: Annotated[
-        bool,
-        typer.Option("--time/--no-time", help="Time a few training steps (10 s at most) to estimate the duration."),
-    ] = True,
+    on: of_run.On = "here",
+    cpus_per_run: of_run.CpusPerRun = None,
+    gpus_per_run: of_run.GpusPerRun = None,
+    storage: of_run.Storage = None,
+    layers: of_run.Layers = False,
+    explain: of_run.Explain = False,
+    yaml: of_run.Yaml = False,
+    time: of_run.Time = True,
     json: Json = False,
 ) -> None:
     """Print what 'run' would do: runs, precision and what decides it, disk space, duration. Trains nothing."""
@@ -154,7 +147,7 @@ def check(
     if yaml:
         check.print_study(loaded)
     else:
-        where = place.Place(on, cpus_per_run, gpus_per_run, storage)
+        where = of_run.Place(on, cpus_per_run, gpus_per_run, storage)
         check.check(
             loaded, device, jobs, where, check.CheckOptions(layers=layers, explain=explain, time=time, json=json)
         )

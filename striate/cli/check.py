@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from striate.cli.output import count, disk_size, duration, out, plain_json, table
-from striate.cli.place_options import Place
 from striate.cli.run import jobs_number
+from striate.cli.run_options import Place
 from striate.core import config
 from striate.core.errors import NetworkError
 from striate.core.records import fingerprint

@@ -12,9 +12,9 @@ from typing import Any
 
 from striate import cli
 from striate.cli.output import out, plain_json
-from striate.cli.place_options import Place
 from striate.cli.progress import progress_display
 from striate.cli.results import print_results, results_json, write_report
+from striate.cli.run_options import Place
 from striate.core.errors import StudyError
 from striate.core.processes import cpu_count
 from striate.studies.execute.protocol import Event, Failed

@@ -7,9 +7,9 @@ from typing import Any
 
 from striate import cli
 from striate.cli.output import duration, out, plain_json, table
-from striate.cli.place_options import Place
 from striate.cli.results import print_results, results_json, write_report
 from striate.cli.run import Changes, jobs_number, stop_on_signal, train
+from striate.cli.run_options import Place
 from striate.core.errors import Missing, StriateError
 from striate.report.overview import Outcome, State, write
 from striate.studies.loaded import LoadedStudy, built_in, load

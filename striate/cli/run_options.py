@@ -1,4 +1,4 @@
-"""The options that say which machines train, with the text of `--help`."""
+"""Options of `striate run` and `striate check`, with the text of `--help`."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -26,6 +26,15 @@ Storage = Annotated[
     typer.Option(
         help="With --on ray: shared (all nodes see --out), copied (results travel through Ray), or auto, which finds out."
     ),
+]
+
+
+Layers = Annotated[bool, typer.Option("--layers", help="Also print the layers of each network.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Also print the layers and what each of their columns means.")]
+Yaml = Annotated[bool, typer.Option("--yaml", help="Print only the study as YAML, with the overrides in it.")]
+Time = Annotated[
+    bool,
+    typer.Option("--time/--no-time", help="Time a few training steps (10 s at most) to estimate the duration."),
 ]
 
 

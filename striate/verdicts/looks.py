@@ -150,11 +150,18 @@ def crossing_probability(looks: Sequence[int], level: float) -> float:
         grid = before
     # At the first look: over the quantiles of t within its bound.
     first = looks[0]
-    nodes, weights = np.polynomial.legendre.leggauss(8 * _NODES)
+    nodes, weights = _quadrature(8 * _NODES)
     quantile = 0.5 + (1 - level) / 4 * (nodes + 1)
     r = _r_of_t(special.stdtrit(first - 1, quantile), first)
     within = (1 - level) / 2 * float(weights @ np.interp(r, grid, crossing))
     return level + within
+
+
+@lru_cache
+def _quadrature(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of Gauss and Legendre, which take longer to find than to use."""
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return nodes, weights
 
 
 def _bound(n: int, level: float) -> float:
@@ -184,7 +191,7 @@ def _step_back(r: np.ndarray, k: int, grid: np.ndarray, crossing: np.ndarray, bo
         shift, edge = np.arctan(r), np.arcsin(np.minimum(1, bound / np.sqrt(1 + r**2)))
         pieces = [(-edge - shift, edge - shift), (math.pi - edge - shift, np.full_like(r, widest))]
         pieces.append((np.full_like(r, -widest), edge - math.pi - shift))
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = _quadrature(_NODES)
     within = np.zeros_like(r)  # the probability of no crossing
     for low, high in pieces:
         low, high = np.clip(low, -widest, widest), np.clip(high, -widest, widest)

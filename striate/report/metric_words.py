@@ -89,7 +89,7 @@ class MetricWords:
     def cell(self, number: float | None) -> str:
         """A value in a table of values."""
         if number is not None and self.metric.scale == "ratio":
-            return f"{number:.4g}"
+            return _significant(number, 4)
         return plain(number, self.digits + 1)
 
     def difference(self, number: float | None) -> str:
@@ -102,7 +102,7 @@ class MetricWords:
 
     def between(self, limits: Interval) -> str:
         if self.metric.scale == "ratio":
-            return f"{limits.low:.3g} to {limits.high:.3g}"
+            return f"{_significant(limits.low, 3)} to {_significant(limits.high, 3)}"
         return f"{plain(limits.low, self.digits)} to {plain(limits.high, self.digits)}"
 
     def between_cells(self, limits: Interval) -> str:
@@ -140,3 +140,8 @@ class MetricWords:
         if self.metric.scale == "ratio":
             return 100 * math.expm1(math.fsum(math.log1p(value / 100) for value in values) / len(values))
         return sum(values) / len(values)
+
+
+def _significant(number: float, digits: int) -> str:
+    """With so many significant digits, and all those before the point: 4,490 and not 4.49e+03."""
+    return f"{number:,.0f}" if abs(number) >= 10**digits - 0.5 else f"{number:.{digits}g}"

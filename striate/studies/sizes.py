@@ -73,7 +73,7 @@ def apply_size(document: Document, name: str, model: type[Record]) -> Document:
     data = {**{key: value for key, value in document.data.items() if key != "sizes"}, "size": name}
     settings = _settings(changes)
     if changed := _changed_arms(before, data.get("arms")):
-        settings["arms"] = f"others in {', '.join(changed)}"
+        settings["arms"] = f"other settings of {' and '.join(changed)}"
     return replace(document, data={**data, "overridden": settings} if settings else data)
 
 

@@ -6,9 +6,12 @@ import statistics
 import pytest
 
 from striate.report import checks, figures, kinds, limits, sections
+from striate.report.metric_words import MetricWords
 from striate.report.pages import build
 from striate.runs.layout import slug
+from striate.studies.metrics import run_metric
 from striate.studies.results import Results
+from striate.verdicts.intervals import Interval
 from tests.report import folders
 from tests.report.reading import Page
 
@@ -109,3 +112,11 @@ def test_a_grid_has_a_map_of_its_metric(tmp_path):
     maps = kinds.heat_maps(Results.read(folder))
     assert [made.name for made in maps] == ["mean test loss", "mean test accuracy (%)", "mean training time (s)"]
     assert maps[0].values[0] == pytest.approx([statistics.fmean(losses) for losses in arms.values()])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"), [(4489.9, 5623.0, "4,490 to 5,623"), (999.6, 1000.4, "1,000 to 1,000")]
+)
+def test_a_large_speed_is_written_without_an_exponent(low, high, text):
+    words = MetricWords(metric=run_metric("images a second").metric, digits=1)
+    assert words.between(Interval(mean=5000.0, low=low, high=high, confidence=0.95, n=3)) == text

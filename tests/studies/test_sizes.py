@@ -48,7 +48,7 @@ def test_the_command_line_comes_after_the_size(sized):
 def test_a_claim_is_not_compared_with_a_size_of_other_settings(tmp_path):
     path = write_study(tmp_path, STUDY + "claims: [{says: good, plain: 90}]" + SIZES)
     assert load(path, size="small").study.overridden == {"data.limit": 60}
-    assert load(path, size="one").study.overridden == {"arms": "others in normalized"}
+    assert load(path, size="one").study.overridden == {"arms": "other settings of normalized"}
     assert load(path).study.overridden == {}
 
 

@@ -114,8 +114,22 @@ class Planner:
             needed = rules.needed_seconds(settings.candidates, costs, study_file.SEEDS, len(self.pool.workers))
             smaller = rules.smaller(settings.size.value or looked.short_side, max(seconds, 0.0) / needed)
             if smaller is None:
-                raise self._too_little_time(needed - seconds)
+                return self._least(settings, costs, seconds, ending)
             most = smaller
+
+    def _least(self, settings: study_file.Settings, costs: Sequence[Cost], seconds: float, ending: float) -> Made:
+        """The study where time is short even for the smallest images: few epochs, and without the most expensive candidates."""
+        several = [(replace(each, least=1), cost) for each, cost in zip(settings.candidates, costs, strict=True)]
+        while True:
+            candidates, kept = [each for each, _ in several], [cost for _, cost in several]
+            if epochs := self._epochs(candidates, kept, seconds):
+                chosen = [replace(each, epochs=number) for each, number in zip(candidates, epochs, strict=True)]
+                return Made(replace(settings, candidates=chosen), len(self.pool.workers), self.threads, seconds, ending)
+            if len(several) == 1:
+                raise self._too_little_time(rules.needed_seconds(candidates, kept, study_file.SEEDS, 1) - seconds)
+            dearest = max(range(len(several)), key=lambda index: kept[index].epoch)
+            self.note(f"{candidates[dearest].name} is left out: there is no time for it")
+            del several[dearest]
 
     def _epochs(self, candidates: Sequence[Candidate], costs: Sequence[Cost], seconds: float) -> list[int] | None:
         return rules.epochs_within(candidates, costs, study_file.SEEDS, len(self.pool.workers), seconds)
@@ -123,8 +137,8 @@ class Planner:
     def _too_little_time(self, lacking: float) -> StudyError:
         minutes = self.request.minutes + max(lacking, 1.0) / 60 / SAFETY
         return StudyError(
-            f"--minutes: {study_file.SEEDS} seeds of each candidate need about {minutes:.1f} minutes on this machine for a few "
-            f"epochs of these images, got {self.request.minutes:g}; give more, or fewer images (data.limit in a study file)"
+            f"--minutes: {study_file.SEEDS} seeds of the cheapest network need about {minutes:.1f} minutes on this machine for an "
+            f"epoch of these images, got {self.request.minutes:g}; give more, or fewer images (data.limit in a study file)"
         )
 
     def _backbones(self) -> list[Backbone]:

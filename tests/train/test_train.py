@@ -221,14 +221,23 @@ def test_too_little_time_is_refused_with_what_is_needed(striate, photos, tmp_pat
     monkeypatch.setattr(plan, "EPOCH_SECONDS", 30.0)
     code, _, err = striate("train", photos, "--minutes", 1)
     assert code == 1
+    assert "from-scratch-wide is left out: there is no time for it" in err
     needed = float(re.search(r"need about ([\d.]+) minutes", err)[1])
-    assert needed == pytest.approx((2 * 3 * 5 * 30) / 0.92 / 60, rel=0.1)
+    assert needed == pytest.approx(1 + (3 * 30 - 38) / 0.92 / 60, rel=0.2)
     assert not (tmp_path / "runs").exists()
 
 
 def make_parts(folder, **counts):
     for part, count in counts.items():
         make_photos(folder / part, {"a": count, "b": count}, seed=count)
+
+
+def test_the_dearest_candidates_are_left_out_where_time_is_short(striate, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(plan, "EPOCH_SECONDS", 8.0)
+    _, err = trained(striate, photos)
+    assert "is left out: there is no time for it" in err
+    study = package.load(tmp_path / "runs" / "my-photos.yaml").study
+    assert (list(study.arms), study.comparisons) == (["from-scratch"], ())
 
 
 FOLDERS = {

@@ -3,11 +3,13 @@
 Only what is known is written: each number is from the run's own files.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from striate.core.records import printable
 from striate.deploy.trained import Trained
+from striate.nets import NetworkConfig
 from striate.runs import DataFacts
 from striate.runs.files import write_text
 from striate.studies.results import Results
@@ -40,7 +42,7 @@ def _head(results: Results, choice: Choice) -> Iterator[str]:
     yield f"# {_plain(results.study.name)}"
     yield ""
     yield f"A classifier of images into {len(names)} classes: {_plain(', '.join(names[:MOST_CLASSES]))}."
-    yield f"It is right for {choice.overall} of the test part, which took no part in training or in any choice."
+    yield f"Right on the test part, which took no part in training or in any choice: {choice.overall}."
 
 
 def _use(choice: Choice, files: Sequence[str]) -> Iterator[str]:
@@ -124,8 +126,8 @@ def _training(results: Results, choice: Choice) -> Iterator[str]:
     yield from (f"- {_plain(verdict.sentence)}" for verdict in results.verdicts)
     yield ""
     network, recipe = run.job.network, run.job.recipe
-    frozen = f", frozen: {network.freeze}" if network.freeze != "none" else ""
-    yield f"Network: {_plain(network.title)}{frozen}; {summary.parameters:,} parameters."
+    said = network.replace(pretrained=False).model_dump(mode="json", exclude_defaults=True)
+    yield f"Network: `{json.dumps(said)}`, {summary.parameters:,} parameters{_began_with(network)}."
     yield f"Training: {summary.epochs} epochs (the weights are those of epoch {summary.best_epoch}), batches of {recipe.batch_size},"
     yield f"{recipe.optimizer.name} with a learning rate of {recipe.optimizer.lr:g}, {summary.seconds:,.0f} s."
     if recipe.class_weights == "balanced":
@@ -135,6 +137,12 @@ def _training(results: Results, choice: Choice) -> Iterator[str]:
         if torch := (environment.model_extra or {}).get("torch"):
             versions.append(f"torch {torch}")
         yield f"Made with {', '.join(versions)}, in {environment.precision or 'float32'} on {environment.device or 'cpu'}."
+
+
+def _began_with(network: NetworkConfig) -> str:
+    if network.pretrained is True:
+        return "; training began with torchvision's ImageNet weights"
+    return f"; training began with the weights of {Path(network.pretrained).name}" if network.pretrained else ""
 
 
 def _untested(choice: Choice) -> Iterator[str]:

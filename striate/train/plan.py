@@ -98,6 +98,8 @@ class Planner:
         while True:
             backbone = choices[0] if choices else None
             settings, plan = self._provisional(looked, backbone, most)
+            side = plan.datasets[settings.arms[0]].height
+            self.note(f"timing a few steps of {', '.join(settings.arms)} on images of {side} pixels")
             costs, speed = self._costs(plan)
             ending = ending_seconds(plan.datasets[settings.arms[0]].test_size, speed)
             seconds = SAFETY * (self.clock.left - ending)

@@ -93,6 +93,11 @@ def _study_path(request: Request) -> Path:
     check_name(request.name, "--name")
     if not SHORTEST <= request.minutes <= LONGEST:
         raise StudyError(f"--minutes: must be from {SHORTEST:g} to {LONGEST:,}, got {request.minutes:g}")
+    source, out = Path(request.source).resolve(), request.out.resolve()
+    if out.is_relative_to(source):
+        raise StudyError(
+            f"--out: {request.out} lies in the folder of the images, which would take it for a class; choose another"
+        )
     return request.out / f"{layout.slug(request.name)}.yaml"
 
 

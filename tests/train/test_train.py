@@ -137,6 +137,7 @@ def test_weights_say_their_network_by_their_name(striate, photos, tmp_path):
         ),
         (["--network", "resnet"], "--network: 'resnet' is not a classifier of torchvision; did you mean 'resnet"),
         (["--minutes", "0.1"], "--minutes: must be from 0.5 to 10,080, got 0.1"),
+        (["--out", photos / "runs"], "lies in the folder of the images, which would take it for a class"),
         (["--name", "a\nb"], "--name must not contain the control character"),
     ]:
         code, out, err = striate("train", photos, *words)

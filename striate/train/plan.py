@@ -114,7 +114,7 @@ class Planner:
                 choices = choices[1:]
                 continue
             needed = rules.needed_seconds(settings.candidates, costs, study_file.SEEDS, len(self.pool.workers))
-            smaller = rules.smaller(settings.size.value or looked.short_side, max(seconds, 0.0) / needed)
+            smaller = rules.smaller(settings.size.value or looked.short_side, max(seconds, 0.0) / needed, bool(choices))
             if smaller is None:
                 return self._least(settings, costs, seconds, ending)
             most = smaller

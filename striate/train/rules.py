@@ -13,6 +13,9 @@ from striate.train.survey import Survey
 # The sides that are tried, from the largest: what torchvision's weights were trained with, and less where time is short.
 SIZES = (224, 192, 160, 128, 96, 64)
 SMALLEST_FOR_BACKBONE = 64
+# Below this, pretrained weights are worth so little that rather a candidate is left out than images are made smaller.
+LEAST_FOR_BACKBONE = 128
+STEPS_OF_EPOCH = 10  # at least, so that few images give more than a few steps
 LARGEST_FROM_SCRATCH = 128
 # Images of a side from which on they are large: batches are small then, as they are in the literature of fine-tuning.
 LARGE_SIDE = 96
@@ -60,9 +63,10 @@ def image_size(looked: Survey, has_backbone: bool, most: int = SIZES[0]) -> Chos
     )
 
 
-def smaller(size: int, factor: float) -> int | None:
+def smaller(size: int, factor: float, has_backbone: bool) -> int | None:
     """The largest side below `size` at which images cost `factor` (below 1) times as much, or the smallest; None below that."""
-    below = [side for side in SIZES if side < size]
+    least = LEAST_FOR_BACKBONE if has_backbone else SIZES[-1]
+    below = [side for side in SIZES if least <= side < size]
     fitting = [side for side in below if (side / size) ** 2 <= factor]
     return fitting[0] if fitting else (below[-1] if below else None)
 
@@ -70,7 +74,7 @@ def smaller(size: int, factor: float) -> int | None:
 def batch_size(side: int, train_images: int) -> Chosen:
     """Images in a step: a power of two."""
     usual = 32 if side >= LARGE_SIDE else 64 if train_images < 10_000 else 128
-    few = max(2, 2 ** int(math.log2(max(2, train_images // 4))))
+    few = max(2, 2 ** int(math.log2(max(2, train_images // STEPS_OF_EPOCH))))
     if few < usual:
         return Chosen(few, f"there are only {train_images:,} training images")
     return Chosen(usual, f"usual for images of {side} pixels")

@@ -28,6 +28,7 @@ from striate.train.survey import survey
 # After the training: results, report, model and card; and writing an ONNX file, before it is run on the test images.
 ENDING_SECONDS = 6.0
 EXPORT_SECONDS = 12.0
+MOST_SLOWNESS = 5.0
 SHORTEST, LONGEST = 0.5, 7 * 24 * 60  # minutes
 
 
@@ -68,12 +69,14 @@ def train(request: Request, hooks: Hooks) -> Outcome | None:
     path = _study_path(request)
     workers = 1 if request.device != "cpu" and may_have_gpu() else min(cpu_count(), study_file.SEEDS)
     with WorkerPool(workers) as pool:
+        computed = time.process_time()
         looked = survey(request.source)
         findings = audited(request.source, looked, clock.seconds)
+        slowness = _slowness(clock.used, time.process_time() - computed)
         for finding in findings:
             hooks.note(f"audit: {finding}")
         try:
-            study, ending = _study(request, path, pool, clock, hooks)
+            study, ending = _study(request, path, pool, clock, hooks, slowness)
         except Interrupted:
             return None
         threads = max(1, cpu_count() // workers)
@@ -101,7 +104,9 @@ def _study_path(request: Request) -> Path:
     return request.out / f"{layout.slug(request.name)}.yaml"
 
 
-def _study(request: Request, path: Path, pool: WorkerPool, clock: Clock, hooks: Hooks) -> tuple[LoadedStudy, float]:
+def _study(
+    request: Request, path: Path, pool: WorkerPool, clock: Clock, hooks: Hooks, slowness: float
+) -> tuple[LoadedStudy, float]:
     """The study of the file that is there, or of a new one; and the seconds that are needed after its training."""
     with disk_errors(path):
         exists = path.exists()
@@ -112,8 +117,10 @@ def _study(request: Request, path: Path, pool: WorkerPool, clock: Clock, hooks: 
                 f"{path}: is the study of other images ({study.study.data.source}); give this one another --name"
             )
         hooks.note(f"{path} is there already: what it lacks is trained. For a new study give another --name")
-        return study, _ending_seconds(0, 1.0)
-    made = Planner(request, pool, clock, hooks.note, hooks.should_stop).make(_ending_seconds)
+        return study, slowness * _ending_seconds(0, 1.0)
+    made = Planner(request, pool, clock, hooks.note, hooks.should_stop).make(
+        lambda images, speed: slowness * _ending_seconds(images, speed)
+    )
     write_text(path, study_file.text(made.settings))
     hooks.note(f"study file: {path}")
     for each in made.settings.candidates:
@@ -122,6 +129,11 @@ def _study(request: Request, path: Path, pool: WorkerPool, clock: Clock, hooks: 
     hooks.note(f"image size: {size.value or 'as it is'}; {size.why}")
     hooks.note(f"training: about {made.seconds / 60:.1f} minutes of the {clock.left / 60:.1f} that are left")
     return load(path, out=request.out), made.ending
+
+
+def _slowness(wall: float, computed: float) -> float:
+    """How many times as long things take as on a machine that does nothing else, from a computation of one thread."""
+    return min(MOST_SLOWNESS, max(1.0, wall / max(computed, 1e-3)))
 
 
 def _ending_seconds(test_images: int, speed: float) -> float:

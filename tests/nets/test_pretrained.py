@@ -273,6 +273,21 @@ def test_a_file_for_other_classes_fills_a_module_of_the_users_own_but_for_its_he
         build(filled.replace(args={"hidden": 6}), IMAGE, 3, seed=1)
 
 
+def test_what_a_factory_prints_is_kept_from_the_output(tmp_path, monkeypatch, capsys):
+    """There the answer is, as JSON perhaps."""
+    (tmp_path / "talks.py").write_text(
+        "from torch import nn\n"
+        "def net(classes):\n"
+        "    print('Loaded pretrained weights')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(3072, classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    build(NetworkConfig.model_validate({"import": "talks:net"}), IMAGE, 7, seed=0)
+    sys.modules.pop("talks")
+    out, err = capsys.readouterr()
+    assert (out, "Loaded pretrained weights" in err) == ("", True)
+
+
 def test_whether_a_module_comes_with_trained_weights(user_module, tmp_path):
     own = NetworkConfig.model_validate({"import": "mine:small"})
     assert pretrained.draws_weights(own, IMAGE, 7)

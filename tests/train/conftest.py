@@ -62,6 +62,7 @@ def here(monkeypatch, tmp_path):
     monkeypatch.setattr(backbone, "published", _nothing)
     monkeypatch.setattr(rules, "layers_from_scratch", lambda side: "conv4k3s2 pool conv8")
     monkeypatch.setattr(train, "export", _no_extra)
+    monkeypatch.setattr(train, "_slowness", lambda *_: 1.0)
     monkeypatch.setattr(command, "write_report", lambda results: results.folder / layout.REPORT)
     monkeypatch.chdir(tmp_path)
 

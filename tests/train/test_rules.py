@@ -37,14 +37,17 @@ def test_the_size_of_images(looked, has_backbone, most, size):
 
 
 def test_a_smaller_size_where_time_is_short():
-    assert rules.smaller(224, 0.6) == 160
-    assert rules.smaller(224, 0.001) == 64
-    assert rules.smaller(128, 0.6) == 96
-    assert rules.smaller(64, 0.5) is None
+    assert rules.smaller(224, 0.6, True) == 160
+    assert rules.smaller(224, 0.001, True) == 128
+    assert rules.smaller(128, 0.6, True) is None
+    assert rules.smaller(128, 0.001, False) == 64
+    assert rules.smaller(128, 0.6, False) == 96
+    assert rules.smaller(64, 0.5, False) is None
 
 
 @pytest.mark.parametrize(
-    ("side", "images", "batch"), [(224, 200, 32), (224, 40, 8), (32, 50_000, 128), (32, 3000, 64), (32, 2, 2)]
+    ("side", "images", "batch"),
+    [(224, 400, 32), (224, 196, 16), (224, 40, 4), (32, 50_000, 128), (32, 3000, 64), (32, 2, 2)],
 )
 def test_the_batch(side, images, batch):
     assert rules.batch_size(side, images).value == batch

@@ -19,6 +19,7 @@ from striate.train import plan, train
 from striate.train.choice import choose
 from tests.train.conftest import Pool, make_photos
 
+SLOWNESS = train._slowness  # before the tests make it 1
 FIXED = """
 import torch
 from torch import nn
@@ -179,6 +180,11 @@ def test_the_study_file_of_other_images_is_kept(striate, photos, tmp_path):
     assert code == 1
     assert "is the study of other images" in err.splitlines()[-1]
     assert (tmp_path / "runs" / "my-photos.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(("wall", "computed", "slowness"), [(3.0, 1.0, 3.0), (1.0, 1.5, 1.0), (9.0, 0.0, 5.0)])
+def test_a_busy_machine_gets_more_time_for_the_end(wall, computed, slowness):
+    assert SLOWNESS(wall, computed) == slowness
 
 
 def test_json(striate, photos):

@@ -1,7 +1,9 @@
 """A module of the user's own: its factory is found and called, and what goes wrong is told in a sentence with the user's own lines."""
 
+import contextlib
 import inspect
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -55,7 +57,8 @@ def call(factory: Callable[..., Any], network: NetworkConfig, input_shape: Shape
     except TypeError as error:
         raise NetworkError(f"args: {network.title} does not take them: {error}") from error
     try:
-        module = factory(**arguments)
+        with contextlib.redirect_stdout(sys.stderr):  # where results are printed, as JSON perhaps
+            module = factory(**arguments)
     except (Exception, SystemExit) as error:
         written = ", ".join(f"{key}={value!r:.60}" for key, value in arguments.items())
         raise NetworkError(f"import: {network.title}({written}) failed with {describe(error)}") from error

@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from striate.report.wording import count
+from striate.report.wording import abbreviated, count
 from striate.runs.predictions import Answers, answers_of
 from striate.studies.results import Results
 
@@ -57,8 +57,12 @@ class StudyAnswers:
             return ""
         rule = "the second arm of the first planned comparison" if self.results.study.comparisons else "the first arm"
         others = len(self.results.arms) - 1
-        best = f", {self.pair[1]} the best of {count(others, 'other arm')} by mean test accuracy" if others > 1 else ""
-        return f"{self.pair[0]} is the baseline ({rule}){best}."
+        best = (
+            f", {abbreviated(self.pair[1])} the best of {count(others, 'other arm')} by mean test accuracy"
+            if others > 1
+            else ""
+        )
+        return f"{abbreviated(self.pair[0])} is the baseline ({rule}){best}."
 
 
 def mean_accuracy(results: Results, arm: str) -> float | None:

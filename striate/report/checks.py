@@ -14,6 +14,7 @@ from striate.report.metric_words import metric_words
 from striate.report.wording import abbreviated, count, listed, pair, percent, plain, shortened
 from striate.runs import Run
 from striate.studies.results import Results
+from striate.studies.rows import RunRow
 from striate.verdicts import Verdict
 from striate.verdicts.wording import rough
 
@@ -68,21 +69,19 @@ def in_words(made: tuple[Check, ...]) -> str:
 
 def _chance(results: Results) -> Outcome:
     finished = [row for row in results.rows if row.state == "finished"]
-    stuck = [f"{row.arm} (seed {row.seed})" for row in finished if row.is_at_chance]
     if not finished:
         return "not applicable", "No run has finished."
-    if stuck:
-        return "warns", f"{_of(len(stuck), len(finished), 'finished run')} learned nothing: {_some(stuck)}."
+    if stuck := _runs([row for row in finished if row.is_at_chance], finished, "finished run"):
+        return "warns", f"{stuck[0]} learned nothing: {stuck[1]}."
     return "passes", f"{_all_of(len(finished), 'finished run')} tell the classes apart better than a guess."
 
 
 def _divergence(results: Results) -> Outcome:
     ended = [row for row in results.rows if row.state in {"finished", "diverged"}]
-    diverged = [f"{row.arm} (seed {row.seed})" for row in ended if row.state == "diverged"]
     if not ended:
         return "not applicable", "No run has ended."
-    if diverged:
-        return "warns", f"{_of(len(diverged), len(ended), 'run')} diverged: {_some(diverged)}."
+    if diverged := _runs([row for row in ended if row.state == "diverged"], ended, "run"):
+        return "warns", f"{diverged[0]} diverged: {diverged[1]}."
     return "passes", f"None of {count(len(ended), 'run')} diverged."
 
 
@@ -282,8 +281,10 @@ def _without_spread(results: Results) -> str:
     return "No comparison has enough seeds."
 
 
-def _of(part: int, whole: int, noun: str) -> str:
-    return f"{part} of {count(whole, noun)}"
+def _runs(part: list[RunRow], whole: list[RunRow], noun: str) -> tuple[str, str] | None:
+    """2 of 6 runs, and which; None for none of them."""
+    names = [f"{row.arm} (seed {row.seed})" for row in part]
+    return (f"{len(part)} of {count(len(whole), noun)}", _some(names)) if part else None
 
 
 def _all_of(n: int, noun: str) -> str:

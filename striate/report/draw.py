@@ -20,6 +20,7 @@ from striate.report.marks import (
     NARROW,
     PAPER,
     WIDE,
+    WIDEST_FONT,
     ArmStyle,
     Spec,
     arm_style,
@@ -39,8 +40,7 @@ from striate.verdicts.intervals import Interval
 _MULTIPLE = (200, 140)  # the plot of one of many arms, in pixels
 PANEL = 290
 _ROW, _TEXT, _NUMBERS = 54, 12, 38  # height of a row, and where in it the text and the numbers are
-# Vega measures text in Arial. A browser's own font may be a quarter wider, so a name is cut earlier than Vega would.
-_DIGIT, _WIDEST_FONT = 8.0, 1.25  # pixels of a digit in a wide font; width of a wide font over that of Arial
+_DIGIT = 8.0  # pixels of a digit in a wide font
 
 
 def charts(figures: Figures, arms: Sequence[str]) -> list[Chart]:
@@ -152,7 +152,10 @@ def multiples(panel: Panel, plotted: Sequence[str]) -> Iterator[tuple[str, Spec]
     for style, curve in ((arm_style(i), curve) for i, curve in enumerate(panel.arms) if curve.arm in plotted):
         name = {"text": abbreviated(curve.arm), "anchor": "start", "fontSize": 11.5, "fontWeight": 600, "color": INK}
         layers = [_axes(low, high, last, 3), others, *_curve_layers([(style, curve)], low, high)]
-        yield curve.arm, {**chart(layers, *_MULTIPLE), "title": {**name, "limit": _MULTIPLE[0] - 10, "offset": 4}}
+        yield (
+            curve.arm,
+            {**chart(layers, *_MULTIPLE), "title": {**name, "limit": (_MULTIPLE[0] - 10) / WIDEST_FONT, "offset": 4}},
+        )
 
 
 def _others(panel: Panel) -> Spec:
@@ -228,7 +231,7 @@ def _row_text(row: int, left: str, right: str, width: int) -> list[Spec]:
         "encoding": {"x": {"value": 0}, "x2": {"value": "width"}, "y": {"datum": top - 1}, "y2": {"datum": top + 23}},
     }
     common = {"type": "text", "baseline": "middle", "fontSize": 12.5, "clip": False, "color": INK}
-    limit = (width - _DIGIT * len(right) - 16) / _WIDEST_FONT
+    limit = (width - _DIGIT * len(right) - 16) / WIDEST_FONT
     name = {**common, "text": abbreviated(left), "align": "left", "fontWeight": 600, "limit": limit}
     number = {**common, "text": right, "align": "right"}
     return [

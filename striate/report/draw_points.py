@@ -1,11 +1,14 @@
 """Charts of points: cost, accuracy of each class, calibration. Numbers in, Vega-Lite specifications out."""
 
+import math
+
 from striate.report.classes import MOST_CLASSES, ClassesFigure
 from striate.report.costs import ArmCost, CostFigure
 from striate.report.marks import (
     INK,
     MUTED,
     PAPER,
+    WIDEST_FONT,
     Spec,
     arm_style,
     axis,
@@ -21,7 +24,7 @@ from striate.report.trust import CalibrationFigure
 from striate.report.wording import abbreviated
 
 _MOST_NAMED = 8  # arms with their names in a chart of points
-_CLASS_ROW = 22
+_CLASS_ROW, _LETTER = 22, 7.6  # pixels; a letter in a wide font
 
 
 def cost_spec(figure: CostFigure, width: int, height: int, by: str) -> Spec:
@@ -49,7 +52,9 @@ def cost_spec(figure: CostFigure, width: int, height: int, by: str) -> Spec:
         style = arm_style(arm.index)
         layers.append(marker(_x(arm, by), arm.accuracy, style.color, style.marker, 4.6))
     named = [arm for arm in figure.arms if len(figure.arms) <= _MOST_NAMED or arm.is_efficient][:_MOST_NAMED]
-    middle = sorted(xs)[len(xs) // 2]
+    # A name stands on the side that has more room.
+    left, right = _x_domain(xs, is_log)
+    middle = math.sqrt(left * right) if is_log else (left + right) / 2
     layers += [_name(arm, _x(arm, by), is_right=_x(arm, by) <= middle, width=width) for arm in named]
     return chart(layers, width, height)
 
@@ -61,6 +66,7 @@ def classes_spec(figure: ClassesFigure, width: int, indices: tuple[int, ...]) ->
         rows = (*rows[: MOST_CLASSES // 2], *rows[-MOST_CLASSES // 2 :])
     names = [abbreviated(row.name) for row in rows]
     values = [value for row in rows for value in row.values]
+    room = 110 if width < 500 else 220  # for the names, in the widest font
     low, high = padded_range(values)
     x = axis(
         "x",
@@ -71,8 +77,8 @@ def classes_spec(figure: ClassesFigure, width: int, indices: tuple[int, ...]) ->
         "field": "name", "type": "ordinal", "sort": None, "scale": {"domain": names},
         "axis": {
             "title": None, "domain": False, "ticks": False, "labelFlush": False,
-            "labelLimit": 110 if width < 500 else 220, "labelColor": INK,
-            "labelPadding": 8,
+            "labelLimit": room / WIDEST_FONT, "labelColor": INK, "labelPadding": 8,
+            "minExtent": min(_LETTER * max(map(len, names)), room) + 8,
         },
     }  # fmt: skip
     data = [
@@ -134,6 +140,6 @@ def _x_domain(values: list[float], is_log: bool) -> tuple[float, float]:
 def _name(arm: ArmCost, x: float, *, is_right: bool, width: int) -> Spec:
     text = {
         "type": "text", "text": abbreviated(arm.arm), "align": "left" if is_right else "right", "dx": 9 if is_right else -9,
-        "baseline": "middle", "fontSize": 11.5, "color": INK, "limit": width * 0.36,
+        "baseline": "middle", "fontSize": 11.5, "color": INK, "limit": width * 0.36 / WIDEST_FONT,
     }  # fmt: skip
     return {"mark": text, "encoding": {"x": datum(x), "y": datum(arm.accuracy)}}

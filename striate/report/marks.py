@@ -12,6 +12,8 @@ from typing import Any
 Spec = dict[str, Any]
 
 WIDE, NARROW = 720, 340  # of a chart in pixels: on a desk, on a phone
+# Vega measures text in Arial. A browser's own font may be a quarter wider, so a name is cut earlier than Vega would.
+WIDEST_FONT = 1.25
 
 INK, MUTED, RULE, PAPER = "var(--ink)", "var(--muted)", "var(--rule)", "var(--paper)"
 

@@ -15,7 +15,7 @@ from PIL import Image
 from striate.core.errors import StriateError
 from striate.data import load, no_download
 from striate.report.answers import StudyAnswers, class_names
-from striate.report.wording import abbreviated, plain, shortened
+from striate.report.wording import abbreviated, count, plain, shortened
 from striate.runs.predictions import Answers
 from striate.studies.results import Results
 
@@ -97,7 +97,7 @@ def _hardest(arm: _Arm, names: tuple[str, ...], images: NDArray[np.uint8] | None
     tiles = [_tile(arm, image, names, images) for image in _spread_out(arm, order, HARDEST)]
     return Strip(
         title=f"The hardest test images for {abbreviated(arm.name)}",
-        rule=f"Largest mean loss over the {len(arm.predicted)} runs that trained; at most {MOST_OF_PAIR} of one kind of mistake.",
+        rule=f"Largest mean loss over the {count(len(arm.predicted), 'run')} that trained; at most {MOST_OF_PAIR} of one kind of mistake.",
         tiles=tuple(tiles),
     )
 

@@ -18,7 +18,7 @@ from striate.nets.summary.columns import COLUMNS, totals_in_words
 from striate.nets.summary.table import LayerTable, layer_table
 from striate.recipes import AugmentConfig, Recipe, StopConfig
 from striate.report.metric_words import MetricWords, metric_words
-from striate.report.wording import NONE, Table, count, listed, pair, shortened, value, whole
+from striate.report.wording import NONE, Table, abbreviated, count, listed, pair, shortened, value, whole
 from striate.runs import DataFacts
 from striate.studies.claims import Claim
 from striate.studies.metrics import TEST_ACCURACY
@@ -87,7 +87,7 @@ def data_facts(results: Results) -> Facts:
         return (("Data", f"{_setting('source', results.study.data.source)} (no run has recorded its sizes yet)."),)
     facts = []
     for (text, notes), arms in arms_of.items():
-        of_arms = f" of {listed(arms)}" if len(arms_of) > 1 else ""
+        of_arms = f" of {listed(map(abbreviated, arms))}" if len(arms_of) > 1 else ""
         facts += [(f"Data{of_arms}", text), *([(f"Notes on the data{of_arms}", notes)] if notes else [])]
     return tuple(facts)
 
@@ -235,7 +235,9 @@ def environments(results: Results) -> Table | None:
     ]
     note = "The runs had different environments, so the last digits of two runs may differ for that reason alone."
     return Table(
-        head=("", *(count(n, "run") for n in counts.values())), rows=tuple(rows), note=note if len(counts) > 1 else ""
+        head=("environment", *(count(n, "run") for n in counts.values())),
+        rows=tuple(rows),
+        note=note if len(counts) > 1 else "",
     )
 
 

@@ -215,7 +215,7 @@ def test_different_environments_are_noted(tmp_path):
     for seed in range(3):
         folders.write_run(folder, "plain", seed, test=0.9, environment={"threads": 2 if seed else 8})
     table = study_facts.environments(Results.read(folder))
-    assert table.head == ("", "1 run", "2 runs")
+    assert table.head == ("environment", "1 run", "2 runs")
     assert ("threads", "8", "2") in table.rows
     assert "had different environments" in table.note
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from striate.report import study_facts
+from striate.report.answers import StudyAnswers
+from striate.report.mistakes import mistakes
 from striate.report.pages import build, write
 from striate.studies.results import Results
 from tests.needs import needs_package
@@ -41,6 +44,20 @@ def test_the_page_never_scrolls_sideways(browser, address, width):  # noqa: F811
         summary.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert (page.requests, page.messages) == ([address], [])
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_text_of_a_chart_is_cut_by_its_edge(browser, address, width):  # noqa: F811
+    """A browser's own font may be wider than the one that Vega measures with."""
+    page = opened(browser, address, width=width)
+    cut = page.evaluate(
+        "[...document.querySelectorAll('svg.chart')].filter(s => s.getClientRects().length).flatMap(s => {"
+        " const box = s.getBoundingClientRect();"
+        " return [...s.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()])"
+        " .filter(([_, b]) => b.width && (b.left < box.left - 2 || b.right > box.right + 2)).map(([text]) => text.slice(0, 60)) })"
+    )
+    assert cut == []
     page.context.close()
 
 
@@ -123,3 +140,13 @@ def test_each_way_to_fail_is_said_at_the_top(tmp_path, monkeypatch):
     for words in ("failed (", "diverged (", "unfinished after 2 epochs", "missing"):
         assert words in top
     assert "<script" not in source
+
+
+def test_a_long_name_is_shortened_where_it_is_in_a_sentence(tmp_path):
+    results = Results.read(folders.hostile(tmp_path / "s"))
+    long = folders.HOSTILE[4]
+    answers = StudyAnswers(results)
+    assert long in answers.pair
+    assert long not in answers.pair_in_words
+    assert not any(long in term for term, _ in study_facts.data_facts(results))
+    assert "over the 1 run that trained" in mistakes(answers).strips[0].rule

@@ -15,8 +15,9 @@ from striate.data import DataConfig, Dataset
 from striate.data import load as load_data
 from striate.report import audited, pages
 from striate.runs.layout import AUDIT_PAGE, REPORT, STUDY, slug
-from striate.studies.audited import DatasetAudit, StudyAudit, write_audit
+from striate.studies.audited import DatasetAudit, StudyAudit, suspected_labels, write_audit
 from striate.studies.loaded import load as load_study
+from striate.studies.results import Results
 
 MOST = 5  # findings of one kind that are printed; --json has all
 
@@ -55,8 +56,11 @@ def _study(source: str, near: bool, report: Path | None, runs: Path, as_json: bo
         audit, found = _dataset(config, dataset, near, report if report and not audits else page)
         audits.append(audit)
         data.append({**as_data(found), "digest": audit.digest, "test_rows_with_twins": audit.twins})
+        suspected = _suspected(study.folder, dataset.digest)
+        data[-1]["suspected_labels"] = suspected
         if not as_json:
             _print(found)
+            _print_suspects(suspected)
             seen = f"{len(audit.twins):,} of the study's {audit.test_images:,} test images"
             out(f"{seen} have a copy or near duplicate in training")
     write_audit(study.folder, StudyAudit(datasets=tuple(audits)))
@@ -66,6 +70,25 @@ def _study(source: str, near: bool, report: Path | None, runs: Path, as_json: bo
         plain_json({"study": study.study.name, "datasets": data})
     else:
         out(f"Kept in {study.folder}, with a page for each dataset")
+
+
+def _suspected(folder: Path, digest: str) -> list[dict[str, Any]]:
+    """Test labels that may be wrong, by each arm whose runs used these images."""
+    if not (folder / STUDY).is_file():
+        return []
+    results, found = Results.read(folder), []
+    for arm in results.arms:
+        rows = [row for row in results.of(arm.name) if row.trained and row.data and row.data.digest == digest]
+        classes = next((row.data.classes for row in rows if row.data), ())
+        for one in suspected_labels(results, arm.name) if classes else ():
+            names = {"label": classes[one.label], "answer": classes[one.answer]}
+            found.append({"arm": arm.name, "test_row": one.image, **asdict(one), **names})
+    return found
+
+
+def _print_suspects(suspected: Sequence[dict[str, Any]]) -> None:
+    for arm, number in Counter(one["arm"] for one in suspected).items():
+        out(f"{count(number, 'test label')} may be wrong, by the runs of {arm}; the report shows the images")
 
 
 def _dataset(config: DataConfig, dataset: Dataset, near: bool, page: Path) -> tuple[DatasetAudit, Audit]:

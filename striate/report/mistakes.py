@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from striate.audit.suspects import Suspect
 from striate.core.errors import StriateError
 from striate.data import load, no_download
 from striate.report.answers import StudyAnswers, class_names
 from striate.report.wording import abbreviated, count, plain, shortened
 from striate.runs.predictions import Answers
+from striate.studies.audited import suspected_labels
 from striate.studies.results import Results
 
 HARDEST, ONLY_ONE = 24, 12
@@ -88,7 +90,7 @@ def mistakes(answers: StudyAnswers) -> Mistakes | None:
     if not arms or len(arms) < len(answers.pair) or any(arm.labels.max() >= len(names) for arm in arms):
         return None
     images, missing = _images(answers.results, arms[-1])
-    strips = [_hardest(arms[-1], names, images), *_only_one(arms, names, images)]
+    strips = [_hardest(arms[-1], names, images), *_only_one(arms, names, images), *_suspects(answers, names, images)]
     return Mistakes(strips=tuple(strip for strip in strips if strip.tiles), missing=missing)
 
 
@@ -99,6 +101,31 @@ def _hardest(arm: _Arm, names: tuple[str, ...], images: NDArray[np.uint8] | None
         title=f"The hardest test images for {abbreviated(arm.name)}",
         rule=f"Largest mean loss over the {count(len(arm.predicted), 'run')} that trained; at most {MOST_OF_PAIR} of one kind of mistake.",
         tiles=tuple(tiles),
+    )
+
+
+def _suspects(answers: StudyAnswers, names: tuple[str, ...], images: NDArray[np.uint8] | None) -> list[Strip]:
+    """Labels that may be wrong, by confident learning over all seeds of the better arm."""
+    arm = answers.pair[-1]
+    found = suspected_labels(answers.results, arm)
+    share = f"{len(found)} suspected label{'' if len(found) == 1 else 's'}" if found else ""
+    return [
+        Strip(
+            title=f"Labels that may be wrong, by {abbreviated(arm)}",
+            rule=f"{share}, the surest first: the mean probability of another class is at least what its own images get on "
+            "average (confident learning). A suspect is to be looked at: of those in CIFAR-10's test part, people found one in five wrong.",
+            tiles=tuple(_suspect(one, names, images) for one in found[:HARDEST]),
+        )
+    ]
+
+
+def _suspect(one: Suspect, names: tuple[str, ...], images: NDArray[np.uint8] | None) -> Tile:
+    uri, height = picture_uri(images[one.image]) if images is not None else ("", SIDE)
+    numbers = (
+        f"p {plain(one.of_answer, 2)}, of the label {plain(one.of_label, 2)}; {one.agreeing} of {one.runs} runs say so"
+    )
+    return Tile(
+        image=one.image, label=names[one.label], answer=names[one.answer], numbers=numbers, picture=uri, height=height
     )
 
 

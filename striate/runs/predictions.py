@@ -27,6 +27,21 @@ class Answers:
 
 def answers_of(run: Run) -> Answers | None:
     """None where the file is missing or broken, or where a logit is not finite."""
+    found = _logits(run)
+    return None if found is None else _answers(*found)
+
+
+def probabilities_of(run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+    """The probabilities of all classes for each test image, and the labels; None as for `answers_of`."""
+    found = _logits(run)
+    if found is None:
+        return None
+    logits, labels = found
+    weights = np.exp(logits - logits.max(1, keepdims=True))
+    return weights / weights.sum(1, keepdims=True), labels
+
+
+def _logits(run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
     try:
         # np.load alone would leave the file of a torn archive open.
         with (run.folder / layout.PREDICTIONS).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -37,7 +52,7 @@ def answers_of(run: Run) -> Answers | None:
         return None
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= logits.shape[1]:
         return None
-    return _answers(logits.astype(np.float64), labels.astype(np.int64))
+    return logits.astype(np.float64), labels.astype(np.int64)
 
 
 def _answers(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Answers:

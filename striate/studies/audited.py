@@ -12,9 +12,11 @@ from typing import Literal
 import numpy as np
 from pydantic import ValidationError
 
+from striate.audit.suspects import Suspect, suspects
 from striate.core.records import Record
 from striate.runs import layout
 from striate.runs.files import write_json
+from striate.runs.predictions import probabilities_of
 from striate.studies.metrics import TEST_ACCURACY
 from striate.studies.results import Results
 from striate.studies.stages import judge, judging
@@ -81,6 +83,15 @@ def verdicts_without_twins(results: Results, audit: StudyAudit) -> tuple[tuple[V
         return (), "the answers of the runs are to other test images than the audit's"
     kept: Mapping[str, ArmResults] = {name: arm for name, arm in without.items() if arm}
     return tuple(judge(results.study, judging(results.study, results.design), kept)), ""
+
+
+def suspected_labels(results: Results, arm: str) -> tuple[Suspect, ...]:
+    """Test images whose label may be wrong, from the runs of an arm that trained; none where no run has its answers."""
+    found = [each for row in results.of(arm) if row.trained and row.run and (each := probabilities_of(row.run))]
+    same = [
+        shares for shares, labels in found if np.array_equal(labels, found[0][1]) and shares.shape == found[0][0].shape
+    ]
+    return suspects(np.stack(same), found[0][1]) if found else ()
 
 
 def _compared(results: Results) -> list[str]:

@@ -131,3 +131,17 @@ def test_runs_without_answers_are_not_judged_again(study):
     verdicts, obstacle = verdicts_without_twins(Results.read(study), record)
     assert verdicts == ()
     assert "predictions.npz" in obstacle
+
+
+def test_labels_that_may_be_wrong_are_told_and_shown(study, capsys):
+    audit(study)
+    rewrite(study, {"normalized": range(5, 40), "plain": range(20)})
+    command(str(study), False, None, study.parent, True)
+    (data,) = json.loads(capsys.readouterr().out.partition("with a page for each dataset\n")[2])["datasets"]
+    suspected = [one for one in data["suspected_labels"] if one["arm"] == "normalized"]
+    assert {one["test_row"] for one in suspected} == {
+        3,
+        4,
+    }  # all three runs are wrong about these; of 0 to 2 one is right
+    assert all(one["label"] != one["answer"] for one in suspected)
+    assert "Labels that may be wrong, by normalized" in build(Results.read(study))

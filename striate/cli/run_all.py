@@ -1,6 +1,7 @@
 """`striate run all`: every built-in study, one after another, and one page with all answers."""
 
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,9 @@ def _run(
         page = write_report(results)
     except StriateError as error:
         return outcome("left out" if isinstance(error, Missing) else "failed", str(error))
+    except Exception as error:
+        traceback.print_exc()  # a defect of Striate; the other studies need not wait for its cure
+        return outcome("failed", f"{type(error).__name__}: {error}")
     # A run that diverged is a result.
     failed = [f"{row.arm} seed {row.seed}: {row.reason}" for row in results.failures if row.state == "failed"]
     failed = [f"{label}: {reason}" for label, reason in reasons.items()] or failed

@@ -298,5 +298,8 @@ def studies_in(folder: Path) -> Sequence[Path]:
 
 def _settings(study: Study) -> str:
     """The settings of data, network and recipe that its size or the command line changed."""
-    changed = ", ".join(f"{key}={short(value)}" for key, value in study.overridden.items())
+    words = {key: short(value) for key, value in study.overridden.items()}
+    changed = ", ".join(
+        f"{key}=({text})" if "=" in text and "(" not in text else f"{key}={text}" for key, text in words.items()
+    )
     return f": {changed}" if changed else ""

@@ -53,6 +53,16 @@ def test_each_study_is_run_and_one_that_fails_stops_no_other(striate, library, t
     assert "With 3 seeds each" in page
 
 
+def test_a_defect_in_one_study_keeps_its_traceback_and_stops_no_other(striate, library, tmp_path, monkeypatch):
+    only(library, "a-good", "b-absent")
+    monkeypatch.setattr("striate.cli.run_all.train", lambda *parts: {}["planted"])
+    code, out, err = striate("run", "all", "--size", "small", "--out", tmp_path / "runs")
+    assert code == 3
+    assert "2 studies: 2 failed" in out
+    assert "KeyError: 'planted'" in out
+    assert "Traceback" in err
+
+
 def test_what_is_left_out_is_no_failure(striate, library, tmp_path):
     only(library, "b-absent")
     code, out, _ = striate("run", "all", "--size", "small", "--out", tmp_path / "runs")

@@ -62,6 +62,13 @@ def test_a_built_in_study_fits_on_a_screen_and_says_where_it_is_from(name):
         assert study.get("claims") or study.get("search")
 
 
+def test_early_stopping_is_off_where_a_study_says_so():
+    """A named recipe has it on, and `stop: {}` over that changes nothing."""
+    stops = {arm.name: arm.recipe.stop for arm in load("which-parts-matter").arms}
+    assert (stops["report"].patience, stops["no early stopping"].patience) == (5, None)
+    assert load("are-fc-layers-needed").arms[0].recipe.stop.patience is None
+
+
 def test_former_names_still_work():
     assert set(FORMER_NAMES.values()) <= built_in().keys()
     assert not FORMER_NAMES.keys() & built_in().keys()

@@ -8,6 +8,7 @@ from striate.core.errors import ConfigError
 from striate.report import pages
 from striate.runs import layout
 from striate.studies.loaded import load
+from striate.studies.results import _settings
 from tests.contracts.scheduler import InlineScheduler
 from tests.studies.conftest import STUDY, write_study
 
@@ -50,6 +51,15 @@ def test_a_claim_is_not_compared_with_a_size_of_other_settings(tmp_path):
     assert load(path, size="small").study.overridden == {"data.limit": 60}
     assert load(path, size="one").study.overridden == {"arms": "other settings of normalized"}
     assert load(path).study.overridden == {}
+
+
+def test_the_settings_of_a_size_are_told_apart(tmp_path):
+    sizes = "sizes: {small: {recipe.optimizer: {name: SGD, lr: 0.1}, network: {layers: conv4, norm: batch}}}"
+    study = load(
+        write_study(tmp_path, f"{STUDY}\n{sizes}".replace("{network.norm: batch}", "{network.norm: layer}")),
+        size="small",
+    )
+    assert _settings(study.study) == ": recipe.optimizer=SGD(lr=0.1), network=(layers=conv4, norm=batch)"
 
 
 def test_the_size_is_named_beside_the_results_and_over_the_page(sized, tmp_path, monkeypatch):

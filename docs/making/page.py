@@ -26,6 +26,7 @@ from striate.verdicts.wording import seed_list
 PAGE = "docs/answers.md"  # from the README
 IMAGES = "images/answers"
 NOT_MEASURED = "not measured"
+AT_FULL = {"", "report", "full"}  # sizes with the settings of the source
 MOST_STATEMENTS = 3  # of a claim that are written out
 HEAD = """\
 # The five reports, answered
@@ -105,7 +106,9 @@ def claim_rows(question: Question, computed: Collection[str] = ()) -> list[Row]:
         if not (claim.values or claim.relation) and row in computed:
             continue
         if question.results and verdict:
-            measured, word = _measured(verdict, question.results), verdict.word
+            size = question.results.study.size
+            reduced = f" (at size {size})" if size not in AT_FULL else ""
+            measured, word = _measured(verdict, question.results) + reduced, verdict.word
         else:
             measured, word = question.why_not or NONE, NOT_MEASURED
         rows.append(

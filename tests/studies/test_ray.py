@@ -1,6 +1,8 @@
 """The scheduler of a Ray cluster: the contract, and what only a cluster can do wrong."""
 
 import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -121,7 +123,7 @@ def ends(events):
     return {event.task.label: event for event in events if isinstance(event, Ended)}
 
 
-@pytest.mark.parametrize("storage", ["shared", "copied"])
+@pytest.mark.parametrize("storage", [pytest.param("shared", marks=pytest.mark.slow), "copied"])
 def test_the_run_of_a_lost_node_goes_on_elsewhere(tmp_path, squares, ray_cluster, storage):
     tasks = make_tasks(tmp_path / "ray", *squares, epochs=60)
     lost = []
@@ -309,3 +311,22 @@ def test_check_says_what_the_cluster_has_and_times_steps_there(tmp_path, ray_clu
     assert time.images_per_second.keys() == {"plain", "normalized"}
     assert time.seconds > 0
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storage", ["shared", "copied"])
+def test_a_study_whose_process_was_killed_goes_on(tmp_path, ray_cluster, storage):
+    """Its runs end with it, and the same command trains what is left, to the same bits."""
+    path, changes = write_study(tmp_path, STUDY), ("recipe.engine=numpy", "recipe.epochs=60", "seeds=2")
+    command = [sys.executable, "-m", "striate", "run", path, *changes, "--on", "ray", "--storage", storage]
+    environment = {**os.environ, "RAY_ADDRESS": ray_cluster.address}
+    with subprocess.Popen(
+        [*command, "--out", tmp_path / "runs"], env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert any("finished" in line for line in process.stderr)
+        process.kill()
+    study = load_study(path, *changes, out=tmp_path / "runs")
+    assert study.plan().missing
+    assert study.run(device="cpu", on=RayOptions(storage=storage)).is_complete
+    load_study(path, *changes, out=tmp_path / "here").run(scheduler=InlineScheduler())
+    assert weights(tmp_path / "runs") == weights(tmp_path / "here")

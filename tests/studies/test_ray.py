@@ -1,10 +1,13 @@
 """The scheduler of a Ray cluster: the contract, and what only a cluster can do wrong."""
 
+import asyncio
+import hashlib
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,14 +16,17 @@ import pytest
 
 from striate.core.errors import DataError, RunError, StudyError
 from striate.data import DataConfig, load
+from striate.nets import NetworkConfig
 from striate.runs import read
 from striate.runs.files import write_text
 from striate.studies.execute.estimate import estimate_time
 from striate.studies.execute.local import LocalScheduler
-from striate.studies.execute.on_ray import cluster, files, images, runs
+from striate.studies.execute.messages import Train
+from striate.studies.execute.on_ray import cluster, files, images, remote, runs, versions
 from striate.studies.execute.on_ray.allocation import Allocation
 from striate.studies.execute.on_ray.cluster import Node
 from striate.studies.execute.on_ray.estimate import checked_cluster
+from striate.studies.execute.on_ray.mailbox import Mailbox
 from striate.studies.execute.on_ray.options import RayOptions
 from striate.studies.execute.on_ray.scheduler import open_scheduler
 from striate.studies.execute.protocol import Ended, Failed, Finished, Note, Progress, Started
@@ -330,3 +336,50 @@ def test_a_study_whose_process_was_killed_goes_on(tmp_path, ray_cluster, storage
     assert study.run(device="cpu", on=RayOptions(storage=storage)).is_complete
     load_study(path, *changes, out=tmp_path / "here").run(scheduler=InlineScheduler())
     assert weights(tmp_path / "runs") == weights(tmp_path / "here")
+
+
+def test_a_node_that_joined_later_is_asked_whether_it_fits(tmp_path):
+    here = versions.own_versions()
+    assert remote.unfit_for({"versions": here, "probe": ""}) == ""
+    assert remote.unfit_for({"versions": here, "probe": str(tmp_path)}) == ""
+    assert (
+        remote.unfit_for({"versions": {**here, "torch": "1.0"}, "probe": ""})
+        == f"has torch {here['torch']} and not 1.0"
+    )
+    missing = remote.unfit_for({"versions": here, "probe": str(tmp_path / "runs" / "probe")})
+    assert missing == f"does not see the folder of the results, {tmp_path / 'runs'}"
+
+
+def test_weights_are_where_the_node_has_them_and_run_yaml_names_the_study_s(tmp_path, squares):
+    """The path of the machine that started the study is not there on the node."""
+    (task,) = make_tasks(tmp_path, *squares, count=1)
+    path = tmp_path / "elsewhere.safetensors"
+    network = NetworkConfig(**{"import": "tests.report.folders:small_module", "pretrained": str(path)})
+    job = task.job.replace(network=network, weights=hashlib.sha256(b"weights").hexdigest())
+    (tmp_path / "scratch").mkdir()
+    request = Train(replace(task, job=job), "cpu", 1, 1)
+    here = remote._prepare(request, tmp_path / "scratch", {}, b"weights").task
+    assert here.job.network.weights_digest() == job.weights
+    assert here.job.network.pretrained == str(tmp_path / "scratch" / "weights.safetensors")
+    assert here.job.fingerprint == job.fingerprint
+    assert here.folder == tmp_path.joinpath("scratch", *task.folder.parts[-3:])
+    assert str(path) in (here.folder / "run.yaml").read_text()
+    path.write_bytes(b"weights")
+    assert remote._local_weights(job, b"weights", tmp_path / "scratch") is job
+
+
+def test_the_mailbox_keeps_order_and_only_the_newest_progress():
+    async def exchange():
+        box = Mailbox()
+        assert await box.begin("1", "started")
+        for number in range(3):
+            await box.post_progress("1", f"progress {number}")
+        await box.post_files("1", {"a": b"old", "b": b"b"})
+        await box.post_files("1", {"a": None})
+        assert await box.take(0) == ([("1", "started"), ("1", "progress 2")], ["1"])
+        assert await box.take_files("1") == {"a": None, "b": b"b"}
+        await box.stop()
+        assert not await box.begin("2", "started")
+        assert await box.take(0) == ([], [])
+
+    asyncio.run(exchange())

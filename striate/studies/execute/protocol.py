@@ -1,7 +1,8 @@
 """What a scheduler and its caller exchange: tasks one way, events the other.
 
 Each task that a scheduler starts ends with exactly one of Finished, Failed and Stopped, and a task that fails stops no other.
-When it is asked to stop, it saves and ends the tasks that run; a task that was not started has no event.
+When it is asked to stop, it saves and ends the tasks that run; a task that was not started has no event,
+except a Note of what it waits for.
 """
 
 from collections.abc import Callable, Generator, Sequence

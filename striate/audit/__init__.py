@@ -4,6 +4,6 @@ NumPy and SciPy only. The images are read as the source has them, in its order a
 """
 
 from striate.audit.audit import audit
-from striate.audit.records import Audit, Copies, Flaw, ImageRef, NearPair
+from striate.audit.records import Audit, Copies, Flaw, ImageRef, NearPair, SharedGroup
 
-__all__ = ["Audit", "Copies", "Flaw", "ImageRef", "NearPair", "audit"]
+__all__ = ["Audit", "Copies", "Flaw", "ImageRef", "NearPair", "SharedGroup", "audit"]

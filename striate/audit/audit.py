@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from striate.audit.flaws import flaws, image_refs
+from striate.audit.groups import shared_groups
 from striate.audit.near import THRESHOLD, near_pairs
 from striate.audit.read import ImageTable, pictures, read_images
 from striate.audit.records import Audit, Copies, ImageRef, NearPair
@@ -52,6 +53,7 @@ class Auditor:
             copies=_copies(self.table, refs),
             near=_near(self.table, refs) if near else None,
             threshold=THRESHOLD,
+            shared=shared_groups(refs, self.table.taken),
             notes=(*self.source.notes, *self.contents.notes),
         )
 

@@ -4,8 +4,10 @@ Each image is decoded once, at its own size, and let go. An image that cannot be
 """
 
 import hashlib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +16,14 @@ from PIL import Image
 
 from striate.core.errors import DataError
 from striate.data.canonical_order import PARTS, HashedPart, argsort_by_hash, dataset_digest
-from striate.data.contents import ArrayPart, Contents, EncodedPart, SourcePart, check_contents
+from striate.data.contents import ArrayPart, Contents, EncodedImage, EncodedPart, SourcePart, check_contents
 from striate.data.dataset import DataConfig, Images
 from striate.data.decode import Decoded, Decoder
 from striate.data.picture import FULL_BITS, Picture, convert, decode, depth_of
 from striate.data.sources import cifar10
 
 SIDE = 32  # of the small pictures
+EXIF_FOLDER, TAKEN, CHANGED = 0x8769, 0x9003, 0x0132  # EXIF's tags
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -36,6 +39,7 @@ class Look(NamedTuple):
     spread: float = 0  # standard deviation of its gray levels
     brightest: float = 0  # 99 of 100 pixels are darker
     largest: int | None = None  # value of 16 bits a channel
+    taken: str = ""  # when, as EXIF writes it
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class ImageTable:
     brightest: NDArray[np.float32]
     small: Images  # N x SIDE x SIDE x C
     positions: NDArray[np.int64]  # of each image in its part, broken ones counted
+    taken: tuple[str, ...]  # when, as EXIF writes it; empty where it is not known
     bits: int  # used of the 16 bits of a channel
     broken: tuple[Broken, ...]
 
@@ -104,6 +109,7 @@ def read_images(contents: Contents, config: DataConfig | None = None) -> ImageTa
         brightest=np.array([look.brightest for _, _, look in good], np.float32),
         small=_stack([look.small for _, _, look in good if look.small is not None]),
         positions=np.array([position for _, position, _ in good], np.int64),
+        taken=tuple(look.taken for _, _, look in good),
         bits=bits,
         broken=broken,
     )
@@ -139,14 +145,24 @@ def _look_at(decoder: Decoder, part: SourcePart, config: DataConfig) -> Iterator
         for row, pixels in enumerate(part.images):
             yield _look(f"image {row}", Picture(pixels, None, False, False), config)
     elif isinstance(part, EncodedPart):
-        for chunk in decoder.reduce_files(part.images(), lambda _, decoded: _reduce(decoded, config)):
+        for chunk in decoder.reduce_files(part.images(), lambda image, decoded: _reduce(image, decoded, config)):
             yield from chunk
 
 
-def _reduce(decoded: Decoded, config: DataConfig) -> Look:
+def _reduce(image: EncodedImage, decoded: Decoded, config: DataConfig) -> Look:
     if isinstance(decoded.result, Exception):
         return Look(decoded.name, broken=decoded.reason)
-    return _look(decoded.name, decoded.result, config)
+    return _look(decoded.name, decoded.result, config)._replace(taken=capture_time(image.data))
+
+
+def capture_time(data: Path | bytes) -> str:
+    """When a photograph was taken, as EXIF writes it; empty where the file does not say."""
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            exif = image.getexif()
+            return str(exif.get_ifd(EXIF_FOLDER).get(TAKEN) or exif.get(CHANGED) or "") if exif else ""
+    except Exception:  # odd metadata raise anything, and the pixels were read
+        return ""
 
 
 def _look(name: str, picture: Picture, config: DataConfig) -> Look:

@@ -77,6 +77,15 @@ class NearPair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SharedGroup:
+    """Images that belong together, such as frames of one film, and lie in several parts."""
+
+    kind: str  # by what they belong together: name, folder or capture time
+    name: str
+    counts: Mapping[str, int]  # images by part
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Audit:
     """Everything that was found in a source."""
 
@@ -90,6 +99,8 @@ class Audit:
     near: tuple[NearPair, ...] | None
     """The most alike first, those below the threshold left out; None where they were not looked for."""
     threshold: float
+    shared: tuple[SharedGroup, ...] = ()
+    """Groups of images by name, folder or capture time that lie in several parts, the largest first."""
     notes: tuple[str, ...] = field(default=())
 
     @property

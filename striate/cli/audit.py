@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,11 @@ def _print(found: Audit) -> None:
         out("near duplicates: not looked for")
     else:
         _groups("near duplicates", found.near)
+    if found.shared:
+        out(
+            f"{count(len(found.shared), 'group')} of images, such as frames of a film, in several parts; keep each in one:"
+        )
+        _listed([f"{one.kind} '{one.name}': {_in_parts(one.counts)}" for one in found.shared])
     if twins := found.test_twins:
         total = sum(found.counts[found.judged_part])
         share = f"{len(twins):,} of {total:,} {found.judged_part} images ({100 * len(twins) / total:.1f} %)"
@@ -163,6 +168,10 @@ def _groups(what: str, groups: Sequence[Copies | NearPair]) -> None:
     out(f"{what}: {where}")
     across = [one for one in groups if len(one.parts) > 1]
     _listed([_sentence(one) for one in across or groups])
+
+
+def _in_parts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} in {part}" for part, number in counts.items())
 
 
 def _sentence(one: Copies | NearPair) -> str:

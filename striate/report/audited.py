@@ -23,6 +23,7 @@ SECTIONS = (
 )
 MOST_GROUPS, MOST_FLAWS = 48, 24  # shown in a section, of a kind
 MOST_IMAGES = 6  # of one group of copies
+MOST_SHARED = 5  # groups of frames that are named
 NAMES = {"train": "training", "validation": "validation", "test": "test"}
 Pictures = Callable[[Sequence[ImageRef], int], Mapping[int, Images]]
 
@@ -113,6 +114,7 @@ def findings(audit: Audit) -> tuple[tuple[str, str], ...]:
         ("Copies, pixel by pixel", _by_parts(audit.copies)),
         ("Near duplicates", "not looked for." if audit.near is None else _by_parts(audit.near)),
         *_twins(audit),
+        *_shared(audit),
         ("More than one label", f"{count(several, 'group')} of copies or near duplicates." if several else "none."),
         ("Images to look at", f"{flaws}."),
     )
@@ -135,6 +137,18 @@ def _twins(audit: Audit) -> list[tuple[str, str]]:
             f"{share} have a copy or near duplicate there.",
         )
     ]
+
+
+def _shared(audit: Audit) -> list[tuple[str, str]]:
+    if not audit.shared:
+        return []
+    first = listed(
+        f"{one.kind} {one.name} ({listed(f'{whole(number)} {NAMES[part]}' for part, number in one.counts.items())})"
+        for one in audit.shared[:MOST_SHARED]
+    )
+    more = len(audit.shared) - MOST_SHARED
+    rest = f", and {count(more, 'more group')}" if more > 0 else ""
+    return [("Images that belong together, in several parts", f"{first}{rest}. Keep each group in one part.")]
 
 
 def _by_parts(groups: Sequence[Copies | NearPair]) -> str:

@@ -74,15 +74,14 @@ def check(recipe: Recipe, network: NetworkConfig, device: str) -> None:
 
 
 def fetch_weights(network: NetworkConfig) -> None:
-    """Download torchvision's weights of a network that starts from them, unless they are here.
+    """Download the weights of a torchvision network, unless they are here.
 
     Raises:
         MissingWeights: when they cannot be downloaded.
     """
-    if network.torchvision and network.pretrained is True:
-        from striate.nets.pytorch import pretrained
+    from striate.nets.pytorch import pretrained
 
-        pretrained.published_weights(network.torchvision)
+    pretrained.published_weights(str(network.torchvision))
 
 
 def check_batch_norm(

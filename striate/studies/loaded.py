@@ -229,7 +229,10 @@ class LoadedStudy:
         """
         from striate.engines.select import fetch_weights
 
-        for arm in self.arms:
+        arms = [arm for arm in self.arms if arm.network.torchvision and arm.network.pretrained is True]
+        if arms:
+            self.plan()  # what is wrong with the images is told before a download
+        for arm in arms:
             with arm.error_context():
                 fetch_weights(arm.network)
 
@@ -313,7 +316,7 @@ def built_in() -> dict[str, Study]:
     return {path.stem: read_study(config.read(path))[0] for path in sorted(LIBRARY.glob("*.yaml"))}
 
 
-# What built-in studies were called before 0.3.
+# What built-in studies were called in the first version of the code.
 FORMER_NAMES = {
     "activation": "which-activation",
     "adaptive-rate": "constant-or-adaptive-rate",

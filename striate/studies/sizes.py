@@ -24,6 +24,7 @@ KEPT = {
     "row",
     "sizes",
     "size",
+    "left_out",
     "found",
     "replanned",
     "design",

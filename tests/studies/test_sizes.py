@@ -96,6 +96,7 @@ def test_a_size_is_not_run_in_the_folder_of_the_study_without_one(sized, tmp_pat
         ("sizes: {small: {seeds: 3}}", "smal", "has no size 'smal'; did you mean 'small'?"),
         ("", "small", "has no size 'small'; it has no 'sizes'"),
         ("sizes: {small: {question: Why}}", "", "sizes: small: a size cannot change 'question'"),
+        ("sizes: {small: {left_out: {a: b}}}", "", "sizes: small: a size cannot change 'left_out'"),
         ("sizes: {small: {sede: 3}}", "", "sizes: small: a size cannot change 'sede'; did you mean 'seeds'?"),
         (
             "sizes: {small: {recipe.epoch: 3}}",

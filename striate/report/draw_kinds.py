@@ -37,9 +37,21 @@ def heat_map_spec(figure: HeatMap, width: int) -> Spec:
         for column, value in zip(figure.columns, values, strict=True)
     ]
     longest = max(len(str(cell["row"])) for cell in cells)
-    x_axis = {"labelAngle": 0, "domain": False, "ticks": False, "labelLimit": width / len(figure.columns)}
+    x_axis = {
+        "labelAngle": 0,
+        "labelFlush": False,
+        "domain": False,
+        "ticks": False,
+        "labelLimit": width / len(figure.columns),
+    }
     # Vega measures in Arial, and a browser's own font may be wider.
-    y_axis = {"domain": False, "ticks": False, "labelLimit": width * 0.3, "minExtent": min(8.0 * longest, width * 0.36)}
+    y_axis = {
+        "labelFlush": False,
+        "domain": False,
+        "ticks": False,
+        "labelLimit": width * 0.3,
+        "minExtent": min(8.0 * longest, width * 0.36),
+    }
     order: Spec = {
         "x": {
             "field": "column",

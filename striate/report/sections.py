@@ -26,6 +26,7 @@ from striate.report.wording import (
     whole,
 )
 from striate.runs import Summary
+from striate.studies.grids import interactions_in_words
 from striate.studies.metrics import is_of_images
 from striate.studies.results import Results
 from striate.studies.rows import RunRow
@@ -53,6 +54,7 @@ CLAIM_GLYPHS: dict[Word, str] = {
 }
 MOST_UNPLANNED = 10
 MOST_TROUBLE = 12
+MOST_MEANS = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,10 +103,20 @@ def notes(results: Results) -> tuple[str, ...]:
     return tuple(_typeset(shortened(note)) for note in results.notes if note != results.left_out_text)
 
 
+def findings(results: Results) -> tuple[str, ...]:
+    """What a grid or a scale found: its effects, or where its loss turns; empty for any other study."""
+    effects = [effect.sentence for effect in results.effects if not effect.is_interaction]
+    lines = [*effects, *interactions_in_words(results.effects), *([results.scale.sentence] if results.scale else [])]
+    return tuple(_typeset(shortened(line)) for line in lines)
+
+
 def means(results: Results) -> tuple[str, ...]:
-    """The mean of each arm, for a study that plans no comparison."""
-    words = metric_words(results)
-    return tuple(_mean(arm_metric(results, arm), words) for arm in results.arms)
+    """The mean of each arm, for a study that judges nothing; of very many, the first."""
+    if results.study.comparisons or results.effects or results.scale:
+        return ()
+    words, hidden = metric_words(results), len(results.arms) - MOST_MEANS
+    more = (f"and {count(hidden, 'more arm')}, in the figure",) if hidden > 0 else ()
+    return (*(_mean(arm_metric(results, arm), words) for arm in results.arms[:MOST_MEANS]), *more)
 
 
 def claims(results: Results) -> Table | None:

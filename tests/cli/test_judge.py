@@ -6,7 +6,9 @@ import re
 import shlex
 
 import pytest
+from markupsafe import Markup
 
+from striate.report import svg
 from striate.report.judged import build
 from striate.tables import Choices, judge
 from striate.tables.judge import Question
@@ -85,3 +87,13 @@ def test_the_page_is_written_where_it_is_asked_for(striate, table, tmp_path):
     code, _, error = striate("judge", table, "--report", table)
     assert (code, "exists and is no page of Striate" in error) == (1, True)
     assert json.loads(striate("judge", table, "--json", "--report", "p.html")[1])["report"] == "p.html"
+
+
+def test_figures_and_tables_are_written_on_request(striate, table, tmp_path, monkeypatch):
+    drawn = svg.Drawing(svg=Markup('<svg viewBox="0 0 9 9"></svg>'))
+    monkeypatch.setattr(svg, "is_available", lambda: True)
+    monkeypatch.setattr(svg, "render", lambda charts: [drawn for _ in charts])  # drawing takes seconds
+    code, out, _ = striate("judge", table, "--figures", "figures", "--latex", "tables.tex")
+    assert (code, out.splitlines()[-2:]) == (0, ["Figures: figures", "Tables: tables.tex"])
+    assert (tmp_path / "figures" / "differences.pdf").is_file()
+    assert r"\begin{tabular}" in (tmp_path / "tables.tex").read_text()

@@ -5,6 +5,7 @@ import statistics
 import pytest
 
 from striate.report import kinds
+from striate.report.draw_kinds import heat_map_spec
 from striate.report.pages import build
 from striate.runs.layout import slug
 from striate.studies.results import Results
@@ -45,6 +46,23 @@ def test_the_page_of_a_grid_has_its_maps_and_tables(grid):
     page = Page(build(grid))
     assert {"figure-map-1", "figure-map-2"} <= set(page.ids())
     assert "Main effects and interactions" in page.text
+
+
+def test_the_answer_of_a_grid_is_its_effects(grid, monkeypatch):
+    monkeypatch.setattr("striate.report.svg.is_available", lambda: False)
+    text = Page(build(grid)).text
+    answer = text[: text.index("2 What was compared")]
+    for effect in grid.effects:
+        if not effect.is_interaction:
+            assert effect.sentence.replace(" -", " \N{MINUS SIGN}") in answer
+    assert "plans no comparison" not in answer
+
+
+def test_the_names_of_a_map_stand_beside_their_cells(grid):
+    """Vega moves the first and the last label of an axis inwards unless it is told not to."""
+    made, _ = kinds.heat_maps(grid)
+    encoding = heat_map_spec(made, 700)["layer"][0]["encoding"]
+    assert [encoding[axis]["axis"]["labelFlush"] for axis in "xy"] == [False, False]
 
 
 def test_a_grid_without_runs_has_no_map(tmp_path):

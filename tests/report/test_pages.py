@@ -112,8 +112,12 @@ def test_the_study_can_be_run_again_from_the_page(troubled, troubled_page, two, 
 
 
 def test_a_study_without_comparisons_says_what_was_measured(tmp_path):
-    grid = {"network.norm": ["none", "batch"], "recipe.optimizer.lr": [0.001, 0.01]}
-    folder = folders.write_study(tmp_path / "s", arms=None, compare=None, grid=grid)
+    arms = {
+        f"norm={n} lr={lr}": {"network.norm": n, "recipe.optimizer.lr": lr}
+        for n in ("none", "batch")
+        for lr in (0.001, 0.01)
+    }
+    folder = folders.write_study(tmp_path / "s", arms=arms, compare=[])
     for i, arm in enumerate(("norm=none-lr=0.001", "norm=none-lr=0.01", "norm=batch-lr=0.001", "norm=batch-lr=0.01")):
         for seed in range(3):
             folders.write_run(folder, arm, seed, test=0.9 + 0.01 * i + 0.001 * seed)

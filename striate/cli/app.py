@@ -9,8 +9,10 @@ from striate import __version__
 from striate.cli import deploy_options as deploy
 from striate.cli import explain_options as explaining
 from striate.cli import judge_options as options
+from striate.cli import network_options as benching
 from striate.cli import run_options as of_run
 from striate.cli.judge_options import path as _path
+from striate.cli.network_options import Classes, ImageShape, NetworkKeys, NetworkWord
 from striate.core.errors import StudyError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -66,20 +68,6 @@ Out = Annotated[
 ]
 Device = Annotated[str, typer.Option(callback=_device, help="Where to train: auto, cpu, cuda or mps.")]
 Jobs = Annotated[str, typer.Option(help="Runs to train at the same time: auto, or a number.")]
-NetworkWord = Annotated[
-    str, typer.Argument(metavar="NETWORK", help="A network in the notation, the name of one, or KEY=VALUE.")
-]
-NetworkKeys = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Other keys of a network in a study file, such as norm=batch."),
-]
-ImageShape = Annotated[
-    str | None,
-    typer.Option(
-        metavar="CxHxW", help="Shape of the images: channels x height x width, 3x32x32 unless the network has its own."
-    ),
-]
-Classes = Annotated[int | None, typer.Option(min=2, help="Number of classes; 10 unless the network has its own.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Also print what each column means.")]
 
@@ -389,3 +377,21 @@ def export(
     from striate.cli import deploy as commands
 
     commands.export(folder, kind, file, data, json)
+
+
+@app.command()
+def bench(
+    network: benching.Network,
+    overrides: NetworkKeys = None,
+    input: ImageShape = None,  # noqa: A002
+    classes: Classes = None,
+    device: Device = "auto",
+    batches: benching.Batches = "",
+    seconds: benching.Seconds = 1.0,
+    figure: benching.Figure = None,
+    json: Json = False,
+) -> None:
+    """Time a network at inference: images a second and latency, eager, tuned, compiled and in ONNX Runtime."""
+    from striate.cli import bench
+
+    bench.command([network, *(overrides or [])], input, classes, device, batches, seconds, figure, json)

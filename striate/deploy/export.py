@@ -103,7 +103,7 @@ def _write(trained: Trained, kind: str, images: Images, path: Path, note: Callab
     writer = pytorch.write_onnx if kind == "onnx" else pytorch.write_torch
     example = images if len(images) > 1 else np.concatenate([images, images])
     try:
-        with _quiet():
+        with quiet():
             writer(network, example, metadata(trained), path)
     except (StriateError, OSError, MemoryError):
         raise
@@ -151,7 +151,7 @@ def _compared(run: Run, file: Path, expected: np.ndarray, given: np.ndarray) -> 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the remarks of exporters about themselves."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -54,6 +54,7 @@ OPTIONS = {
         "time",
         "json",
     },
+    "bench": {"network", "overrides", "input", "classes", "device", "batches", "seconds", "figure", "json"},
     "audit": {"source", "near", "report", "out", "json"},
     "status": {"folder", "json"},
     "report": {"folder", "figures", "latex"},

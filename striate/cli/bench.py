@@ -20,6 +20,7 @@ from striate.runs import layout
 from striate.runs import read as read_run
 
 MOST_BATCHES, LARGEST_BATCH = 12, 65_536
+SCATTER = 2.0  # a 95th percentile of so many medians is not the network's doing
 
 
 def command(
@@ -122,6 +123,10 @@ def _answers(made: Bench) -> list[str]:
     if best and best.precision != "float32":
         sentences.append(
             f"fastest of all: {best.way} in {best.precision} with batches of {best.batch}, {best.images_per_second:,.1f} images a second"
+        )
+    if scattered := [row for row in made.timed if row.p50_ms and row.p95_ms and row.p95_ms > SCATTER * row.p50_ms]:
+        sentences.append(
+            f"In {len(scattered)} of {len(made.timed)} rows p95 is more than {SCATTER:g} times p50: other programs may have been running."
         )
     if made.published:
         number, reason = made.published

@@ -1,5 +1,6 @@
 """The figure of `striate bench`: images a second over the batch size, a line for each way to compute a network."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +75,11 @@ def speeds_spec(lines: Sequence[SpeedLine]) -> Spec:
     """Both axes by logarithms, because speeds and batches differ by factors."""
     batches = sorted({batch for each in lines for batch, _ in each.points})
     speeds = [speed for each in lines for _, speed in each.points]
+    low, high = min(speeds) / 1.25, max(speeds) * 1.25
     x = axis(
-        "x", (batches[0] / 1.1, batches[-1] * 1.1), {"title": "images in a batch", "values": batches, "grid": False}
+        "x", (batches[0] / 1.25, batches[-1] * 1.25), {"title": "images in a batch", "values": batches, "grid": False}
     )
-    y = axis("y", (min(speeds) / 1.2, max(speeds) * 1.2), {"title": "images a second", "tickCount": 6, "format": "~s"})
+    y = axis("y", (low, high), {"title": "images a second", "values": ticks(low, high), "format": "~s"})
     for scaled in (x, y):
         scaled["scale"]["type"] = "log"
     layers = [frame(x, y)]
@@ -86,3 +88,13 @@ def speeds_spec(lines: Sequence[SpeedLine]) -> Spec:
         layers.append(line(each.points, color=style.color, strokeWidth=2, strokeDash=list(style.dash)))
         layers += [marker(*point, style.color, style.marker) for point in each.points]
     return chart(layers, _WIDTH, _HEIGHT)
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Round numbers between two positive ones: 1, 2 and 5 of each power of ten, or every digit where these are few."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1, 2, 5), range(1, 10)):
+        found = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
+        if len(found) > 2:
+            break
+    return found

@@ -17,6 +17,7 @@ from striate.engines.pytorch.device import choose
 from striate.nets import NetworkConfig
 from striate.nets.pytorch.build import build
 from striate.recipes import Recipe
+from striate.report.speeds import ticks
 
 SETUP = choose(Recipe(precision="float32"), "cpu", threads=1)
 
@@ -286,6 +287,16 @@ def test_the_report_s_number_stands_beside_with_what_is_not_comparable():
     assert second.startswith("The report says 1,530.99 images a second. Not comparable: the report names no device")
 
 
+def test_latencies_that_scatter_are_told():
+    row = bench.Row(way="eager", precision="float32", batch=1, images_per_second=5.0, p50_ms=1.0, p95_ms=2.1, calls=3)
+    calm = bench.Row(way="eager", precision="float32", batch=2, images_per_second=5.0, p50_ms=1.0, p95_ms=1.9, calls=3)
+    facts = {"network": "x", "input_shape": (3, 8, 8), "classes": 6, "device": "cpu", "device_name": "x", "threads": 2}
+    made = bench.Bench(**facts, versions={}, rows=(row, calm), method=())
+    assert "In 1 of 2 rows p95 is more than 2 times p50: other programs may have been running." in command._answers(
+        made
+    )
+
+
 def test_batches_are_sorted_and_each_once():
     assert command.batches_of("8, 1,8") == (1, 8)
     with pytest.raises(ConfigError, match="--batches"):
@@ -302,3 +313,11 @@ def test_memory_that_is_not_there_is_not_asked_for(monkeypatch):
 def test_a_batch_that_does_not_fit_after_all_is_a_row():
     with pytest.raises(bench.Unavailable, match="does not fit into memory"), speed._reasons():
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "marks"),
+    [(3.2, 21, [5, 10, 20]), (0.04, 0.9, [0.05, 0.1, 0.2, 0.5]), (5.5, 8.5, [6, 7, 8]), (1500, 4e5, [2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5])],
+)  # fmt: skip
+def test_the_marks_of_a_speed_are_round_numbers(low, high, marks):
+    assert ticks(low, high) == pytest.approx(marks)

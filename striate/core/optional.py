@@ -1,7 +1,11 @@
-"""Packages that an extra installs: imported here, or reported with the extra that installs them."""
+"""Packages that an extra installs: imported here, or reported with the extra that installs them; and their remarks kept quiet."""
 
 import importlib
 import importlib.util
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from striate.core.errors import MissingExtra
@@ -29,3 +33,16 @@ def check_package(package: str, *, extra: str, why: str) -> None:
 
 def _message(package: str, extra: str, why: str) -> str:
     return f"{why} needs {package}: pip install 'striate[{extra}]'"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, libraries say nothing of themselves: neither warnings nor log lines below an error."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -5,10 +5,7 @@ to probabilities. Where a class differs, or a probability by more than `TOLERANC
 """
 
 import hashlib
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from striate.core.errors import DataError, RunError, StriateError
-from striate.core.optional import check_package, require
+from striate.core.optional import check_package, quiet, require
 from striate.data import load
 from striate.data.dataset import Images
 from striate.deploy.classifier import softmax
@@ -148,16 +145,3 @@ def _compared(run: Run, file: Path, expected: np.ndarray, given: np.ndarray) -> 
     with np.load(run.folder / layout.PREDICTIONS) as arrays:
         same = int((arrays["test_logits"].argmax(1) == given.argmax(1)).sum())
     return Exported(file, len(given), difference, same)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the remarks of exporters about themselves."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

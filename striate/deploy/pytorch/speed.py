@@ -16,9 +16,8 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from striate.core.errors import MissingExtra
-from striate.core.optional import check_package, require
+from striate.core.optional import check_package, quiet, require
 from striate.deploy.bench import PLAIN, Bench, Unavailable, Way, measure
-from striate.deploy.export import quiet
 from striate.engines.environment import common_facts
 from striate.engines.protocol import PIXELS_AT_ONCE
 from striate.engines.pytorch.device import Setup, applied, choose, name, precision_by_units

@@ -9,10 +9,9 @@ from striate import __version__
 from striate.cli import deploy_options as deploy
 from striate.cli import explain_options as explaining
 from striate.cli import judge_options as options
-from striate.cli import network_options as benching
 from striate.cli import run_options as of_run
+from striate.cli.deploy_options import Classes, ImageShape, NetworkKeys, NetworkWord
 from striate.cli.judge_options import path as _path
-from striate.cli.network_options import Classes, ImageShape, NetworkKeys, NetworkWord
 from striate.core.errors import StudyError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -381,14 +380,14 @@ def export(
 
 @app.command()
 def bench(
-    network: benching.Network,
+    network: deploy.Network,
     overrides: NetworkKeys = None,
     input: ImageShape = None,  # noqa: A002
     classes: Classes = None,
     device: Device = "auto",
-    batches: benching.Batches = "",
-    seconds: benching.Seconds = 1.0,
-    figure: benching.Figure = None,
+    batches: deploy.Batches = "",
+    seconds: deploy.Seconds = 1.0,
+    figure: deploy.Figure = None,
     json: Json = False,
 ) -> None:
     """Time a network at inference: images a second and latency, eager, tuned, compiled and in ONNX Runtime."""

@@ -1,4 +1,4 @@
-"""The options of commands that take a network: predict, export, bench, summary, engines and probe; with the text of `--help`."""
+"""The options of commands on images and on networks (audit, train, predict, export, bench, summary), with the text of `--help`."""
 
 from pathlib import Path
 from typing import Annotated

@@ -25,6 +25,10 @@ from striate.explain.twin import compare
 SIDE = 64  # pixels of a tile
 SHOWN = 6  # patches of a unit
 MAPS = 8  # of a layer
+PREDICTABILITY = (
+    "Predictability: the share of pairs of other images of which the patches tell, by their pixels or by what the first layer makes of "
+    "them, which excites the unit more. 0.50 is chance: such patches look meaningful and are not."
+)
 MOST_BYTES = 24_000  # of a picture in all its colors; a larger one has 256
 
 
@@ -110,8 +114,9 @@ def _units_in_words(units: Sequence[int]) -> str:
 
 def _patches(draft: Draft, subject: Subject, layers: Sequence[_Layer], progress: Progress) -> None:
     reproduced = shown = 0
+    is_scored = len(layers[0].images) > 4 * SHOWN  # with fewer images there are no others to predict
     for index, layer in enumerate(layers):
-        sentences = _scores(subject, layer)
+        sentences = _scores(subject, layer) if is_scored else {}
         for channel in layer.units:
             strip = patches(subject.network, layer.images, layer.excitement.node, layer.excitement.strongest, channel)
             check = verify(subject.network, layer.images, layer.excitement.node, strip)
@@ -124,15 +129,12 @@ def _patches(draft: Draft, subject: Subject, layers: Sequence[_Layer], progress:
         "lowest share of one class among their 100 strongest images. Values are those before the activation.",
         "Below each patch is the attribution of the unit's value to its pixels, and the same for a twin of the network with random "
         "weights: a rank correlation (r) near 1 says that the picture does not depend on what was learned.",
-        "Predictability: the share of pairs of other images of which the patches tell, by their pixels or by what the first layer makes of "
-        "them, which excites the unit more. 0.50 is chance: such patches look meaningful and are not.",
+        *([PREDICTABILITY] if is_scored else []),
         f"Run again with noise outside their boxes, {reproduced} of {shown} patches give the stated value at the stated place.",
     ]
 
 
 def _scores(subject: Subject, layer: _Layer) -> dict[int, str]:
-    if len(layer.images) <= 4 * SHOWN:
-        return {}
     found = scores(subject.network, layer.images, layer.excitement, layer.units)
     return {
         each.channel: f"Predictability {each.by_pixels:.2f} by pixels, {each.by_first_layer:.2f} by the first layer."

@@ -234,6 +234,7 @@ def test_a_study_gets_pictures_of_its_median_runs_on_its_page(striate, finished)
     assert pictures >= 2 * (1 + 1 + 3)
     assert page.count('<img src="data:image/png') >= pictures
     assert "are not made yet" not in page
+    assert page.count("Predictability 0.") == 6
     striate("report", folder)
     assert (folder / layout.REPORT).read_text() == page
     assert striate("explain", folder)[0] == 0
@@ -250,6 +251,7 @@ def test_a_study_takes_only_what_is_for_all_its_runs(striate, finished, tmp_path
     )
     shown = json.loads(striate("explain", folder, "--limit", "7", "--json")[1])
     assert shown["report"] == str(folder / layout.REPORT)
+    assert "Predictability" not in str(shown)  # seven images leave none to predict
     assert [network["arm"] for network in shown["networks"]] == ["plain", "normalized"]
     assert any(
         text.startswith("7 images (the first 7 of the test images)")

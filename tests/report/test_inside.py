@@ -58,7 +58,7 @@ def test_the_pictures_are_in_the_page_with_their_texts(tmp_path):
     pictures = [attributes for tag, attributes in page.elements if tag == "img"]
     contents = [base64.b64decode(picture["src"].removeprefix("data:image/png;base64,")) for picture in pictures]
     assert contents == 2 * [png(seed=0), png(seed=1)]
-    assert [picture["alt"] for picture in pictures] == 2 * [f"Picture {name}. Said." for name in NAMES]
+    assert [picture["alt"] for picture in pictures] == 2 * [f"Picture {name}" for name in NAMES]
     assert "What it &lt;shows&gt;." in source
     assert "Inside plain, seed 2" in page.text
     assert "are not made yet" not in page.text

@@ -103,7 +103,17 @@ def test_weights_that_cannot_be_fetched_are_missing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pretrained.torch.hub, "download_url_to_file", refuse)
     monkeypatch.setattr(pretrained.torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(loaded.LoadedStudy, "plan", lambda study: None)
     text = "question: Q?\ndata: digits\nnetwork: {torchvision: alexnet, pretrained: true}\n"
     study = loaded.load(write_study(tmp_path, text))
     with pytest.raises(Missing, match="arm 'base': pretrained: the weights of alexnet cannot be downloaded"):
         study.fetch_weights()
+
+
+def test_images_that_are_missing_are_told_before_weights_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("STRIATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("STRIATE_DATA", raising=False)
+    monkeypatch.setattr("striate.engines.select.fetch_weights", lambda network: pytest.fail("a download"))
+    text = "question: Q?\ndata: scenes\nnetwork: {torchvision: alexnet, pretrained: true}\n"
+    with pytest.raises(Missing, match="scenes: not found on this machine"):
+        loaded.load(write_study(tmp_path, text)).fetch_weights()

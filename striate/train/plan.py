@@ -120,16 +120,19 @@ class Planner:
             most = smaller
 
     def _least(self, settings: study_file.Settings, costs: Sequence[Cost], seconds: float, ending: float) -> Made:
-        """The study where time is short even for the smallest images: few epochs, and without the most expensive candidates."""
-        several = [(replace(each, least=1), cost) for each, cost in zip(settings.candidates, costs, strict=True)]
+        """The study where time is short even for the smallest images: without the dearest candidates, at last of a single epoch."""
+        several = list(zip(settings.candidates, costs, strict=True))
         while True:
+            if len(several) == 1:
+                several = [(replace(several[0][0], least=1), several[0][1])]
             candidates, kept = [each for each, _ in several], [cost for _, cost in several]
             if epochs := self._epochs(candidates, kept, seconds):
                 chosen = [replace(each, epochs=number) for each, number in zip(candidates, epochs, strict=True)]
                 return Made(replace(settings, candidates=chosen), len(self.pool.workers), self.threads, seconds, ending)
             if len(several) == 1:
-                raise self._too_little_time(rules.needed_seconds(candidates, kept, study_file.SEEDS, 1) - seconds)
-            dearest = max(range(len(several)), key=lambda index: kept[index].epoch)
+                lacking = rules.needed_seconds(candidates, kept, study_file.SEEDS, len(self.pool.workers)) - seconds
+                raise self._too_little_time(lacking)
+            dearest = max(range(len(several)), key=lambda index: kept[index].epoch * candidates[index].least)
             self.note(f"{candidates[dearest].name} is left out: there is no time for it")
             del several[dearest]
 

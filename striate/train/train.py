@@ -28,7 +28,7 @@ from striate.train.survey import survey
 # After the training: results, report, model and card; and writing an ONNX file, before it is run on the test images.
 ENDING_SECONDS = 6.0
 EXPORT_SECONDS = 12.0
-MOST_SLOWNESS = 5.0
+MOST_SLOWNESS = 4.0
 SHORTEST, LONGEST = 0.5, 7 * 24 * 60  # minutes
 
 
@@ -117,9 +117,9 @@ def _study(
                 f"{path}: is the study of other images ({study.study.data.source}); give this one another --name"
             )
         hooks.note(f"{path} is there already: what it lacks is trained. For a new study give another --name")
-        return study, slowness * _ending_seconds(0, 1.0)
+        return study, _ending_seconds(slowness)
     made = Planner(request, pool, clock, hooks.note, hooks.should_stop).make(
-        lambda images, speed: slowness * _ending_seconds(images, speed)
+        lambda images, speed: _ending_seconds(slowness, images / speed)
     )
     write_text(path, study_file.text(made.settings))
     hooks.note(f"study file: {path}")
@@ -136,11 +136,11 @@ def _slowness(wall: float, computed: float) -> float:
     return min(MOST_SLOWNESS, max(1.0, wall / max(computed, 1e-3)))
 
 
-def _ending_seconds(test_images: int, speed: float) -> float:
-    """What follows the training; the file for other programs is compared with the network on all test images."""
+def _ending_seconds(slowness: float, test_seconds: float = 0.0) -> float:
+    """What follows the training. The file for other programs is compared with the network on all test images, twice `test_seconds`."""
     if importlib.util.find_spec("onnxscript") is None:
-        return ENDING_SECONDS
-    return ENDING_SECONDS + EXPORT_SECONDS + 2 * test_images / speed
+        return slowness * ENDING_SECONDS
+    return slowness * (ENDING_SECONDS + EXPORT_SECONDS) + 2 * test_seconds
 
 
 def _finish(

@@ -55,10 +55,10 @@ class Pool:
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch, tmp_path):
-    """Train small networks in this process; an epoch is said to take a second, so that few fit. Nothing is downloaded."""
+    """Train small networks in this process; an epoch is said to take most of a second, so that few fit. Nothing is downloaded."""
     monkeypatch.setattr(train, "WorkerPool", Pool)
     monkeypatch.setattr(train, "LocalScheduler", lambda *_: InlineScheduler())
-    monkeypatch.setattr(plan, "EPOCH_SECONDS", 1.0)
+    monkeypatch.setattr(plan, "EPOCH_SECONDS", 0.6)
     monkeypatch.setattr(backbone, "published", _nothing)
     monkeypatch.setattr(rules, "layers_from_scratch", lambda side: "conv4k3s2 pool conv8")
     monkeypatch.setattr(train, "export", _no_extra)

@@ -23,7 +23,7 @@ from striate.train import backbone as backbones
 from striate.train import rules, study_file
 from striate.train.backbone import Backbone
 from striate.train.rules import Candidate, Chosen, Cost
-from striate.train.survey import Survey, survey
+from striate.train.survey import Survey
 
 Note = Callable[[str], None]
 
@@ -68,11 +68,9 @@ class Clock:
 
 @dataclass(frozen=True)
 class Made:
-    """The study, and how its runs are trained at once."""
+    """The study, and its time."""
 
     settings: study_file.Settings
-    at_once: int
-    threads: int
     seconds: float  # that the training should take
     ending: float  # seconds that are needed after it
 
@@ -86,13 +84,12 @@ class Planner:
         self.request, self.pool, self.clock, self.note, self.should_stop = request, pool, clock, note, should_stop
         self.threads = max(1, cpu_count() // max(1, len(pool.workers)))
 
-    def make(self, ending_seconds: Callable[[int, float], float]) -> Made:
+    def make(self, looked: Survey, ending_seconds: Callable[[int, float], float]) -> Made:
         """The study; `ending_seconds` says how long the command needs after the training, given the number of test images and the speed.
 
         Raises:
             StriateError: for images that cannot be used, a network that cannot be made, or too little time.
         """
-        looked = survey(self.request.source)
         choices = self._backbones()
         most = rules.SIZES[0]
         while True:
@@ -108,7 +105,7 @@ class Planner:
                 chosen = [
                     replace(each, epochs=number) for each, number in zip(settings.candidates, epochs, strict=True)
                 ]
-                return Made(replace(settings, candidates=chosen), len(self.pool.workers), self.threads, seconds, ending)
+                return Made(replace(settings, candidates=chosen), seconds, ending)
             if len(choices) > 1:
                 self.note(f"{choices[0].title} would be too slow for this time; {choices[1].title} is taken instead")
                 choices = choices[1:]
@@ -128,7 +125,7 @@ class Planner:
             candidates, kept = [each for each, _ in several], [cost for _, cost in several]
             if epochs := self._epochs(candidates, kept, seconds):
                 chosen = [replace(each, epochs=number) for each, number in zip(candidates, epochs, strict=True)]
-                return Made(replace(settings, candidates=chosen), len(self.pool.workers), self.threads, seconds, ending)
+                return Made(replace(settings, candidates=chosen), seconds, ending)
             if len(several) == 1:
                 lacking = rules.needed_seconds(candidates, kept, study_file.SEEDS, len(self.pool.workers)) - seconds
                 raise self._too_little_time(lacking)

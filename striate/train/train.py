@@ -23,7 +23,7 @@ from striate.train import card, study_file
 from striate.train.choice import Choice, choose
 from striate.train.findings import audited
 from striate.train.plan import Clock, Interrupted, Note, Planner, Request
-from striate.train.survey import survey
+from striate.train.survey import Survey, survey
 
 # After the training: results, report, model and card; and writing an ONNX file, before it is run on the test images.
 ENDING_SECONDS = 6.0
@@ -76,7 +76,7 @@ def train(request: Request, hooks: Hooks) -> Outcome | None:
         for finding in findings:
             hooks.note(f"audit: {finding}")
         try:
-            study, ending = _study(request, path, pool, clock, hooks, slowness)
+            study, ending = _study(request, path, looked, pool, clock, hooks, slowness)
         except Interrupted:
             return None
         threads = max(1, cpu_count() // workers)
@@ -105,7 +105,7 @@ def _study_path(request: Request) -> Path:
 
 
 def _study(
-    request: Request, path: Path, pool: WorkerPool, clock: Clock, hooks: Hooks, slowness: float
+    request: Request, path: Path, looked: Survey, pool: WorkerPool, clock: Clock, hooks: Hooks, slowness: float
 ) -> tuple[LoadedStudy, float]:
     """The study of the file that is there, or of a new one; and the seconds that are needed after its training."""
     with disk_errors(path):
@@ -119,7 +119,7 @@ def _study(
         hooks.note(f"{path} is there already: what it lacks is trained. For a new study give another --name")
         return study, _ending_seconds(slowness)
     made = Planner(request, pool, clock, hooks.note, hooks.should_stop).make(
-        lambda images, speed: _ending_seconds(slowness, images / speed)
+        looked, lambda images, speed: _ending_seconds(slowness, images / speed)
     )
     write_text(path, study_file.text(made.settings))
     hooks.note(f"study file: {path}")

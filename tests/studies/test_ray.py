@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 
 from striate.core.errors import DataError, RunError, StudyError
-from striate.data import DataConfig, load
+from striate.data import DataConfig, Dataset, Part, load
+from striate.data.canonical_order import HashedPart, dataset_digest, hash_images
 from striate.nets import NetworkConfig
 from striate.runs import read
 from striate.runs.files import write_text
@@ -383,3 +385,20 @@ def test_the_mailbox_keeps_order_and_only_the_newest_progress():
         assert await box.take(0) == ([], [])
 
     asyncio.run(exchange())
+
+
+@pytest.mark.slow
+def test_images_larger_than_the_object_store_arrive(ray_cluster):
+    """Ray keeps what does not fit on the disk."""
+    import ray
+
+    pixels = np.random.default_rng(0).integers(0, 256, (STORE // 3000, 64, 64, 1), np.uint8)
+    labels = np.arange(len(pixels)) % 2
+    digest = dataset_digest(
+        ("a", "b"), {name: HashedPart(pixels, labels, hash_images(pixels)) for name in ("train", "test")}
+    )
+    dataset = Dataset("large", ("a", "b"), Part(pixels, labels), None, Part(pixels, labels), digest)
+    assert 2 * pixels.nbytes > 2 * STORE
+    allocation = Allocation(ray, RayOptions(), None, "cpu", cpus=1)
+    reference = allocation._put(images.pack(dataset), "the images")
+    assert ray.get(allocation.remote(lambda packed: images.unpack(packed).digest).remote(reference)) == digest

@@ -309,6 +309,13 @@ def test_memory_that_is_not_there_is_not_asked_for(monkeypatch):
     assert made.rows == ("", "needs about 6 GiB of memory, 3 are free")
 
 
+def test_memory_that_torch_keeps_from_earlier_rows_is_free(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10, 80))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 60)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 5)
+    assert speed._free_memory(torch.device("cuda")) == 65
+
+
 def test_a_batch_that_does_not_fit_after_all_is_a_row():
     with pytest.raises(bench.Unavailable, match="does not fit into memory"), speed._reasons():
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")

@@ -264,7 +264,8 @@ def _difference(expected: np.ndarray, given: np.ndarray) -> float:
 
 def _free_memory(device: torch.device) -> float:
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # kept from earlier rows
+        return float(torch.cuda.mem_get_info(device)[0] + unused)
     try:
         with open("/proc/meminfo", encoding="utf-8") as file:
             found = next(line for line in file if line.startswith("MemAvailable"))

@@ -10,7 +10,8 @@ from typing import Any
 from striate.audit import Audit, Copies, NearPair
 from striate.audit.audit import Auditor
 from striate.audit.records import KINDS
-from striate.cli.output import count, out, plain_json, table
+from striate.cli.output import count, duration, out, plain_json, table
+from striate.core.processes import cpu_count
 from striate.data import DataConfig, Dataset
 from striate.data import load as load_data
 from striate.report import audited, pages
@@ -19,6 +20,8 @@ from striate.studies.audited import DatasetAudit, StudyAudit, suspected_labels, 
 from striate.studies.loaded import load as load_study
 from striate.studies.results import Results
 
+PAIR_SECONDS = 1.5e-8  # of a core, to compare two images: benchmarks/2026-11-26-audit.md
+LONG = 120  # seconds
 MOST = 5  # findings of one kind that are printed; --json has all
 
 
@@ -27,7 +30,7 @@ def command(source: str, near: bool, report: Path | None, runs: Path, as_json: b
     if _is_study(source):
         _study(source, near, report, runs, as_json)
         return
-    auditor = Auditor(source)
+    auditor = _auditor(source, near)
     found = auditor.audit(near=near)
     page = report or Path(f"{slug(found.name)}-audit.html")
     audited.write(found, auditor.pictures, page)
@@ -36,6 +39,19 @@ def command(source: str, near: bool, report: Path | None, runs: Path, as_json: b
         return
     _print(found)
     out(f"Report: {page}")
+
+
+def _auditor(data: str | DataConfig, near: bool) -> Auditor:
+    """The source with its images looked at. A long search for near duplicates is announced."""
+    auditor = Auditor(data)
+    seconds = PAIR_SECONDS * len(auditor.table) ** 2 / cpu_count()
+    if near and seconds > LONG:
+        out(
+            f"comparing {len(auditor.table):,} images with each other: about {duration(seconds)}; "
+            "--no-near leaves this out",
+            error=True,
+        )
+    return auditor
 
 
 def _is_study(source: str) -> bool:
@@ -93,7 +109,7 @@ def _print_suspects(suspected: Sequence[dict[str, Any]]) -> None:
 
 def _dataset(config: DataConfig, dataset: Dataset, near: bool, page: Path) -> tuple[DatasetAudit, Audit]:
     """The audit of one dataset of a study, for its folder and in full. The page is written."""
-    auditor = Auditor(config)
+    auditor = _auditor(config, near)
     found = auditor.audit(near=near)
     test = dataset.open_test("to look for its pictures in training")
     audited.write(found, auditor.pictures, page)

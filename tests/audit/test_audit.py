@@ -141,3 +141,15 @@ def test_the_command_prints_what_was_found(folder, monkeypatch, capsys, as_json)
     else:
         assert "copies, pixel by pixel: 1 between train and test" in out
         assert "train train/cat/0.png (cat) = test test/dog/copy.bmp (dog)" in out
+
+
+def test_a_long_comparison_is_announced(folder, monkeypatch, capsys):
+    from striate.cli import audit as command
+
+    command.command(str(folder), True, folder / "page.html", folder, False)
+    assert "comparing" not in capsys.readouterr().err
+    monkeypatch.setattr(command, "PAIR_SECONDS", 10.0)
+    command.command(str(folder), True, folder / "page.html", folder, False)
+    assert "comparing 24 images with each other: about" in capsys.readouterr().err
+    command.command(str(folder), False, folder / "page.html", folder, False)
+    assert "comparing" not in capsys.readouterr().err

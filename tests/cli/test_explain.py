@@ -12,6 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from striate.explain import write as writing
+from striate.explain.inside import inside_drafts
+from striate.explain.run import Subject
 from striate.report.answers import StudyAnswers
 from striate.report.inside import median_runs
 from striate.runs import layout
@@ -189,6 +191,9 @@ def test_what_a_network_does_not_allow_is_left_out_with_its_reason(network, stri
     assert any("gradcam is left out" in text for text in sections["attribution"]["text"])
     code, _, err = striate("explain", run, "maps")
     assert (code, err.count("--layer")) == (1, 1)
+    on_the_page = inside_drafts(Subject.open(run, "test"))
+    assert [draft.kind for draft in on_the_page] == ["filters", "maps", "patches"]
+    assert all(draft.text[0].startswith("Left out: ") and not draft.files for draft in on_the_page)
 
 
 def test_a_run_without_weights_is_refused(striate, run, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from striate.report import curves, draw, figures, limits, sections, study_facts
+from striate.report.contents import section
 from striate.studies.results import Results
 from striate.studies.study import Study
 from tests.report import folders
@@ -137,7 +138,7 @@ def test_a_page_names_twelve_troubles_and_counts_the_rest(tmp_path):
             folders.write_run(folder, arm, seed, test=None, epochs=1, state="failed")
     lines = sections.trouble(Results.read(folder))
     assert len(lines) == 13
-    assert lines[-1] == "and 8 more; section 11 has all runs"
+    assert lines[-1] == f"and 8 more; {section('runs')} has all runs"
 
 
 def test_nothing_is_named_where_all_is_well(two):

@@ -112,7 +112,8 @@ def _first_layer() -> Iterator[Row]:
     who = "report E, questions, 1"
     color, gray = (_table("report-e", shape=(channels, 256, 256)).rows[0] for channels in (3, 1))
     command = "striate summary report-e --input 1x256x256"
-    yield _number("E3", who, "1,768 parameters in the first layer with 3 channels", 1768, color.parameters, command)
+    with_color = "striate summary report-e"
+    yield _number("E3", who, "1,768 parameters in the first layer with 3 channels", 1768, color.parameters, with_color)
     yield _number("E3", who, "2,560 parameters with 1 channel", 2560, gray.parameters, command)
     yield Row(
         row="E3",

@@ -14,6 +14,7 @@
     |   `-- MissingDevice a GPU that is not on this machine (also Missing)
     |-- DivergedError     a loss, an output or a weight that is not finite (engines.protocol)
     |-- GradientError     a derivative that differs from its finite difference (engines.scratch.gradient_check)
+    |-- Unavailable       a way to time a network that this machine has not (deploy.bench)
     |-- TableError        numbers from elsewhere that cannot be judged (also a ValueError)
     |-- StudyError        a study as a whole: another study's folder, nothing finished
     `-- ReportError       a page that cannot be made

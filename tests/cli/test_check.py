@@ -166,7 +166,7 @@ def test_arms_that_were_not_timed_count_as_the_mean_of_the_others(timed, tmp_pat
 
 
 def test_a_partly_timed_grid_without_comparisons_says_so(striate, timed, monkeypatch, tmp_path):
-    monkeypatch.setattr(estimate.estimate_time, "__defaults__", (5.0,))
+    monkeypatch.setattr(estimate.estimate_time, "__defaults__", (5.0, None))
     _, out, _ = striate("check", write_study(tmp_path, GRID))
     assert "changes" not in out
     assert "no comparison is planned" in out

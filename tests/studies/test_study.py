@@ -426,7 +426,7 @@ def test_an_unknown_study_is_refused_with_the_nearest_name():
 def test_every_built_in_study_asks_a_question_and_plans_how_it_is_answered(name):
     study = load(name).study
     assert study.question.endswith("?")
-    assert study.comparisons or study.grid or study.scale or study.search or study.claims
+    assert study.comparisons or study.left_out or study.grid or study.scale or study.search or study.claims
     assert len(study.seeds) >= 3
 
 

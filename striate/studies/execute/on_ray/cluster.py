@@ -22,6 +22,7 @@ from striate.studies.execute.on_ray.versions import difference, own_versions, pr
 
 OLDEST = (2, 50)
 ADDRESS = "RAY_ADDRESS"
+AUTH = "RAY_AUTH_MODE"
 CONNECT_SECONDS = 5.0
 # What a node may take to start a process and answer.
 ANSWER_SECONDS = 120.0
@@ -89,7 +90,8 @@ def _connect(ray: Any, address: str) -> None:
         reason = (
             lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1]}"
         )  # a traceback of the server has the cause at its end
-        raise StudyError(f"--on ray: cannot connect to the cluster at {address} ({reason:.300})") from error
+        cure = "" if AUTH in os.environ else f"; if it asks for a token, set {AUTH}=token"
+        raise StudyError(f"--on ray: cannot connect to the cluster at {address} ({reason:.300}){cure}") from error
 
 
 def _check_listening(address: str) -> None:

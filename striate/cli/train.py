@@ -78,7 +78,7 @@ def _print(outcome: Outcome, reasons: dict[str, str], request: Request) -> None:
 
 
 def _again(request: Request) -> str:
-    """The command that goes on with what is saved."""
+    """The command that continues from what is saved."""
     given = {"--minutes": f"{request.minutes:g}", "--name": request.name, "--out": str(request.out)}
     return shlex.join(["striate", "train", request.source, *(word for pair in given.items() for word in pair)])
 

@@ -146,7 +146,7 @@ def test_the_run_of_a_lost_node_goes_on_elsewhere(tmp_path, squares, ray_cluster
     finally:
         ray_cluster.add_node(num_cpus=1, object_store_memory=STORE)
     notes = {event.text for event in events if isinstance(event, Note)}
-    assert any("lost; the run goes on from its last save (try 2 of 3)" in note for note in notes), notes
+    assert any("lost; the run continues from its last save (try 2 of 3)" in note for note in notes), notes
     assert {type(event) for event in ends(events).values()} == {Finished}
     here = make_tasks(tmp_path / "here", *squares, epochs=60)
     list(LocalScheduler(1, 1, "cpu").run(here))

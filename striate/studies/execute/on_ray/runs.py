@@ -190,14 +190,14 @@ class Runs:
                 yield decode_event(data, task)
 
     def _lost(self, attempt: Attempt, error: Exception) -> Iterator[Event]:
-        """A node or a process is gone: the run goes on elsewhere from its last save, a few times."""
+        """A node or a process is gone: the run continues elsewhere from its last save, a few times."""
         task, reason = attempt.task, _loss(self.ray, error)
         if self.is_stopping and attempt.has_started:
             yield Stopped(task)
         elif attempt.number < MOST_TRIES:
             self._looked = -math.inf
             if attempt.has_started:
-                text = f"{reason}; the run goes on from its last save (try {attempt.number + 1} of {MOST_TRIES})"
+                text = f"{reason}; the run continues from its last save (try {attempt.number + 1} of {MOST_TRIES})"
                 yield Note(task, text)
             yield from self._start(task, attempt.number + 1, attempt.has_started)
         else:

@@ -1,4 +1,4 @@
-"""The numbers of each figure as rows for a CSV file: unrounded, one value a cell, so that others can draw them anew."""
+"""The numbers of each figure as rows for a CSV file: unrounded, one value a cell, so that others can draw them again."""
 
 import csv
 import io

@@ -10,10 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from striate.core.errors import StriateError, StudyError
+from striate.core.errors import StudyError
 from striate.core.processes import Child, Message, cpu_count
 from striate.engines.precision import PrecisionChoice, PrecisionQuestion
-from striate.runs import RunWriter, Summary
 from striate.studies.execute.messages import (
     Accepted,
     Answer,
@@ -28,7 +27,7 @@ from striate.studies.execute.messages import (
     decode_event,
     encode,
 )
-from striate.studies.execute.protocol import Ended, Event, Failed, Finished, Started, Task
+from striate.studies.execute.protocol import Ended, Event, Failed, Started, Task, closed
 from striate.studies.plan import Plan
 from striate.studies.study import Arm
 
@@ -266,15 +265,7 @@ class _Worker:
         """The process ended before the task did: the run's folder gets the reason, unless the run has a result."""
         assert self.task is not None
         task, self.task = self.task, None
-        reason = f"the {self.how_it_ended()}"
-        try:
-            with RunWriter(task.folder, task.job) as writer:
-                summary = writer.finish(Summary.failed(reason))
-            if summary.state != "failed":
-                return Finished(task, summary)
-        except StriateError as error:
-            reason = f"{reason}; and {error}"
-        return Failed(task, reason)
+        return closed(task, f"the {self.how_it_ended()}")
 
     def how_it_ended(self) -> str:
         """The end of the process, in words."""

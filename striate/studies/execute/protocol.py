@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from striate.core.errors import StriateError
 from striate.engines import inputs
 from striate.engines.precision import PrecisionChoice
-from striate.runs import Job, Summary
+from striate.runs import Job, RunWriter, Summary
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,15 @@ class Scheduler(Protocol):
     """Trains tasks somewhere, each in the precision that it names."""
 
     def run(self, tasks: Sequence[Task], should_stop: Callable[[], bool]) -> Generator[Event, None, None]: ...
+
+
+def closed(task: Task, reason: str) -> Finished | Failed:
+    """The end of a run that could not say so itself: its folder gets the reason, unless the run has a result."""
+    try:
+        with RunWriter(task.folder, task.job) as writer:
+            summary = writer.finish(Summary.failed(reason))
+        if summary.state != "failed":
+            return Finished(task, summary)
+    except StriateError as error:
+        reason = f"{reason}; and {error}"
+    return Failed(task, reason)

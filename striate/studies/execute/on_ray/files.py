@@ -10,9 +10,7 @@ from striate.runs.files import disk_errors, write_atomic
 
 # By its path in the run's folder; None: it was removed.
 Files = dict[str, bytes | None]
-State = dict[
-    str, tuple[int, int, int]
-]  # of each file: inode, time and size; a file that is written anew has another inode
+State = dict[str, tuple[int, int, int]]  # of each file: inode, time and size; a file that is replaced has another inode
 
 
 def state_of(folder: Path) -> State:

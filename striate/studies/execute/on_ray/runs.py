@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from striate.core.errors import StriateError, StudyError
-from striate.runs import RunWriter, Summary
 from striate.studies.execute.messages import Train, decode_event, encode
 from striate.studies.execute.on_ray import cluster, files, remote
 from striate.studies.execute.on_ray.allocation import Allocation
 from striate.studies.execute.on_ray.mailbox import Mailbox
 from striate.studies.execute.on_ray.versions import own_versions
-from striate.studies.execute.protocol import Event, Failed, Finished, Note, Started, Stopped, Task
+from striate.studies.execute.protocol import Event, Note, Started, Stopped, Task, closed
 
 # How often a run is tried whose node or process is lost.
 MOST_TRIES = 3
@@ -119,7 +118,7 @@ class Runs:
             raise
         except StriateError as error:
             yield from [] if has_started else [Started(task)]
-            yield self._failed(task, str(error))
+            yield closed(task, str(error))
             return
         folder = task.folder.absolute()
         at_once = allocation.most_on_a_node(self._nodes)
@@ -206,18 +205,7 @@ class Runs:
     def _closed(self, attempt: Attempt, reason: str) -> Iterator[Event]:
         if not attempt.has_started:
             yield Started(attempt.task)
-        yield self._failed(attempt.task, reason)
-
-    def _failed(self, task: Task, reason: str) -> Event:
-        """The end of a run that could not say so itself: its folder gets the reason, unless the run has a result."""
-        try:
-            with RunWriter(task.folder, task.job) as writer:
-                summary = writer.finish(Summary.failed(reason))
-            if summary.state != "failed":
-                return Finished(task, summary)
-        except StriateError as error:
-            reason = f"{reason}; and {error}"
-        return Failed(task, reason)
+        yield closed(attempt.task, reason)
 
     def _waits(self) -> Iterator[Event]:
         """What the study waits for, when nothing has run for a while."""

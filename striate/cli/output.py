@@ -5,6 +5,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,6 +14,7 @@ from striate.core.records import printable
 
 _STDOUT = Console(highlight=False, soft_wrap=True)
 _STDERR = Console(stderr=True, highlight=False, soft_wrap=True)
+GAP = 2  # between the columns of a table
 
 
 def out(text: str, *, bold: bool = False, error: bool = False) -> None:
@@ -24,14 +26,34 @@ def table(
     head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), unbroken: Collection[int] = ()
 ) -> None:
     """Print a table without lines; the columns in `right` hold numbers, and those in `unbroken` words to copy."""
-    columns = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for index, name in enumerate(head):
+    texts = [[Text(printable(cell, keep="")) for cell in row] for row in rows]
+    columns = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for index, (name, width) in enumerate(zip(head, _widths([list(map(Text, head)), *texts]), strict=True)):
         columns.add_column(
-            name, justify="right" if index in right else "left", overflow="fold", no_wrap=index in unbroken
+            name,
+            justify="right" if index in right else "left",
+            overflow="fold",
+            no_wrap=index in unbroken,
+            min_width=width,
         )
-    for row in rows:
-        columns.add_row(*(Text(printable(cell, keep="")) for cell in row))
+    for row in texts:
+        columns.add_row(*row)
     _STDOUT.print(columns, soft_wrap=False)
+
+
+def _widths(rows: Sequence[Sequence[Text]]) -> list[int | None]:
+    """The longest word of each column, so that none is broken; None for the widest ones where a terminal is too narrow."""
+    words = [
+        max(cell_len(word) for cell in column for word in cell.plain.split() or [""])
+        for column in zip(*rows, strict=True)
+    ]
+    kept: list[int | None] = [None] * len(words)
+    room, left = _STDOUT.width - GAP * len(words), len(words)
+    for index in sorted(range(len(words)), key=words.__getitem__):
+        if words[index] > room // left:  # a fair share of what is left
+            break
+        kept[index], room, left = words[index], room - words[index], left - 1
+    return kept
 
 
 def plain_json(data: Any) -> None:

@@ -66,8 +66,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             free = shutil.disk_usage(path.parent).free / 2**20 if path.parent.exists() else 0
             raise RunError(
-                f"{path}: no space left on the disk ({free:.0f} MB free); make room and run the same command, "
-                "it resumes from the last saved state"
+                f"{path}: no space left on the disk ({free:.0f} MB free); make room and run the same command again, "
+                "what was saved before is kept"
             ) from error
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
             raise RunError(f"{path}: cannot be written ({error.strerror}); choose another --out") from error

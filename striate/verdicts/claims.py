@@ -13,7 +13,7 @@ from typing import Literal
 from striate.verdicts.intervals import Interval
 from striate.verdicts.records import ArmResults, Design, Metric, Verdict
 from striate.verdicts.verdict import compare
-from striate.verdicts.wording import amount, count, digits_for, edges, interval_digits, number, threshold
+from striate.verdicts.wording import amount, count, digits_for, edges, interval_digits, number, what_matters
 
 Word = Literal["holds", "does not hold", "undecided", "not comparable"]
 # The word of a claim is the first of these that one of its statements has.
@@ -180,7 +180,7 @@ def _sentence(statement: Statement, judged: Judged, verdict: Verdict) -> str:
         text = f"{statement.text}: {judged.word}. Measured: {_difference(verdict)} (95 % interval {_edges(verdict)}; {seeds} each)"
         text += f"; stated: {_stated(statement)}." if statement.target is not None else "."
     if judged.word == "holds" and statement.target is None and _is_small(verdict):
-        text += f" It is less than the {threshold(verdict)} that matter."
+        text += f" It is less than {what_matters(verdict)}."
     if verdict.new_images and (new := statement.range.word(verdict.new_images)) != judged.word:
         text += f" On new test images: {new}."
     return text

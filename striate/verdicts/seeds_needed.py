@@ -26,7 +26,6 @@ class Promise:
     certain: int | None  # seeds in all with which a verdict is certain, if the spread is at most `spread`
     spread: float  # standard deviation of the paired differences
     likely: int | None  # seeds in all with which a verdict comes with probability LIKELY
-    most: int = MOST_SEEDS  # seeds that are advised
     step: float = 0.0  # one test image
     is_step_too_large: bool = False  # for any number of seeds to be certain to decide: more test images are needed
 

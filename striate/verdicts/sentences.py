@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from striate.verdicts.looks import FEWEST_SEEDS
 from striate.verdicts.outcomes import Failures
-from striate.verdicts.records import Spread, Verdict
+from striate.verdicts.records import Metric, Spread, Verdict
+from striate.verdicts.seeds_needed import Promise
 from striate.verdicts.wording import (
     amount,
     count,
@@ -18,9 +19,11 @@ from striate.verdicts.wording import (
     seed_list,
     short_list,
     signed,
-    threshold,
     value,
+    what_matters,
 )
+
+SENSIBLE_SEEDS = 200  # a sentence names no larger number; records and JSON do
 
 
 def not_comparable(verdict: Verdict, obstacle: str) -> str:
@@ -68,7 +71,7 @@ def _statement(verdict: Verdict) -> str:
     first, second, label = verdict.first, verdict.second, verdict.label
     beginning, size, numbers = f"{_basis(verdict)}, {first}", _size(verdict), _numbers(verdict)
     what, where = f"{size} ({numbers})", _where(verdict)
-    than = f"the {threshold(verdict)} that matter{'s' * (threshold(verdict) == '1')}"
+    than = what_matters(verdict)
     match label:
         case "clearly better" | "better":
             verb = "beat"
@@ -150,25 +153,31 @@ def _cure(verdict: Verdict) -> str:
     promise = verdict.promise
     if promise is None:
         return ""
-    metric, texts = verdict.metric, []
+    texts = []
     if promise.is_step_too_large:
         step = f"One test image is {number(promise.step, digits_for(promise.step))} points"
         images = math.ceil(200 / verdict.matters)
         texts.append(f"{step}: to be certain of {verdict.matters:g}, {images:,} test images are needed.")
-    if promise.certain:
-        spread = rough(promise.spread) + {"percent": " points", "ratio": " %", "plain": ""}[metric.scale]
-        likely = f"likely by {promise.likely:,} and " if promise.likely and promise.likely < promise.certain else ""
-        texts.append(
-            f"A verdict is {likely}certain by {promise.certain:,} seeds each, if the standard deviation of the differences "
-            f"is at most {spread}."
-        )
-    elif promise.likely:
-        texts.append(f"A verdict is likely by {promise.likely:,} seeds each.")
-    elif not promise.is_step_too_large:
-        texts.append(f"The seeds differ so much that a verdict needs more than {promise.most:,} of them.")
+    texts.append(_seeds_needed(promise, verdict.metric))
     if following := [n for n in verdict.planned_looks if n > (verdict.looks or (0,))[-1]]:
         texts.append(f"The next look is at {following[0]} seeds.")
-    return "".join(f" {text}" for text in texts)
+    return "".join(f" {text}" for text in texts if text)
+
+
+def _seeds_needed(promise: Promise, metric: Metric) -> str:
+    certain, likely = (n if n and n <= SENSIBLE_SEEDS else None for n in (promise.certain, promise.likely))
+    if certain:
+        spread = rough(promise.spread) + {"percent": " points", "ratio": " %", "plain": ""}[metric.scale]
+        before = f"likely by {likely:,} and " if likely and likely < certain else ""
+        return (
+            f"A verdict is {before}certain by {certain:,} seeds each, if the standard deviation of the differences is "
+            f"at most {spread}."
+        )
+    if promise.is_step_too_large:
+        return f"A verdict is likely by {likely:,} seeds each." if likely else ""
+    if likely:
+        return f"A verdict is likely by {likely:,} seeds each; to be certain takes more than {SENSIBLE_SEEDS}."
+    return f"A verdict needs more than {SENSIBLE_SEEDS} seeds each: the difference is too small beside the spread of the seeds."
 
 
 def _other_images(verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ from striate.verdicts.intervals import Interval
 from striate.verdicts.records import Metric, Verdict
 
 MOST_DIGITS = 6
+MOST_LETTERS = 3  # of the symbol of a unit, which has no plural
 
 
 def short_list(words: Sequence[str], most: int = 10) -> str:
@@ -83,13 +84,19 @@ def edges(interval: Interval, verdict: Verdict) -> str:
 
 def value(of_arm: float, metric: Metric, digits: int) -> str:
     """A mean of an arm with its unit."""
-    if metric.scale == "ratio":
-        return f"{of_arm:,.3g}{_unit(metric)}" if of_arm < 1000 else f"{of_arm:,.0f}{_unit(metric)}"
-    return f"{number(of_arm, digits)} %" if metric.scale == "percent" else f"{number(of_arm, digits)}{_unit(metric)}"
+    if metric.scale == "percent":
+        return f"{number(of_arm, digits)} %"
+    if metric.scale == "plain":
+        return f"{number(of_arm, digits)}{_unit(metric)}"
+    text = f"{of_arm:,.3g}" if of_arm < 1000 else f"{of_arm:,.0f}"
+    return f"{text}{_unit(metric, text)}"
 
 
-def _unit(metric: Metric) -> str:
-    return f" {metric.unit}" if metric.unit else ""
+def _unit(metric: Metric, of: str = "") -> str:
+    """The unit after a number: 1 epoch, 1.5 epochs; 1 s, 1 ms."""
+    unit = metric.unit
+    is_plural = unit.isalpha() and len(unit) > MOST_LETTERS and unit.endswith("s") and not unit.endswith("ss")
+    return f" {unit.removesuffix('s') if of == '1' and is_plural else unit}" if unit else ""
 
 
 def amount(size: float, metric: Metric, digits: int) -> str:
@@ -99,7 +106,9 @@ def amount(size: float, metric: Metric, digits: int) -> str:
     return f"{number(size, digits)}{_unit(metric)} of {metric.name}"
 
 
-def threshold(verdict: Verdict) -> str:
-    """the 0.5 points, the 0.01, the 5 %."""
-    unit = {"percent": " points", "ratio": " %", "plain": _unit(verdict.metric)}[verdict.metric.scale]
-    return f"{verdict.matters:g}{unit}"
+def what_matters(verdict: Verdict) -> str:
+    """The 0.5 points that matter, the 1 point that matters, the 5 % that matter."""
+    text = f"{verdict.matters:g}"
+    points = " point" if text == "1" else " points"
+    unit = {"percent": points, "ratio": " %", "plain": _unit(verdict.metric, text)}[verdict.metric.scale]
+    return f"the {text}{unit} that matter{'s' * (text == '1')}"

@@ -357,6 +357,9 @@ def test_a_full_disk_leaves_what_was_there(striate, run, monkeypatch):
     monkeypatch.setattr(writing, "_write_bytes", full)
     code, _, err = striate("explain", run, "filters", "--layer", "conv1")
     assert (code, err.count("no space left on the disk")) == (1, 1)
+    assert err.endswith(
+        "; make room and run the same command again, what was saved before is kept\n"
+    )  # nothing resumes
     assert contents(run / layout.EXPLAIN) == before
 
 

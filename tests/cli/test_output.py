@@ -23,6 +23,30 @@ def test_lines_and_tables_are_printed_so(capsys):
     assert "\x1b" not in out + err
 
 
+ARMS = ["one layer, average", "normalized, our-own-long-recipe"]
+CHANGES = "network.layers=conv16 pool conv32 pool conv64 gap recipe.augment.flip=true"
+
+
+@pytest.mark.parametrize("width", [80, 72])
+def test_a_table_breaks_lines_between_words(width, capsys, monkeypatch):
+    monkeypatch.setattr(output, "_STDOUT", output.Console(width=width, highlight=False, soft_wrap=True))
+    output.table(
+        ["arm", "changes", "parameters", "runs"], [[arm, CHANGES, "140,714", "3"] for arm in ARMS], right={2, 3}
+    )
+    out = capsys.readouterr().out
+    assert all(len(line) <= width for line in out.splitlines())
+    words = [*" ".join(ARMS).split(), *CHANGES.split(), "parameters", "140,714"]
+    assert [word for word in words if word not in out.split()] == []
+
+
+def test_a_word_longer_than_the_terminal_is_broken_and_shown_whole(capsys, monkeypatch):
+    monkeypatch.setattr(output, "_STDOUT", output.Console(width=30, highlight=False, soft_wrap=True))
+    output.table(["arm", "changes"], [["a" * 40, "b" * 25]])
+    out = capsys.readouterr().out
+    assert (out.count("a"), out.count("b")) == (40 + 2, 25)  # 'arm' and 'changes' have an a each
+    assert all(len(line) <= 30 for line in out.splitlines())
+
+
 def test_markup_in_a_name_is_text(capsys):
     output.out("[red]arm[/red]")
     assert capsys.readouterr().out == "[red]arm[/red]\n"

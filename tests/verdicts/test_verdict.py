@@ -82,7 +82,7 @@ def test_every_word_has_its_sentence():
 
 
 def test_undecided_says_how_many_seeds_would_do():
-    result = verdict([0.6, -0.2, 0.7])
+    result = verdict([0.3, -0.1, 0.35])
     promised = result.promise
     assert result.more_seeds == promised.certain - 3
     assert (
@@ -97,6 +97,35 @@ def test_a_difference_near_the_edge_of_what_matters_gets_a_number_too():
     assert result.label == "undecided"
     assert result.promise.certain > 3
     assert "certain by" in result.sentence
+
+
+def test_a_number_of_seeds_that_nobody_runs_is_not_named():
+    """The sentence before: certain by 1,646 seeds."""
+    likely = verdict([2.1, 3.9, 6.0])
+    assert likely.label == "undecided"
+    assert likely.promise.certain > 200 > likely.promise.likely
+    assert likely.sentence.endswith(
+        f"undecided. A verdict is likely by {likely.promise.likely} seeds each; to be certain takes more than 200."
+    )
+    hard = verdict([5.0, -6.0, 2.0])
+    assert hard.label == "undecided"
+    assert min(hard.promise.certain, hard.promise.likely) > 200
+    assert hard.sentence.endswith(
+        "undecided. A verdict needs more than 200 seeds each: the difference is too small beside the spread of the seeds."
+    )
+
+
+def test_one_epoch_is_no_plural():
+    epochs = Metric(name="epochs to 60 %", scale="ratio", unit="epochs", lower_is_better=True, on_test_images=False)
+    result = judge(arm("new", [1.0] * 3), arm("old", [2.0, 3.0, 2.5]), 5, metric=epochs)
+    assert "(1 epoch against 2.47 epochs; " in result.sentence
+    seconds = judge(arm("new", [1.0] * 3), arm("old", [2.0, 3.0, 2.5]), 5, metric=TIME)
+    assert "(1 s against 2.47 s; " in seconds.sentence
+
+
+def test_one_point_matters():
+    assert "by more than the 1 point that matters." in verdict([3.0, 3.1, 3.2], 1).sentence
+    assert "by more than the 2 points that matter." in verdict([3.0, 3.1, 3.2], 2).sentence
 
 
 def test_the_next_look_of_a_plan_is_named():

@@ -174,8 +174,11 @@ def _elapsed(began: tuple[float, float], ended: tuple[float, float]) -> float:
 
 def _disagreement(exact: _Step, rounded: _Step) -> str:
     """What is not the same up to rounding, in words; empty: nothing."""
+    for step, where in ((exact, "float32"), (rounded, "bf16")):
+        if broken := _not_finite(step):
+            return f"{broken} not finite in {where} here"
     error = _norm(exact.outputs - rounded.outputs) / (_norm(exact.outputs) or 1.0)
-    if not error <= OUTPUT_TOLERANCE:  # written so that no number at all is too much
+    if error > OUTPUT_TOLERANCE:
         return f"the outputs differ by {error:.0%} in bf16 here"
     norms = {name: _norm(gradient) for name, gradient in exact.gradients.items()}
     for name, gradient in exact.gradients.items():
@@ -183,9 +186,17 @@ def _disagreement(exact: _Step, rounded: _Step) -> str:
         if gradient.dim() > 1 and norms[name] > SMALL_SHARE * math.hypot(*norms.values()):
             error = _norm(gradient - rounded.gradients[name]) / norms[name]
             ratio = _norm(rounded.gradients[name]) / norms[name]
-            if not error <= GRADIENT_TOLERANCE or not 1 / NORM_TOLERANCE <= ratio <= NORM_TOLERANCE:
+            if error > GRADIENT_TOLERANCE or not 1 / NORM_TOLERANCE <= ratio <= NORM_TOLERANCE:
                 return f"the gradient of {name} differs by {error:.0%} in bf16 here"
     return ""
+
+
+def _not_finite(step: _Step) -> str:
+    """What of a step has values that are no finite numbers, with its verb; empty: nothing."""
+    if not bool(torch.isfinite(step.outputs).all()):
+        return "the outputs are"
+    names = (name for name, gradient in step.gradients.items() if not bool(torch.isfinite(gradient).all()))
+    return next((f"the gradient of {name} is" for name in names), "")
 
 
 def _norm(tensor: Tensor) -> float:

@@ -76,6 +76,25 @@ class Flipped(torch.autograd.Function):
         return -g
 
 
+class NoGradient(torch.autograd.Function):
+    """Right outputs, and a gradient that is no number."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * float("nan")
+
+
+class NotFinite(Recorded):
+    """A network that overflows in float32 too."""
+
+    def forward(self, images):
+        return super().forward(images) * float("inf")
+
+
 def measured(monkeypatch, module, float32=0.01, bf16=0.005, images=32, **on_clock) -> Bf16Check:
     monkeypatch.setattr(precision_check, "build", lambda *_, **__: module)
     return precision_check.measure(question(images=images), false_clock(float32, bf16, **on_clock))
@@ -112,20 +131,31 @@ def test_a_large_network_is_tried_on_a_part_of_the_batch_within_the_time(monkeyp
     ("fault", "text"),
     [
         (lambda hidden: 20 * hidden, r"the outputs differ by \d+% in bf16 here"),
-        (lambda hidden: hidden * float("nan"), "the outputs differ by nan% in bf16 here"),
+        (lambda hidden: hidden * float("nan"), "the outputs are not finite in bf16 here"),
+        (NoGradient.apply, "the gradient of hidden.weight is not finite in bf16 here"),
         (Flipped.apply, "the gradient of hidden.weight differs by (199|200|201)%"),
         (
             lambda hidden: hidden.detach() + 0.1 * (hidden - hidden.detach()),
             "the gradient of hidden.weight differs by (89|90|91)%",
         ),
     ],
-    ids=["outputs", "not finite", "sign of a gradient", "a tenth of a gradient"],
+    ids=["outputs", "not finite", "gradient not finite", "sign of a gradient", "a tenth of a gradient"],
 )
 def test_a_wrong_result_is_refused_however_fast_it_is(monkeypatch, fault, text):
     check = measured(monkeypatch, Recorded(fault))
     assert check.speedup > LEAST_SPEEDUP
     assert check.choice().precision == "float32"
     assert re.search(text, check.choice().reason)
+
+
+def test_what_float32_cannot_compute_either_is_no_fault_of_bf16(monkeypatch):
+    assert measured(monkeypatch, NotFinite()).choice().reason == "the outputs are not finite in float32 here"
+
+
+def test_a_gradient_that_is_zero_both_ways_is_no_fault(monkeypatch):
+    module = Recorded()
+    module.out.weight.data.zero_()  # so that nothing reaches `hidden`
+    assert measured(monkeypatch, module).disagreement == ""
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def _data(plan: Plan, dataset: Dataset) -> None:
         parts = f"{len(dataset.train):,} training images ({validation} of them for validation)"
     shape = f"{dataset.channels}x{dataset.height}x{dataset.width}"
     out(f"data: {dataset.name}: {parts}, {dataset.test_size:,} test images, {shape}, {len(dataset.classes)} classes")
-    for note in dataset.notes:
+    for note in plan.notes_of(dataset):
         out(f"  {note}")
     found = audit.of(dataset.digest) if (audit := read_audit(plan.folder)) else None
     if found:

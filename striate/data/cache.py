@@ -58,14 +58,14 @@ def load_cached(source: Source, config: DataConfig) -> DecodedDataset:
         DataError: for labels, classes or images that do not fit together.
     """
     if not source.files:
-        return assemble(source.read(), config, store_in_memory)
+        return assemble(source.contents(config.group), config, store_in_memory)
     home = cache_folder() / "decoded"
     try:
         folder = home / _folder_name(source, config)
         return _read_current(folder, source) or _decode_into(folder, source, config)
     except OSError as error:
         # Also a full disk: pixels are written with write(), because a full disk under a memory map kills the process.
-        dataset = assemble(source.read(), config, store_in_memory)
+        dataset = assemble(source.contents(config.group), config, store_in_memory)
         note = f"the cache {home} could not be used ({error.strerror or error}): images are in memory"
         return replace(dataset, notes=(*dataset.notes, note))
 
@@ -74,6 +74,7 @@ def _folder_name(source: Source, config: DataConfig) -> str:
     """The source and how it is decoded, then the state of its files."""
     identity = [VERSION, str(Path(source.location).absolute()), config.channels, config.size, config.broken]
     identity += [source.reading] if source.reading else []
+    identity += [{"group": config.group}] if config.group is not None else []
     state = [(str(path), stat.st_size, stat.st_mtime_ns) for path in source.files for stat in [path.stat()]]
     return f"{source.name[:40]}-{_short_hash(identity)}-{_short_hash(state)}"
 
@@ -99,7 +100,7 @@ def _read_folder(folder: Path) -> DecodedDataset | None:
     """The dataset in a folder of the cache; None if it cannot be read."""
     try:
         meta = _read_meta(folder)
-        parts = {name: _read_part(folder, name) for name in meta["parts"]}
+        parts = {name: _read_part(folder, name, meta.get("groups", False)) for name in meta["parts"]}
         notes = tuple(meta["notes"])
         return DecodedDataset(tuple(meta["classes"]), parts, notes, meta["is_cifar10"], meta.get("bits"))
     except (OSError, ValueError, KeyError, TypeError, EOFError):
@@ -110,12 +111,13 @@ def _read_meta(folder: Path) -> Mapping[str, Any]:
     return json.loads((folder / META).read_text(encoding="utf-8"))
 
 
-def _read_part(folder: Path, name: str) -> HashedPart:
+def _read_part(folder: Path, name: str, has_groups: bool) -> HashedPart:
     images = np.load(folder / f"{name}.npy", mmap_mode="r")
     labels, hashes = np.load(folder / f"{name}-labels.npy"), np.load(folder / f"{name}-hashes.npy")
-    if not len(images) == len(labels) == len(hashes):
+    groups = np.load(folder / f"{name}-groups.npy") if has_groups else None
+    if not len(images) == len(labels) == len(hashes) == (len(labels) if groups is None else len(groups)):
         raise ValueError(f"{folder}: {name} has {len(images)} images and {len(labels)} labels")
-    return HashedPart(images, labels, hashes)
+    return HashedPart(images, labels, hashes, groups)
 
 
 def _decode_into(folder: Path, source: Source, config: DataConfig) -> DecodedDataset:
@@ -124,7 +126,7 @@ def _decode_into(folder: Path, source: Source, config: DataConfig) -> DecodedDat
     unfinished = folder.parent / f".making-{secrets.token_hex(8)}"
     unfinished.mkdir()
     try:
-        contents = source.read()
+        contents = source.contents(config.group)
         decoded = assemble(contents, config, lambda name, chunks: _store_npy(unfinished / f"{name}.npy", chunks))
         _write_folder(unfinished, decoded)
         _move_into_place(unfinished, folder)
@@ -141,6 +143,8 @@ def _write_folder(folder: Path, dataset: DecodedDataset) -> None:
     for name, part in dataset.parts.items():
         np.save(folder / f"{name}-labels.npy", part.labels)
         np.save(folder / f"{name}-hashes.npy", part.hashes)
+        if part.groups is not None:
+            np.save(folder / f"{name}-groups.npy", part.groups)
     for raw in folder.glob("raw-*"):
         raw.unlink()
     _write_meta(folder, dataset)
@@ -155,6 +159,7 @@ def _write_meta(folder: Path, dataset: DecodedDataset) -> None:
         "is_cifar10": dataset.is_cifar10,
         "bits": dataset.bits,
         "parts": list(dataset.parts),
+        **({"groups": True} if dataset.parts["train"].groups is not None else {}),
     }
     unfinished = folder / f"{META}.{secrets.token_hex(8)}"
     unfinished.write_text(json.dumps(meta), encoding="utf-8")

@@ -13,21 +13,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.data.dataset import Images, Labels
+from striate.data.groups import renumber
 
 PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
 class HashedPart:
-    """The images of a part, their labels and the SHA-256 of each image, N x 32."""
+    """The images of a part, their labels, the SHA-256 of each image, N x 32, and the number of its group if that is known."""
 
     images: Images
     labels: Labels
     hashes: NDArray[np.uint8]
+    groups: Labels | None = None
 
     def select(self, rows: NDArray[np.int64]) -> "HashedPart":
         """These rows only, copied into memory."""
-        return HashedPart(self.images[rows], self.labels[rows], self.hashes[rows])
+        groups = None if self.groups is None else self.groups[rows]
+        return HashedPart(self.images[rows], self.labels[rows], self.hashes[rows], groups)
+
+    def canonical_rows(self) -> NDArray[np.int64]:
+        """The rows in canonical order. Of copies with one label, those of the same groups come in the same order everywhere."""
+        rows = argsort_by_hash(self.labels, self.hashes)
+        if self.groups is None:
+            return rows
+        rank = _rank_by_content(self.groups[rows], self.labels[rows], self.hashes[rows])
+        return rows[np.lexsort((rank, self.labels[rows], first_copies(self.hashes[rows])))]
+
+
+def _rank_by_content(groups: Labels, labels: Labels, hashes: NDArray[np.uint8]) -> Labels:
+    """For each row, the rank of its group by the images in it. The rows are sorted by hash and label."""
+    numbers = renumber(groups)
+    order = np.argsort(numbers, kind="stable")
+    ends = np.cumsum(np.bincount(numbers))[:-1]
+    names = [
+        hashlib.sha256(hashes[rows].tobytes() + labels[rows].astype("<i8").tobytes()).digest()
+        for rows in np.split(order, ends)
+    ]
+    rank = np.empty(len(names), np.int64)
+    rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    return rank[numbers]
 
 
 def hash_images(images: Images) -> NDArray[np.uint8]:
@@ -44,7 +69,10 @@ def argsort_by_hash(labels: Labels, hashes: NDArray[np.uint8]) -> NDArray[np.int
 
 
 def dataset_digest(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) -> str:
-    """The SHA-256 of shape, class names, labels and image hashes, in hexadecimal. Cheap: pixels are not read again."""
+    """The SHA-256 of shape, class names, labels, image hashes and groups, in hexadecimal. Cheap: pixels are not read again.
+
+    Groups are those of the train part, where they decide the splits.
+    """
     total = hashlib.sha256()
     shape = parts["train"].images.shape[1:]
     total.update(json.dumps(["striate dataset 1", shape, classes], ensure_ascii=True).encode())
@@ -54,6 +82,8 @@ def dataset_digest(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) ->
             total.update(f"{name} {len(part.labels)};".encode())
             total.update(part.labels.astype("<i8").tobytes())
             total.update(part.hashes.tobytes())
+    if (groups := parts["train"].groups) is not None:
+        total.update(b"groups;" + renumber(groups).astype("<i8").tobytes())
     return total.hexdigest()
 
 

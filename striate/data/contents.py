@@ -4,8 +4,8 @@ A `Source` is found without reading it; its `Contents` have classes and labels, 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from striate.core.errors import DataError
-from striate.core.records import check_name
+from striate.core.records import check_name, printable
 from striate.data.canonical_order import HashedPart
 from striate.data.dataset import Images, Labels
+from striate.data.groups import group_numbers
 
 CHUNK = 1024  # images looked at together
 LONGEST_CLASS_NAME = 200  # ImageNet's dragonfly, with all its names, has 118
@@ -34,6 +35,7 @@ class EncodedPart:
 
     labels: Labels
     images: Callable[[], Iterator[EncodedImage]]
+    groups: Labels | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class ArrayPart:
 
     labels: Labels
     images: Images
+    groups: Labels | None = None
 
 
 SourcePart = EncodedPart | ArrayPart
@@ -70,6 +73,13 @@ class DecodedDataset:
     bits: int | None = None  # used of the 16 bits of a channel; None where the images have 8
 
 
+def with_groups(contents: Contents, names: Mapping[str, Sequence[str]]) -> Contents:
+    """The contents with the group of each image, by part; an empty name: no group but its own."""
+    numbers = group_numbers(names)
+    parts = {name: replace(part, groups=numbers[name]) for name, part in contents.parts.items()}
+    return replace(contents, parts=parts)
+
+
 def _is_current(_decoded: DecodedDataset) -> bool:
     return False
 
@@ -87,6 +97,21 @@ class Source:
     reading: str = ""  # a layout that an older version read otherwise
     is_outdated: Callable[[DecodedDataset], bool] = _is_current
     """Whether what an older version decoded from the same files may differ from what this one decodes."""
+    read_groups: Callable[[str], Contents] | None = None
+    """As `read`, with the group of each image as `data.group` says it; None if images have nothing to tell it by."""
+
+    def contents(self, group: str | None) -> Contents:
+        """The contents, with the groups of images if they are asked for.
+
+        Raises:
+            DataError: for groups that this source does not have.
+        """
+        if group is None:
+            return self.read()
+        if self.read_groups is None:
+            rule = f"data.group: the images of {self.location} have no names or columns that could say their group"
+            raise DataError(f"{rule}, got '{printable(group, keep='')}'; leave it out")
+        return self.read_groups(group)
 
 
 def looks_too_dark(decoded: DecodedDataset) -> bool:

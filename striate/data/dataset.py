@@ -20,6 +20,7 @@ Labels = NDArray[np.int64]
 # Bounds that no sensible study reaches, so that a typing error is refused and nothing overflows.
 MAX_IMAGES = 1_000_000_000
 MAX_SIZE = 9_000  # Pillow reads no image of more than 89 million pixels
+MAX_GROUP = 1_000  # characters of a regular expression
 
 
 class DataConfig(Record):
@@ -44,6 +45,9 @@ class DataConfig(Record):
     """The share of the training part that is held out for validation, unless the source has a validation part."""
     broken: Literal["error", "skip"] = "error"
     """What to do with an image that cannot be read: stop, or skip it and say so."""
+    group: Annotated[str, Field(min_length=1, max_length=MAX_GROUP)] | None = None
+    """Which images belong together and stay in one part, such as frames of a film: `folder` (the one below the class folder), a regular
+    expression that is searched in their paths, a column of parquet files, arrays of an .npz file."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class Dataset:
     """For each row of `train`, the first row with the same pixels; None: not known."""
     bits: int | None = None
     """How many of 16 bits a channel are used; None where the images have 8."""
+    groups: Labels | None = None
+    """For each row of `train`, the number of the group that no split divides, by first row; None: not asked for."""
     _test: Part = field(init=False, repr=False)
 
     def __post_init__(self, test: Part) -> None:

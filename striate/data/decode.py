@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from striate.core.errors import DataError
 from striate.core.processes import cpu_count
 from striate.data import picture
 from striate.data.contents import ArrayPart, EncodedImage, EncodedPart, SourcePart
-from striate.data.dataset import DataConfig, Images, Labels
+from striate.data.dataset import DataConfig, Images
 from striate.data.file_kinds import HEAD_BYTES, format_of, image_format, why_unreadable
 from striate.data.picture import FULL_BITS, Picture, depth_of
 from striate.data.unread import listed
@@ -32,6 +33,7 @@ MOST_NAMED = 50  # broken files named in an error: the user has to find each
 # 2.1 times as long with two threads as with one, photographs of 25 KB took 0.7 times as long.
 SMALL_BYTES = 10_000
 T = TypeVar("T")
+Rows = NDArray[np.int64]
 
 
 class Decoded(NamedTuple):
@@ -105,8 +107,8 @@ class Decoder:
         it = "it" if len(self.broken) == 1 else "them"
         raise DataError(f"{rule}; replace or delete {it}, or set data.broken: skip")
 
-    def chunks(self, part: SourcePart) -> Iterator[tuple[Images, Labels]]:
-        """Images with their labels. A broken image is left out with its label: `check_broken` decides at the end.
+    def chunks(self, part: SourcePart) -> Iterator[tuple[Images, Rows]]:
+        """Images with their rows in the part. A broken image is left out: `check_broken` decides at the end.
 
         Raises:
             DataError: for an image of another size than the first.
@@ -114,7 +116,8 @@ class Decoder:
         if isinstance(part, ArrayPart) and self._is_unchanged(part.images):
             if len(part.images):
                 self._check_size("an array", part.images[0])
-            return ((part.images[i : i + CHUNK], part.labels[i : i + CHUNK]) for i in range(0, len(part.labels), CHUNK))
+            rows = np.arange(len(part.labels))
+            return ((part.images[i : i + CHUNK], rows[i : i + CHUNK]) for i in range(0, len(rows), CHUNK))
         return self._decoded_chunks(part)
 
     def decode_files(self, images: Iterable[EncodedImage]) -> Iterator[list[Decoded]]:
@@ -132,15 +135,14 @@ class Decoder:
     def _is_unchanged(self, images: Images) -> bool:
         return self.config.size is None and self.config.channels in (None, images.shape[3])
 
-    def _decoded_chunks(self, part: SourcePart) -> Iterator[tuple[Images, Labels]]:
+    def _decoded_chunks(self, part: SourcePart) -> Iterator[tuple[Images, Rows]]:
         start = 0
         for chunk in self._decode(part):
             images = [self._accept(decoded) for decoded in chunk]
-            is_good = np.array([image is not None for image in images])
-            labels = part.labels[start : start + len(images)][is_good]
+            rows = start + np.flatnonzero([image is not None for image in images])
             start += len(images)
-            if is_good.any():
-                yield np.stack([image for image in images if image is not None]), labels
+            if len(rows):
+                yield np.stack([image for image in images if image is not None]), rows
 
     def _decode(self, part: SourcePart) -> Iterator[list[Decoded]]:
         if isinstance(part, EncodedPart):

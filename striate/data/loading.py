@@ -22,6 +22,7 @@ from striate.data.cache import cache_folder, expand_user, load_cached
 from striate.data.canonical_order import HashedPart, dataset_digest, first_copies
 from striate.data.contents import ArrayPart, Contents, Source
 from striate.data.dataset import DataConfig, Dataset, Part
+from striate.data.groups import renumber
 from striate.data.part_notes import part_notes
 from striate.data.sources import cifar10, folders, idx, npz, parquet, svhn
 from striate.data.sources.known import KNOWN, OWN_FOLDERS, Known, OwnFolder, as_known
@@ -58,6 +59,7 @@ def load(config: DataConfig) -> Dataset:
         notes=(*source.notes, *decoded.notes, *part_notes(decoded.classes, parts)),
         copy_of=first_copies(parts["train"].hashes),
         bits=decoded.bits,
+        groups=None if (groups := parts["train"].groups) is None else renumber(groups),
     )
 
 
@@ -118,7 +120,7 @@ def _cifar10() -> Source:
     home, downloaded = data_folder(), cache_folder() / "data" / "cifar10"
     for folder in [*([home / "cifar10", home] if home else []), downloaded]:
         if cifar10.list_files(folder) or parquet.list_files(folder, is_deep=folder != home):
-            return replace(_source_at(folder), name="cifar10", must_be_cifar10=True)
+            return replace(_source_at(folder), name="cifar10", must_be_cifar10=True, read_groups=None)
     download("CIFAR10", "cifar10", downloaded)
     return replace(cifar10.find(downloaded), must_be_cifar10=True)
 
@@ -166,7 +168,8 @@ def _source_of(known: Known, folder: Path, is_deep: bool = True) -> Source | Non
             return None
     except OSError as error:
         raise DataError(f"{folder}: cannot be listed ({error.strerror}); check its permissions") from error
-    return replace(found, name=known.name, reading=known.name, read=partial(as_known, known, found.read))
+    read = partial(as_known, known, found.read)
+    return replace(found, name=known.name, reading=known.name, read=read, read_groups=None)
 
 
 def _own(own: OwnFolder) -> Source:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from striate.data.canonical_order import HashedPart, count_shared_images, first_copies, two_labels
 
 _ALSO_IN = "pixel by pixel, also in the"
+_DIVIDED = "divided by the source itself"
 UNEQUAL = 5  # times the images of the smallest class that the largest one has
 
 
@@ -15,6 +16,7 @@ def part_notes(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) -> Ite
     """A sentence for each fact."""
     yield from _copies_in_training(parts["train"])
     yield from _copies_between(parts)
+    yield from _groups_between(parts)
     yield from _two_labels(classes, parts)
     yield from _unequal(classes, parts["train"])
 
@@ -37,9 +39,22 @@ def _copies_between(parts: Mapping[str, HashedPart]) -> Iterator[str]:
             yield f"{images} in the {name} part and, {_ALSO_IN} {other} part"
 
 
+def _groups_between(parts: Mapping[str, HashedPart]) -> Iterator[str]:
+    """Groups that the source itself has in several parts."""
+    for name, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        if name not in parts or other not in parts:
+            continue
+        groups, others = parts[name].groups, parts[other].groups
+        if groups is None or others is None or not len(shared := np.intersect1d(groups, others)):
+            continue
+        images = f"{np.isin(others, shared).sum():,} {other} and {np.isin(groups, shared).sum():,} {name} images"
+        many = "1 group is" if len(shared) == 1 else f"{len(shared):,} groups are"
+        yield f"{many} {_DIVIDED} between its {other} and {name} parts: {images}"
+
+
 def is_shared_note(note: str) -> bool:
-    """Whether a note says that two parts share images."""
-    return _ALSO_IN in note
+    """Whether a note says that two parts share images, or groups of images."""
+    return _ALSO_IN in note or _DIVIDED in note
 
 
 def _two_labels(classes: tuple[str, ...], parts: Mapping[str, HashedPart]) -> Iterator[str]:

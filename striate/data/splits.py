@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from striate.core.errors import DataError
 from striate.core.seeds import stream
 from striate.data.dataset import Dataset, Images, Labels, Part
+from striate.data.draw_groups import draw_groups, groups_of_classes
 
 Rows = NDArray[np.int64]
 Counts = NDArray[np.int64]
@@ -49,10 +50,10 @@ class Splits:
 
 
 def split(dataset: Dataset, validation: float, seed: int) -> Splits:
-    """Set the share `validation` of every class aside, at least one image of each.
+    """Set the share `validation` of every class aside, at least one image of each; whole groups where the dataset has them.
 
     Raises:
-        DataError: if a class has too few images to be in both splits.
+        DataError: if a class has too few images, or groups, to be in both splits.
     """
     labels = dataset.train.labels
     rows = np.arange(len(labels))
@@ -64,8 +65,24 @@ def split(dataset: Dataset, validation: float, seed: int) -> Splits:
         rule = f"class '{name}' of '{dataset.name}' has {count} training image{'' if count == 1 else 's'}"
         raise DataError(f"{rule}: training and validation need one each; add images or remove the class")
     quotas = class_quotas(counts, round(validation * len(labels)), np.ones_like(counts), counts - 1)
-    held_out = draw_stratified(labels, quotas, stream(seed, "split"))
+    if dataset.groups is None:
+        held_out = draw_stratified(labels, quotas, stream(seed, "split"))
+    else:
+        held_out = _draw_groups(dataset, dataset.groups, quotas, seed)
     return Splits(dataset, np.setdiff1d(rows, held_out), held_out)
+
+
+def _draw_groups(dataset: Dataset, groups: Rows, quotas: Counts, seed: int) -> Rows:
+    rows = draw_groups(dataset.train.labels, groups, quotas, stream(seed, "split"))
+    if rows is not None:
+        return rows
+    cure = "give the source a validation part, or smaller groups (data.group)"
+    count = groups_of_classes(dataset.train.labels, groups, len(dataset.classes))
+    if count.min() < 2:
+        rule = f"all training images of class '{dataset.classes[int(count.argmin())]}' of '{dataset.name}' are in one group"
+        raise DataError(f"{rule}: training and validation need one each; {cure}")
+    rule = f"{dataset.name}: no choice of whole groups has every class in training and validation"
+    raise DataError(f"{rule}; {cure}")
 
 
 def class_quotas(counts: Counts, total: int, minimum: Counts, maximum: Counts) -> Counts:

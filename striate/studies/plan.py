@@ -123,7 +123,14 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a user should know before the runs start: of the images as they were read, then of the plan."""
         by_digest = {dataset.digest: dataset for dataset in self.datasets.values()}
-        return (*(f"{data.name}: {note}" for data in by_digest.values() for note in data.notes), *self.warnings)
+        of_images = (f"{data.name}: {note}" for data in by_digest.values() for note in self.notes_of(data))
+        return (*of_images, *self.warnings)
+
+    def notes_of(self, dataset: Dataset) -> tuple[str, ...]:
+        """The notes of a dataset, and what whole groups make of the share that its arms hold out for validation."""
+        shares = {arm.data.validation for arm in self.arms if self.datasets[arm.name].digest == dataset.digest}
+        held_out = (_held_out(dataset, share, self.study.seeds) for share in sorted(shares))
+        return (*dataset.notes, *(note for notes in held_out for note in notes))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -166,6 +173,23 @@ def _imbalance(dataset: Dataset, arms: Sequence[Arm], seed: int) -> Iterator[str
             rule += f", and validation has {count} image{'s' * (count != 1)} of it"
         cure = "look at the balanced accuracy and at each class, and try recipe.class_weights: balanced"
         yield f"{dataset.name}: {rule}; {cure} ({short_list(unweighted)})"
+
+
+def _held_out(dataset: Dataset, share: float, seeds: Sequence[int]) -> Iterator[str]:
+    """How near whole groups come to the share of validation, of all training images and of each class."""
+    if dataset.validation is not None or dataset.groups is None:
+        return
+    drawn = [split(dataset, share, seed).validation for seed in seeds[:MOST_SPLITS]]
+    counts = [np.bincount(dataset.train.labels[rows], minlength=len(dataset.classes)) for rows in drawn]
+    of_all = _range([len(rows) / len(dataset.train) for rows in drawn])
+    of_class = _range([each for of_seed in counts for each in of_seed / dataset.class_sizes])
+    rule = f"{dataset.groups.max() + 1:,} groups of training images, each whole in training or validation"
+    yield f"{rule}: {of_all} of the images are held out, {of_class} of a class ({100 * share:g} % are asked for)"
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = (f"{100 * share:.1f}" for share in (min(shares), max(shares)))
+    return f"{low} %" if low == high else f"{low} to {high} %"
 
 
 def _copies(dataset: Dataset, arms: Sequence[Arm], seeds: Sequence[int]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from striate.engines import select
 from striate.engines.precision import PrecisionChoice
 from striate.studies.execute import estimate
 from striate.studies.loaded import load
+from tests.data.films import films, write_folder
 from tests.studies.conftest import STUDY, write_study
 
 GRID = (
@@ -97,6 +98,28 @@ def test_notes_on_the_images_and_warnings_are_printed_by_check_and_by_run(striat
     _, out, _ = striate("check", path, "recipe.class_weights=balanced", "--no-time", "--out", tmp_path / "other")
     assert warned[0] not in out
     assert said[0] in json.loads(striate("check", path, "--no-time", "--json")[1])["notes"][0]
+
+
+def test_groups_and_what_they_make_of_the_share_are_printed_by_check_and_by_run(striate, tmp_path):
+    write_folder(tmp_path / "films", *films(8, 6))
+    path = write_study(
+        tmp_path, STUDY.replace("data: squares.npz", "data: {source: films, group: folder, validation: 0.2}")
+    )
+    _, out, _ = striate("check", path, "--no-time", "--out", tmp_path / "runs")
+    said = [
+        "16 groups of images by data.group: folder",
+        "the source has no test part: a fixed 18.8 % of it, in whole groups, is held out as the test part",
+        "groups of training images, each whole in training or validation: 1",
+        "of a class (20 % are asked for)",
+    ]
+    assert all(text in out for text in said)
+    _, _, err = striate("run", path, "recipe.epochs=1", "--seeds", 1, "--out", tmp_path / "runs")
+    assert all(text in err for text in said)
+    page = next((tmp_path / "runs").glob("*/report.html")).read_text()
+    assert "16 groups of images by data.group: folder." in page
+    code, _, err = striate("check", path, "data.group=film(", "--no-time", "--out", tmp_path / "other")
+    assert code == 1
+    assert "data.group: 'film(' is no regular expression" in err
 
 
 def test_json_has_the_plan_and_the_estimate(striate, tmp_path):

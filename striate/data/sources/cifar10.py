@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from striate.core.errors import DataError
-from striate.data.canonical_order import HashedPart, argsort_by_hash, dataset_digest, hash_images
+from striate.data.canonical_order import HashedPart, dataset_digest, hash_images
 from striate.data.contents import ArrayPart, Contents, Source, SourcePart
 from striate.data.dataset import DataConfig
 from striate.data.decode import Decoder
@@ -65,9 +65,9 @@ def recognize(contents: Contents) -> tuple[Contents, bool]:
         parts = {name: _decode(part) for name, part in contents.parts.items()}
     except DataError:
         return contents, False  # a broken image or another shape: decoding with the config reports it
-    if dataset_digest((), parts) != DIGEST:
+    if dataset_digest((), {name: replace(part, groups=None) for name, part in parts.items()}) != DIGEST:
         return contents, False
-    arrays = {name: ArrayPart(part.labels, part.images) for name, part in parts.items()}
+    arrays = {name: ArrayPart(part.labels, part.images, part.groups) for name, part in parts.items()}
     return replace(contents, classes=CLASSES, parts=arrays), True
 
 
@@ -82,11 +82,10 @@ def _decode(part: SourcePart) -> HashedPart:
         first = next(iter(decoder.chunks(part)), None)
         if first is None or first[0].shape[1:] != SHAPE or decoder.broken:
             raise DataError("CIFAR-10 has images of 32 x 32 in color")
-        images, labels = zip(*decoder.chunks(part), strict=True)
+        images = np.concatenate([chunk for chunk, _ in decoder.chunks(part)])
         decoder.check_broken()
-    hashes = [hash_images(chunk) for chunk in images]
-    whole = HashedPart(np.concatenate(images), np.concatenate(labels), np.concatenate(hashes))
-    return whole.select(argsort_by_hash(whole.labels, whole.hashes))
+    whole = HashedPart(images, part.labels, hash_images(images), part.groups)
+    return whole.select(whole.canonical_rows())
 
 
 def _read(path: Path, kind: Archive) -> Contents:

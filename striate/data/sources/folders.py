@@ -14,8 +14,9 @@ import numpy as np
 
 from striate.core.errors import DataError
 from striate.core.records import printable
-from striate.data.contents import Contents, EncodedImage, EncodedPart, Source, looks_too_dark
+from striate.data.contents import Contents, EncodedImage, EncodedPart, Source, looks_too_dark, with_groups
 from striate.data.file_kinds import SUFFIXES, format_of, readable_formats
+from striate.data.groups import FOLDER, path_rule
 from striate.data.part_names import part_called, part_in
 from striate.data.unread import Unread, is_left_behind, subfolders
 
@@ -28,6 +29,7 @@ class Listing:
     """What lies in a folder: the images by part and class, and notes about the rest."""
 
     tree: Tree
+    folders: ClassFolders
     notes: tuple[str, ...]
     reading: str = ""
 
@@ -52,6 +54,7 @@ def find(folder: Path) -> Source:
         notes=listing.notes,
         reading=listing.reading,
         is_outdated=looks_too_dark,
+        read_groups=partial(_read_groups, folder, listing),
     )
 
 
@@ -68,7 +71,7 @@ def _list_images(folder: Path) -> Listing:
     if empty := [name for name, paths in tree["train"].items() if not paths]:
         rule = f"{folder}, train part: class folder '{empty[0]}' has no images{_in_brackets(notes)}"
         raise DataError(f"{rule}; add some or remove the folder")
-    return Listing(tree, notes, reading)
+    return Listing(tree, folders, notes, reading)
 
 
 def _in_brackets(notes: tuple[str, ...]) -> str:
@@ -230,6 +233,28 @@ def _read(folder: Path, tree: Tree) -> Contents:
             rule = f"{folder}: the {part} part must have the classes of the train part, got '{extra[0]}' too"
             raise DataError(f"{rule}; move or remove it")
     return Contents(str(folder), classes, {part: _part(folder, files, classes) for part, files in tree.items()})
+
+
+def _read_groups(folder: Path, listing: Listing, group: str) -> Contents:
+    """The contents with the group of each image, by its path below its class folder."""
+    contents, group_of = _read(folder, listing.tree), path_rule(group)
+    paths = {
+        part: [
+            path.relative_to(listing.folders[part][name]).as_posix()
+            for name in contents.classes
+            for path in listing.tree[part].get(name, [])
+        ]
+        for part in contents.parts
+    }
+    names = {part: [group_of(path) for path in of_part] for part, of_part in paths.items()}
+    if not any(name for of_part in names.values() for name in of_part):
+        example = printable(paths["train"][0], keep="")
+        if group == FOLDER:
+            rule = f"{folder}: data.group: no image lies in a folder below that of its class, such as '{example}'"
+            raise DataError(f"{rule}; put the images of a group into one, or write a regular expression")
+        rule = f"{folder}: data.group: '{printable(group, keep='')}' is found in no path of an image below its class folder"
+        raise DataError(f"{rule}, such as '{example}'; write an expression that is")
+    return with_groups(contents, names)
 
 
 def _part(folder: Path, files: dict[str, list[Path]], classes: tuple[str, ...]) -> EncodedPart:

@@ -153,7 +153,7 @@ def _as_array(known: Known, location: str, name: str, part: SourcePart) -> Array
     if images.shape[1:] != known.shape:
         expected, found = f"{columns} x {rows}", f"{images.shape[2]} x {images.shape[1]}"
         raise DataError(f"{location}, {name} part: {known.title} has images of {expected}, got {found}; fetch it again")
-    return ArrayPart(np.concatenate([labels for _, labels in chunks]), images)
+    return ArrayPart(part.labels[np.concatenate([rows for _, rows in chunks])], images)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Arrays in one .npz file: images as whole numbers 0 to 255, labels as whole numbers from 0.
 
-The words of a key say part and kind: `x_train`, `val_images`, `TestLabels`, `images`. Pickles are refused. So are
-floating-point images: it cannot be told from them whether 1.0 is white or nearly black.
+The words of a key say part and kind: `x_train`, `val_images`, `TestLabels`, `images`; for groups that are called `film`,
+`film_train`. Pickles are refused. So are floating-point images: it cannot be told from them whether 1.0 is white or nearly
+black.
 """
 
 import zipfile
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from striate.core.errors import DataError
 from striate.core.records import printable
-from striate.data.contents import ArrayPart, Contents, Source, numbered_classes, to_labels
+from striate.data.contents import ArrayPart, Contents, Source, numbered_classes, to_labels, with_groups
 from striate.data.dataset import Images, Labels
 from striate.data.part_names import WORDS, words
 from striate.data.unread import listed
@@ -36,19 +37,64 @@ Arrays = Mapping[str, NDArray[Any]]
 def find(path: Path) -> Source:
     """The source in an .npz file, which is not opened yet."""
     # Reading arrays again is cheap, and older versions passed over keys that this one reads.
-    return Source(path.resolve().stem, str(path), (path,), partial(_read, path), is_outdated=lambda _: True)
+    read = partial(_read, path)
+    return Source(path.resolve().stem, str(path), (path,), read, is_outdated=lambda _: True, read_groups=read)
 
 
-def _read(path: Path) -> Contents:
+def _read(path: Path, group: str | None = None) -> Contents:
     arrays = _read_arrays(path)
     keys = _part_keys(path, arrays)
     parts = {part: _part(path, arrays, *keys[part]) for part in keys}
-    used = {CLASS_NAMES, *(key for pair in keys.values() for key in pair)}
+    group_keys = {} if group is None else _group_keys(path, arrays, keys, group)
+    used = {CLASS_NAMES, *(key for pair in keys.values() for key in pair), *group_keys.values()}
     unread = [printable(key, keep="") for key in arrays if key not in used]
     notes = (f"arrays not read: {listed(unread)}",) if unread else ()
     names = arrays.get(CLASS_NAMES)
     classes = numbered_classes(str(path), parts["train"].labels) if names is None else _class_names(path, names)
-    return Contents(str(path), classes, parts, notes)
+    contents = Contents(str(path), classes, parts, notes)
+    if group is None:
+        return contents
+    counts = {part: len(parts[part].labels) for part in keys}
+    groups = {part: _group_names(f"{path}: {key}", arrays[key], counts[part]) for part, key in group_keys.items()}
+    return with_groups(contents, groups)
+
+
+def _group_keys(path: Path, arrays: Arrays, keys: Mapping[str, tuple[str, str]], group: str) -> dict[str, str]:
+    """By part, the key of the groups: its words are those of `group` and, as in the key of the images, of the part.
+
+    Raises:
+        DataError: for a part that has none, or two.
+    """
+    if len(keys) == 1 and group in arrays:
+        return dict.fromkeys(keys, group)
+    kind, name, found = _kind_and_parts(group)[0], printable(group, keep=""), {}
+    for part, (images_key, _) in keys.items():
+        wanted = (kind, _kind_and_parts(images_key)[1])
+        fitting = [key for key in arrays if kind and _kind_and_parts(key) == wanted]
+        if len(fitting) != 1:
+            got = listed([printable(key, keep="") for key in fitting or arrays])
+            cure = "keep one of them" if fitting else f"add '{'_'.join([name, *wanted[1]])}' or name others"
+            raise DataError(f"{path}: data.group: '{name}' must name one array of the {part} part, got {got}; {cure}")
+        found[part] = fitting[0]
+    return found
+
+
+def _kind_and_parts(key: str) -> tuple[list[str], list[str]]:
+    """The words of a key that say what it holds, and the parts that the others say."""
+    return [w for w in words(key) if w not in WORDS], [WORDS[w] for w in words(key) if w in WORDS]
+
+
+def _group_names(location: str, groups: NDArray[Any], count: int) -> list[str]:
+    """The group of each image as text."""
+    if groups.ndim == 2 and groups.shape[1] == 1:
+        groups = groups[:, 0]
+    if groups.ndim != 1 or groups.dtype.kind not in "iuUS":
+        rule = f"{location}: data.group: must be one whole number or word an image, got {groups.dtype} of {groups.ndim} dimensions"
+        raise DataError(f"{rule}; save such an array")
+    if len(groups) != count:
+        rule = f"{location}: data.group: must have one value for each of the {count} images, got {len(groups)}"
+        raise DataError(f"{rule}; save them together")
+    return [str(value) for value in groups.tolist()]
 
 
 def _read_arrays(path: Path) -> Arrays:

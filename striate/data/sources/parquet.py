@@ -29,6 +29,7 @@ from striate.data.contents import (
     looks_too_dark,
     numbered_classes,
     to_labels,
+    with_groups,
 )
 from striate.data.part_names import part_in, words
 from striate.data.unread import Unread, is_left_behind, listed, subfolders
@@ -110,6 +111,7 @@ def find(path: Path, leave_out: str = "") -> Source:
         partial(_read, path, parts),
         notes=_other_files(path, set(files)) if path.is_dir() else (),
         is_outdated=partial(_is_outdated, parts),
+        read_groups=partial(_read_groups, path, parts),
     )
 
 
@@ -155,10 +157,45 @@ def _part_files(path: Path, files: list[Path]) -> PartFiles:
     return parts
 
 
-def _read(path: Path, part_files: PartFiles) -> Contents:
+def _read_groups(path: Path, part_files: PartFiles, column: str) -> Contents:
+    """The contents with the group of each image, by a column."""
+    contents = _read(path, part_files, column)
+    names = {
+        part: [name for file in files for name in _group_names(_open(file), column)]
+        for part, files in part_files.items()
+    }
+    if not any(name for of_part in names.values() for name in of_part):
+        rule = f"{path}: data.group: column '{printable(column, keep='')}' names no group in any row"
+        raise DataError(f"{rule}; fill it, or name another")
+    return with_groups(contents, names)
+
+
+def _group_names(table: Table, column: str) -> list[str]:
+    """The value of a column in each row, as text; empty where it is null."""
+    import pyarrow
+
+    columns = table.file.schema_arrow.names
+    where = f"{table.path}: data.group"
+    if column not in columns:
+        rule = f"{where}: there is no column '{printable(column, keep='')}'"
+        others = [printable(name, keep="") for name in columns if name not in (table.image_column, table.label_column)]
+        raise DataError(
+            f"{rule}, beside images and labels there is {', '.join(others) or 'none'}; name one that is there"
+        )
+    types, kind = pyarrow.types, table.file.schema_arrow.field(column).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if not (types.is_integer(kind) or types.is_string(kind) or types.is_large_string(kind)):
+        rule = f"{where}: column '{printable(column, keep='')}' must hold whole numbers or words, got {kind}"
+        raise DataError(f"{rule}; cast it, or name another")
+    with _read_errors(table.path):
+        values = table.file.read(columns=[column])[column].to_pylist()
+    return ["" if value is None else str(value) for value in values]
+
+
+def _read(path: Path, part_files: PartFiles, group: str = "") -> Contents:
     tables = {part: [_open(file) for file in files] for part, files in part_files.items()}
     values = {part: [_label_values(table) for table in part_tables] for part, part_tables in tables.items()}
-    notes = [*_partial_notes(part_files), *_column_notes(tables["train"][0])]
+    notes = [*_partial_notes(part_files), *_column_notes(tables["train"][0], group)]
     if any(column.dtype.kind == "U" for columns in values.values() for column in columns):
         classes = tuple(sorted({str(word) for column in values["train"] for word in column}))
         labels = {part: _numbers_of_words(path, np.concatenate(columns), classes) for part, columns in values.items()}
@@ -183,8 +220,8 @@ def _partial_notes(part_files: PartFiles) -> Iterator[str]:
             yield f"the {part} part is incomplete: its folder is called {listed(names)}"
 
 
-def _column_notes(table: Table) -> Iterator[str]:
-    used = {table.image_column, table.label_column}
+def _column_notes(table: Table, group: str) -> Iterator[str]:
+    used = {table.image_column, table.label_column, group}
     if others := [printable(name, keep="") for name in table.file.schema_arrow.names if name not in used]:
         yield f"columns not read: {listed(others)}"
 

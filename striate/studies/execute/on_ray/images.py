@@ -1,6 +1,7 @@
 """Images of a study in Ray's object store: put there once, mapped by every process of a node, and checked where they arrive."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,6 +32,7 @@ def pack(dataset: Dataset) -> Packed:
         "notes": dataset.notes,
         "bits": dataset.bits,
         "copy_of": dataset.copy_of,
+        "groups": dataset.groups,
         # Plain arrays, because a memory map would be sent as the path of its file.
         "parts": {name: (part.images.view(np.ndarray), part.labels.view(np.ndarray)) for name, part in parts.items()},
     }
@@ -65,6 +67,7 @@ class _Once:
 def _unpack(once: _Once) -> Dataset:
     packed, parts = once.packed, once.parts
     hashed = {name: HashedPart(part.images, part.labels, hash_images(part.images)) for name, part in parts.items()}
+    hashed["train"] = replace(hashed["train"], groups=packed["groups"])
     digest = dataset_digest(packed["classes"], hashed)
     if digest != packed["digest"]:
         raise DataError(
@@ -80,5 +83,6 @@ def _unpack(once: _Once) -> Dataset:
         digest=digest,
         notes=packed["notes"],
         copy_of=packed["copy_of"],
+        groups=packed["groups"],
         bits=packed["bits"],
     )

@@ -17,6 +17,7 @@ from striate.engines.protocol import RunningSums
 from striate.engines.pytorch.averaging import Average
 from striate.engines.pytorch.device import Setup
 from striate.engines.pytorch.device_dataset import Batch
+from striate.engines.pytorch.fused_step import FusedStep
 
 
 @dataclass
@@ -33,6 +34,8 @@ class Learner:
     sums: Tensor = field(init=False)  # the fields of RunningSums, on the device
 
     def __post_init__(self) -> None:
+        self._update = FusedStep(self.optimizer)
+        self._parameters = list(self.module.parameters())
         self._set_sums(RunningSums())
 
     def begin_epoch(self, seed: int, epoch: int) -> None:
@@ -47,10 +50,11 @@ class Learner:
         loss = batch_loss(logits, batch, self.label_smoothing, self.class_weights)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.optimizer.zero_grad()
+        for parameter in self._parameters:  # as `zero_grad` does, a tenth of a small network's step faster
+            parameter.grad = None
         loss.backward()
         norm = self._gradient_norm(measures_norm)
-        self.optimizer.step()
+        self._update()
         if self.average:
             self.average.update()
         with torch.no_grad():
@@ -82,6 +86,7 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         for group, is_fused in zip(self.optimizer.param_groups, fused, strict=True):
             group["fused"] = is_fused  # what this device supports, not what the previous one did
+        self._update = FusedStep(self.optimizer)  # with the state that was loaded
         self._set_sums(state["sums"])
         torch.set_rng_state(state["random"]["cpu"])
         if self.setup.device.type in state["random"]:
@@ -92,10 +97,10 @@ class Learner:
         zero = torch.zeros((), device=self.setup.device)
         if self.clip is None and not is_measured:
             return zero, zero
-        gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         if self.clip is not None:
-            torch.nn.utils.clip_grads_with_norm_(self.module.parameters(), self.clip, norm)
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self.clip, norm)
         return norm, zero + 1
 
     def _set_sums(self, sums: tuple[float, ...] | list[float]) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from striate.audit.flaws import flaws, image_refs
-from striate.audit.groups import shared_groups
+from striate.audit.groups import divided_groups, rule_for, shared_groups
 from striate.audit.near import THRESHOLD, near_pairs
 from striate.audit.read import ImageTable, pictures, read_images
 from striate.audit.records import Audit, Copies, ImageRef, NearPair
 from striate.core.records import printable
+from striate.data.assemble import drawn_parts
 from striate.data.canonical_order import PARTS, argsort_by_hash, first_copies, hash_images
 from striate.data.dataset import DataConfig, Images
 from striate.data.loading import find_source
@@ -37,6 +38,7 @@ class Auditor:
 
     def __init__(self, data: str | DataConfig) -> None:
         config = DataConfig(source=data) if isinstance(data, str) else data
+        self.group = config.group
         self.source = find_source(config.source)
         self.contents = self.source.read()
         self.table = read_images(self.contents, config)
@@ -44,6 +46,9 @@ class Auditor:
     def audit(self, *, near: bool = True) -> Audit:
         """Everything that was found."""
         refs = image_refs(self.table)
+        drawn = drawn_parts(self.contents.parts)
+        divided = divided_groups(refs, self.table.taken, self.group) if drawn else ()
+        group, kept = rule_for(divided, refs, len(drawn) + 1)
         return Audit(
             name=printable(self.source.name, keep=""),
             location=self.source.location,
@@ -54,6 +59,9 @@ class Auditor:
             near=_near(self.table, refs) if near else None,
             threshold=THRESHOLD,
             shared=shared_groups(refs, self.table.taken),
+            divided=tuple(group.record for group in divided),
+            group=group,
+            kept=kept,
             notes=(*self.source.notes, *self.contents.notes),
         )
 

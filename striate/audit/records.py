@@ -101,7 +101,21 @@ class Audit:
     threshold: float
     shared: tuple[SharedGroup, ...] = ()
     """Groups of images by name, folder or capture time that lie in several parts, the largest first."""
+    divided: tuple[SharedGroup, ...] = ()
+    """Such groups in the train part that a study would divide between the parts that it draws, the largest first."""
+    group: str = ""
+    """The value of `data.group` that keeps these whole; empty where none of the tried rules does."""
+    kept: int = 0
+    """How many of the groups it keeps whole; those by capture time may be left."""
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def group_cure(self) -> str:
+        """What keeps the divided groups whole, as a sentence without its full stop."""
+        if not self.group:
+            return "give each group a folder below that of its class, and write 'group: folder' under 'data:' in the study file"
+        kept = "them" if self.kept == len(self.divided) else f"{self.kept:,} of them"
+        return f"'group: {self.group}' under 'data:' in the study file keeps {kept} whole"
 
     @property
     def images(self) -> int:

@@ -141,6 +141,7 @@ def _print(found: Audit) -> None:
             f"{count(len(found.shared), 'group')} of images, such as frames of a film, in several parts; keep each in one:"
         )
         _listed([f"{one.kind} '{one.name}': {_in_parts(one.counts)}" for one in found.shared])
+    _divided(found)
     if twins := found.test_twins:
         total = sum(found.counts[found.judged_part])
         share = f"{len(twins):,} of {total:,} {found.judged_part} images ({100 * len(twins) / total:.1f} %)"
@@ -148,6 +149,14 @@ def _print(found: Audit) -> None:
     if several := found.two_labels:
         out(f"{count(len(several), 'group')} of copies or near duplicates with more than one label:")
         _listed([_sentence(one) for one in several])
+
+
+def _divided(found: Audit) -> None:
+    if not found.divided:
+        return
+    groups = f"{count(len(found.divided), 'group')} of images, such as frames of a film, in the train part"
+    out(f"{groups}, which a study divides image by image; {found.group_cure}:")
+    _listed([f"{one.kind} '{one.name}': {_in_parts(one.counts)}" for one in found.divided])
 
 
 def _shares(found: Audit) -> None:

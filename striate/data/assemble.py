@@ -4,7 +4,7 @@
 mapped from a file. A name that begins with `raw-` is needed only until `assemble` returns.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +69,13 @@ def assemble(contents: Contents, config: DataConfig, store: Store) -> DecodedDat
         parts, group_notes = _number_groups(parts, config.group)
         notes = (*notes, *group_notes)
     return DecodedDataset(contents.classes, parts, notes, is_cifar10, decoder.bits if decoder.deep_images else None)
+
+
+def drawn_parts(parts: Container[str]) -> tuple[str, ...]:
+    """The parts that are drawn from the train part of a source that has these."""
+    if "validation" in parts:
+        return () if "test" in parts else ("validation",)
+    return ("validation",) if "test" in parts else ("validation", "test")
 
 
 def _use_validation_as_test(contents: Contents) -> Contents:

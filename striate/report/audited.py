@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from striate.audit import Audit, Copies, Flaw, ImageRef, NearPair
-from striate.audit.records import KINDS
+from striate.audit.records import KINDS, SharedGroup
 from striate.data.dataset import Images
 from striate.report import pages
 from striate.report.mistakes import SIDE, picture_uri
@@ -115,6 +115,7 @@ def findings(audit: Audit) -> tuple[tuple[str, str], ...]:
         ("Near duplicates", "not looked for." if audit.near is None else _by_parts(audit.near)),
         *_twins(audit),
         *_shared(audit),
+        *_divided(audit),
         ("More than one label", f"{count(several, 'group')} of copies or near duplicates." if several else "none."),
         ("Images to look at", f"{flaws}."),
     )
@@ -142,13 +143,24 @@ def _twins(audit: Audit) -> list[tuple[str, str]]:
 def _shared(audit: Audit) -> list[tuple[str, str]]:
     if not audit.shared:
         return []
+    groups = _named(audit.shared)
+    return [("Images that belong together, in several parts", f"{groups}. Keep each group in one part.")]
+
+
+def _divided(audit: Audit) -> list[tuple[str, str]]:
+    if not audit.divided:
+        return []
+    cure = f"{audit.group_cure[:1].upper()}{audit.group_cure[1:]}"
+    return [("Images that belong together, divided image by image", f"{_named(audit.divided)}. {cure}.")]
+
+
+def _named(groups: Sequence[SharedGroup]) -> str:
     first = listed(
         f"{one.kind} {one.name} ({listed(f'{whole(number)} {NAMES[part]}' for part, number in one.counts.items())})"
-        for one in audit.shared[:MOST_SHARED]
+        for one in groups[:MOST_SHARED]
     )
-    more = len(audit.shared) - MOST_SHARED
-    rest = f", and {count(more, 'more group')}" if more > 0 else ""
-    return [("Images that belong together, in several parts", f"{first}{rest}. Keep each group in one part.")]
+    more = len(groups) - MOST_SHARED
+    return f"{first}, and {count(more, 'more group')}" if more > 0 else first
 
 
 def _by_parts(groups: Sequence[Copies | NearPair]) -> str:

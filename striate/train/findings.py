@@ -1,11 +1,13 @@
 """What an audit found, in sentences; and whether there is time for one."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from striate.audit import Audit, Copies, NearPair, audit
-from striate.audit.records import KINDS
+from striate.audit.records import KINDS, SharedGroup
 from striate.core.errors import DataError
+from striate.train.rules import Chosen
 from striate.train.survey import Survey
 
 SHARE_OF_TIME = 0.1
@@ -14,18 +16,40 @@ NEAR_SECONDS, NEAR_IMAGES = 120.0, 60_000
 NAMED = 3  # files of a kind
 
 
-def audited(source: str, looked: Survey, seconds: float) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Findings:
+    """What an audit found, in sentences, and the `data.group` that it asks for."""
+
+    sentences: tuple[str, ...]
+    group: Chosen | None = None
+
+
+def audited(source: str, looked: Survey, seconds: float) -> Findings:
     """The findings; `seconds` is the time of the whole command, of which an audit gets a tenth."""
     near = NEAR_SECONDS * (looked.images / NEAR_IMAGES) ** 2
     reading = looked.images * looked.seconds_of_image
     if reading > SHARE_OF_TIME * seconds:
-        return (f"not audited, which would take about {reading:.0f} s: see 'striate audit'",)
+        return Findings((f"not audited, which would take about {reading:.0f} s: see 'striate audit'",))
     with_near = reading + near <= SHARE_OF_TIME * seconds
     try:
         found = audit(source, near=with_near)
     except DataError as error:
-        return (f"not audited: {error}",)
-    return tuple(sentences(found))
+        return Findings((f"not audited: {error}",))
+    return Findings(tuple(sentences(found)), _group(found))
+
+
+def _group(found: Audit) -> Chosen | None:
+    """What keeps images that belong together in one part, where there are such images and a rule for them."""
+    if not found.group:
+        return None
+    why = f"{_groups(found.divided)}: frames of one film in two parts would measure memory, so each stays in one"
+    return Chosen(found.group, why)
+
+
+def _groups(groups: Sequence[SharedGroup]) -> str:
+    first = groups[0]
+    many = "1 group of images belongs" if len(groups) == 1 else f"{len(groups):,} groups of images belong"
+    return f"{many} together, such as {_images(sum(first.counts.values()))} of {first.kind} '{first.name}'"
 
 
 def sentences(found: Audit) -> Iterator[str]:
@@ -44,6 +68,12 @@ def sentences(found: Audit) -> Iterator[str]:
     if several := found.two_labels:
         said = True
         yield f"copies or near duplicates with more than one label: {len(several):,}, such as {_example(several[0])}"
+    if found.shared:
+        said = True
+        yield f"{_groups(found.shared)}, in several parts"
+    if found.divided:
+        said = True
+        yield f"{_groups(found.divided)}; {found.group_cure}"
     if not said:
         near = " and no near duplicates" if found.near is not None else ""
         yield f"no image is broken, tiny, blank, dark or of an odd size; no copies{near}"

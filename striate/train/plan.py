@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from striate.core import config
-from striate.core.errors import NetworkError, StudyError
+from striate.core.errors import DataError, NetworkError, StudyError
 from striate.core.processes import cpu_count
 from striate.data import Dataset, is_unequal, split
 from striate.engines.precision import PrecisionChoice
@@ -79,9 +79,16 @@ class Planner:
     """Makes the study of one request. `pool`: the workers that will train, which time the steps too."""
 
     def __init__(
-        self, request: Request, pool: WorkerPool, clock: Clock, note: Note, should_stop: Callable[[], bool]
+        self,
+        request: Request,
+        pool: WorkerPool,
+        clock: Clock,
+        note: Note,
+        should_stop: Callable[[], bool],
+        group: Chosen | None = None,
     ) -> None:
         self.request, self.pool, self.clock, self.note, self.should_stop = request, pool, clock, note, should_stop
+        self.group = group
         self.threads = max(1, cpu_count() // max(1, len(pool.workers)))
 
     def make(self, looked: Survey, ending_seconds: Callable[[int, float], float]) -> Made:
@@ -163,8 +170,7 @@ class Planner:
     def _provisional(self, looked: Survey, backbone: Backbone | None, most: int) -> tuple[study_file.Settings, Plan]:
         """The settings with one epoch for each candidate, and the plan, for which the images are read."""
         size = rules.image_size(looked, backbone is not None, most)
-        settings = self._settings(looked, backbone, size, None)
-        dataset = self._plan(settings).datasets[settings.arms[0]]
+        dataset = self._dataset(looked, backbone, size)
         if (
             backbone
             and backbone.is_pretrained
@@ -177,6 +183,18 @@ class Planner:
         settings = self._settings(looked, backbone, size, dataset)
         plan = self._plan(settings)
         return settings, plan
+
+    def _dataset(self, looked: Survey, backbone: Backbone | None, size: Chosen) -> Dataset:
+        """The images; one by one, where no choice of the groups that were found has every class in each part."""
+        settings = self._settings(looked, backbone, size, None)
+        try:
+            return self._plan(settings).datasets[settings.arms[0]]
+        except DataError as error:
+            if self.group is None:
+                raise
+            self.note(f"the study file gets no group, which would fail: {error}")
+            self.group = None
+            return self._dataset(looked, backbone, size)
 
     def _settings(
         self, looked: Survey, backbone: Backbone | None, size: Chosen, dataset: Dataset | None
@@ -199,6 +217,7 @@ class Planner:
             size=size,
             channels=Chosen(3, "the pretrained network takes color images") if needs_color else None,
             validation=validation,
+            group=self.group,
             batch=batch,
             augment=rules.augmentation(side, dataset.channels if dataset else 3),
             is_balanced=dataset is not None and is_unequal(dataset.class_sizes),

@@ -23,6 +23,7 @@ class Settings:
     size: Chosen
     channels: Chosen | None  # None: as in the source
     validation: Chosen | None  # None: the source has a validation part
+    group: Chosen | None = None  # None: images are drawn one by one
     batch: Chosen
     augment: tuple[Chosen, ...]  # keys of recipe.augment, as {key: value}
     is_balanced: bool
@@ -55,6 +56,8 @@ def _lines(settings: Settings) -> Iterator[str]:
         yield from _commented(f"size: {settings.size.value}", settings.size.why, 2)
     if settings.validation:
         yield from _commented(f"validation: {settings.validation.value}", settings.validation.why, 2)
+    if settings.group:
+        yield from _commented(f"group: {_value(settings.group.value)}", settings.group.why, 2)
     yield from _commented("network:", f"{first.name}: {first.why}", 0)
     yield from (f"  {key}: {_value(value)}" for key, value in first.network.items())
     yield "recipe:"

@@ -23,6 +23,7 @@ from striate.train import card, study_file
 from striate.train.choice import Choice, choose
 from striate.train.findings import audited
 from striate.train.plan import Clock, Interrupted, Note, Planner, Request
+from striate.train.rules import Chosen
 from striate.train.survey import Survey, survey
 
 # After the training: results, report, model and card; and writing an ONNX file, before it is run on the test images.
@@ -73,10 +74,10 @@ def train(request: Request, hooks: Hooks) -> Outcome | None:
         looked = survey(request.source)
         findings = audited(request.source, looked, clock.seconds)
         slowness = _slowness(clock.used, time.process_time() - computed)
-        for finding in findings:
+        for finding in findings.sentences:
             hooks.note(f"audit: {finding}")
         try:
-            study, ending = _study(request, path, looked, pool, clock, hooks, slowness)
+            study, ending = _study(request, path, looked, findings.group, pool, clock, hooks, slowness)
         except Interrupted:
             return None
         threads = max(1, cpu_count() // workers)
@@ -89,7 +90,7 @@ def train(request: Request, hooks: Hooks) -> Outcome | None:
         )
     if hooks.should_stop():
         return None
-    return _finish(request, path, results, findings, clock, hooks)
+    return _finish(request, path, results, findings.sentences, clock, hooks)
 
 
 def _study_path(request: Request) -> Path:
@@ -105,7 +106,14 @@ def _study_path(request: Request) -> Path:
 
 
 def _study(
-    request: Request, path: Path, looked: Survey, pool: WorkerPool, clock: Clock, hooks: Hooks, slowness: float
+    request: Request,
+    path: Path,
+    looked: Survey,
+    group: Chosen | None,
+    pool: WorkerPool,
+    clock: Clock,
+    hooks: Hooks,
+    slowness: float,
 ) -> tuple[LoadedStudy, float]:
     """The study of the file that is there, or of a new one; and the seconds that are needed after its training."""
     with disk_errors(path):
@@ -118,11 +126,13 @@ def _study(
             )
         hooks.note(f"{path} is there already: what it lacks is trained. For a new study give another --name")
         return study, _ending_seconds(slowness)
-    made = Planner(request, pool, clock, hooks.note, hooks.should_stop).make(
+    made = Planner(request, pool, clock, hooks.note, hooks.should_stop, group).make(
         looked, lambda images, speed: _ending_seconds(slowness, images / speed)
     )
     write_text(path, study_file.text(made.settings))
     hooks.note(f"study file: {path}")
+    if group := made.settings.group:
+        hooks.note(f"group: {group.value}; {group.why}")
     for each in made.settings.candidates:
         hooks.note(f"{each.name}: {each.epochs} epochs; {each.why}")
     size = made.settings.size

@@ -1,11 +1,22 @@
 """Frames of one film in several parts are told by name, folder and capture time; ways of naming files are not."""
 
+import json
+from dataclasses import replace
+
+import pytest
 from PIL import Image
 
 from striate.audit import ImageRef, audit
-from striate.audit.groups import shared_groups
+from striate.audit.audit import Auditor
+from striate.audit.groups import divided_groups, rule_for, shared_groups
 from striate.audit.read import capture_time
+from striate.data import DataConfig
+from striate.data.groups import group_numbers, path_rule
 from tests.audit.planted import bases
+from tests.cli.conftest import striate
+from tests.data.films import films, write_folder
+
+__all__ = ["striate"]
 
 
 def refs(*names, labels=None):
@@ -84,3 +95,102 @@ def test_an_audit_tells_of_frames_in_several_parts(tmp_path):
             Image.fromarray(next(pictures)).save(tmp_path / part / "cat" / f"film_{n}.png")
     (group,) = audit(str(tmp_path), near=False).shared
     assert (group.kind, group.name, dict(group.counts)) == ("name", "film", {"train": 3, "test": 2})
+
+
+def divided(images, group=None, taken=None):
+    return divided_groups(images, taken or [""] * len(images), group)
+
+
+def rule(images, parts=2):
+    return rule_for(divided(images), images, parts)
+
+
+def of_films(pattern, per_class=4, frames=5):
+    """Images of films by name, `{label}`, `{film}` and `{frame}` filled in; the films of dogs are others than those of cats."""
+    films = [("cat", n) for n in range(per_class)] + [("dog", per_class + n) for n in range(per_class)]
+    return refs(*(pattern.format(label=label, film=film, frame=f) for label, film in films for f in range(frames)))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "group"),
+    [
+        ("train/{label}/film{film}/{frame}.png", "folder"),
+        ("train/{label}/film{film}/day/{frame}.png", "folder"),
+        ("train/{label}/film{film}_{frame:04}.jpg", r"(.*\D)\d+\.\w+$"),
+        ("train/{label}/clip{film:02}-{frame}.jpeg", r"(.*\D)\d+\.\w+$"),
+        ("train/{label}/{film}-{frame}/x{film}x{frame}.jpg", r"([^/]*[^/\d])\d+\.\w+$"),
+    ],
+)
+def test_the_line_that_keeps_groups_whole(pattern, group):
+    images = of_films(pattern)
+    assert rule(images) == (group, len(divided(images)))
+    assert divided(images, group) == ()
+    kept = group_numbers({"train": [path_rule(group)("/".join(image.name.split("/")[2:])) for image in images]})[
+        "train"
+    ]
+    assert len(set(kept.tolist())) == 8
+
+
+def test_no_line_where_a_class_would_be_in_too_few_groups():
+    images = of_films("train/{label}/film{film}_{frame:04}.jpg", per_class=3)
+    assert len(divided(images)) == 6
+    assert rule(images, 3) == (r"(.*\D)\d+\.\w+$", 6)
+    assert rule(images, 4) == ("", 0)
+
+
+def test_no_line_where_folders_and_names_divide_each_other():
+    images = refs(
+        *OTHERS, *(f"train/cat/{where}/{name}_{n}.png" for where in "ab" for name in ("x", "y") for n in range(3))
+    )
+    assert {group.kind for group in divided(images)} == {"folder", "name"}
+    assert rule(images) == ("", 0)
+
+
+def test_bursts_that_no_name_tells_are_left():
+    images = of_films("train/{label}/film{film}/{frame}.png")
+    burst = [9 * frame for frame in range(4)]  # of several films
+    taken = ["2026:05:01 10:00:00" if row in burst else "" for row in range(len(images))]
+    found = divided(images, taken=taken)
+    assert sorted({group.kind for group in found}) == ["capture time", "folder"]
+    assert rule_for(found, images, 2) == ("folder", 8)
+    only = divided(images, "folder", taken)
+    assert [group.kind for group in only] == ["capture time"]
+    assert rule_for(only, images, 2) == ("", 0)
+
+
+def test_a_way_of_naming_is_not_divided():
+    assert divided(of_films("train/{label}/{label}_{frame}.png")) == ()
+    assert divided(of_films("train/{label}/IMG_{film}{frame}.png")) == ()
+
+
+def test_parts_below_the_classes_are_no_groups():
+    images = refs(*(f"a/{label}/train/{n}x.png" for label in ("cat", "dog") for n in range(9)))
+    images = [replace(image, part="train") for image in images]
+    assert divided(images) == ()
+
+
+def test_an_audit_says_the_line_only_where_a_study_draws_parts(tmp_path):
+    frames = films(4, 4)
+    write_folder(tmp_path / "all", *frames)
+    found = audit(str(tmp_path / "all"), near=False)
+    assert (found.group, found.kept, len(found.divided)) == ("folder", 8, 8)
+    assert found.group_cure == "'group: folder' under 'data:' in the study file keeps them whole"
+    assert Auditor(DataConfig(source=str(tmp_path / "all"), group="folder")).audit(near=False).divided == ()
+    for part in ("train", "val", "test"):
+        write_folder(tmp_path / "parts" / part, *frames)
+    found = audit(str(tmp_path / "parts"), near=False)
+    assert (found.group, found.divided, len(found.shared)) == ("", (), 8)
+
+
+def test_the_command_and_the_page_say_it(striate, tmp_path):
+    write_folder(tmp_path / "films", *films(4, 4), "{label}/film{film:02}_{frame:04}.png")
+    page = tmp_path / "page.html"
+    _, out, _ = striate("audit", tmp_path / "films", "--no-near", "--report", page)
+    assert (
+        "8 groups of images, such as frames of a film, in the train part, which a study divides image by image; "
+        r"'group: (.*\D)\d+\.\w+$' under 'data:' in the study file keeps them whole:" in out
+    )
+    assert "  name 'film00': 4 in train\n" in out
+    assert "under &#39;data:&#39; in the study file keeps them whole." in page.read_text()
+    _, out, _ = striate("audit", tmp_path / "films", "--no-near", "--json", "--report", page)
+    assert json.loads(out)["group"] == r"(.*\D)\d+\.\w+$"

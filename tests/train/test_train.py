@@ -17,6 +17,7 @@ from striate.deploy.export import export
 from striate.runs import layout
 from striate.train import plan, train
 from striate.train.choice import choose
+from tests.data.films import films, write_folder
 from tests.train.conftest import Pool, make_photos
 
 SLOWNESS = train._slowness  # before the tests make it 1
@@ -79,6 +80,30 @@ def test_from_a_folder_to_a_model(striate, photos, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "runs")
     given = np.stack([each.probabilities for each in package.open(tmp_path / "elsewhere").predict(images)])
     np.testing.assert_array_equal(given, softmax(logits))
+
+
+def test_frames_of_films_get_a_group(striate, tmp_path):
+    write_folder(tmp_path / "films", *films(8, 4))
+    _, err = trained(striate, tmp_path / "films", "--name", "films")
+    why = "16 groups of images belong together, such as 4 images of folder 'film00'"
+    assert f"group: folder; {why}" in err
+    text = (tmp_path / "runs" / "films.yaml").read_text()
+    assert (
+        f"  # {why}: frames of one film in two parts would measure memory, so each stays in one\n  group: folder\n"
+        in text
+    )
+    card = (tmp_path / "runs" / "films" / layout.MODEL / layout.MODEL_CARD).read_text()
+    assert "- 16 groups of images by data.group: folder" in card
+    assert "the test images were drawn from the same folder" in card
+
+
+def test_groups_that_no_choice_keeps_whole_are_left_out(striate, tmp_path, monkeypatch):
+    write_folder(tmp_path / "films", *films(8, 4))
+    monkeypatch.setattr("striate.data.assemble.draw_groups", lambda *_, **__: None)
+    _, err = trained(striate, tmp_path / "films", "--name", "films")
+    assert "the study file gets no group, which would fail: " in err
+    assert "no choice of whole groups has every class in training, validation and test" in err
+    assert "group:" not in (tmp_path / "runs" / "films.yaml").read_text()
 
 
 def test_the_card_says_only_what_is_known(striate, photos, tmp_path):

@@ -129,3 +129,39 @@ def train_plain(case: Case, config: dict[str, Any], workers: int, bf16: bool, wa
                 if watch and watch.validated(validation_accuracy):
                     return None
     return None if watch else accuracy(module, images.test, images, autocast)
+
+
+def train_tuned(case: Case, config: dict[str, Any]) -> float:
+    """The fastest loop that we could write by hand for a small network: all images normalized in memory, batches by
+    `index_select`, a fused optimizer, freed memory kept. Evaluates as `train_plain` does; returns the test accuracy."""
+    import torch
+    from torch.nn import functional
+
+    images = load_images(case, config)
+    torch.manual_seed(config["seed"])
+    module = torch_module(case.steps, case.channels)
+    name, arguments = case.optimizer
+    optimizer = getattr(torch.optim, name)(module.parameters(), **arguments, fused=True)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (images.mean, images.std))
+
+    def in_memory(part: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        pixels = torch.from_numpy(part.images.copy()).permute(0, 3, 1, 2).float().div_(255).sub_(mean).div_(std)
+        return pixels.contiguous(), torch.from_numpy(part.labels.copy())
+
+    train, validation, test = (in_memory(part) for part in (images.train, images.validation, images.test))
+
+    def accuracy_on(x: torch.Tensor, y: torch.Tensor) -> float:
+        module.eval()
+        with torch.inference_mode():
+            correct = sum((module(a).argmax(1) == b).sum() for a, b in zip(x.split(500), y.split(500), strict=True))
+        return float(correct) / len(y)
+
+    for _ in range(config["epochs"]):
+        module.train()
+        for rows in torch.randperm(len(train[1])).split(case.batch_size):
+            loss = functional.cross_entropy(module(train[0].index_select(0, rows)), train[1][rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        accuracy_on(*validation)
+    return accuracy_on(*test)

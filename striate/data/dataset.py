@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from striate.core.errors import DataError
-from striate.core.records import Number, Record, Whole, location_field
+from striate.core.records import Number, Record, Whole, check_name, location_field
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -45,9 +45,14 @@ class DataConfig(Record):
     """The share of the training part that is held out for validation, unless the source has a validation part."""
     broken: Literal["error", "skip"] = "error"
     """What to do with an image that cannot be read: stop, or skip it and say so."""
-    group: Annotated[str, Field(min_length=1, max_length=MAX_GROUP)] | None = None
+    group: str | None = None
     """Which images belong together and stay in one part, such as frames of a film: `folder` (the one below the class folder), a regular
     expression that is searched in their paths, a column of parquet files, arrays of an .npz file."""
+
+    @field_validator("group")
+    @classmethod
+    def _check_group(cls, value: str | None) -> str | None:
+        return value if value is None else check_name(value, "it", longest=MAX_GROUP)
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,10 @@ def _held_out(dataset: Dataset, share: float, seeds: Sequence[int]) -> Iterator[
     of_all = _range([len(rows) / len(dataset.train) for rows in drawn])
     of_class = _range([each for of_seed in counts for each in of_seed / dataset.class_sizes])
     rule = f"{dataset.groups.max() + 1:,} groups of training images, each whole in training or validation"
-    yield f"{rule}: {of_all} of the images are held out, {of_class} of a class ({100 * share:g} % are asked for)"
+    held_out = f"{of_all} of the images are held out, and of single classes {of_class}"
+    if of_all == of_class:
+        held_out = f"{of_all} of the images and of each class are held out"
+    yield f"{rule}: {held_out} ({100 * share:g} % are asked for)"
 
 
 def _range(shares: Sequence[float]) -> str:

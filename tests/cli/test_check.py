@@ -6,8 +6,11 @@ import re
 import numpy as np
 import pytest
 
+from striate.data import load as load_data
+from striate.data import split
 from striate.engines import select
 from striate.engines.precision import PrecisionChoice
+from striate.runs import layout, read
 from striate.studies.execute import estimate
 from striate.studies.loaded import load
 from tests.data.films import films, write_folder
@@ -110,11 +113,16 @@ def test_groups_and_what_they_make_of_the_share_are_printed_by_check_and_by_run(
         "16 groups of images by data.group: folder",
         "the source has no test part: a fixed 18.8 % of it, in whole groups, is held out as the test part",
         "groups of training images, each whole in training or validation: 1",
-        "of a class (20 % are asked for)",
+        "(20 % are asked for)",
     ]
     assert all(text in out for text in said)
     _, _, err = striate("run", path, "recipe.epochs=1", "--seeds", 1, "--out", tmp_path / "runs")
     assert all(text in err for text in said)
+    for folder in (tmp_path / "runs").glob("*/*/seed-0"):  # who reads the run draws the same split again
+        job = read(folder).job
+        part = split(load_data(job.data), job.data.validation, job.seed).part("validation")
+        with np.load(folder / layout.PREDICTIONS) as arrays:
+            assert arrays["validation_labels"].tolist() == part.labels.tolist()
     page = next((tmp_path / "runs").glob("*/report.html")).read_text()
     assert "16 groups of images by data.group: folder." in page
     code, _, err = striate("check", path, "data.group=film(", "--no-time", "--out", tmp_path / "other")

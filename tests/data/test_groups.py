@@ -339,7 +339,7 @@ def _npz(tmp_path, npz):
         (_flat, "folder", "no image lies in a folder below that of its class, such as '0000.png'; put the images of a group into one"),
         (_folder, "clip", "'clip' is found in no path of an image below its class folder, such as 'film00/0000.png'; write an"),
         (_folder, "film", "films: data.group: film: class 'ants' has 1 group, and training, validation and test need one each; give"),
-        (_parquet, "movie", "there is no column 'movie', beside images and labels there is film; name one that is there"),
+        (_parquet, "movie", "there is no column 'movie' beside images and labels, only film; name one of these"),
         (_parquet, "film", "column 'film' must hold whole numbers or words, got null; cast it, or name another"),
         (_parquet, "image", "column 'image' must hold whole numbers or words, got struct<bytes: binary, path: null>; cast it"),
         (_shares, "share", "column 'share' must hold whole numbers or words, got double; cast it"),
@@ -392,7 +392,10 @@ def test_groups_that_hold_the_classes_together_crosswise(tmp_path):
 
 
 def test_empty_and_endless_groups_are_refused():
-    with pytest.raises(ValueError, match="at least 1 character"):
-        DataConfig(source="x", group="")
-    with pytest.raises(ValueError, match="at most 1000 characters"):
-        DataConfig(source="x", group="a" * 1001)
+    for group, words in (
+        ("", "must not be empty"),
+        ("a" * 1001, "at most 1000 characters"),
+        ("a\x1b", "control character"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            DataConfig(source="x", group=group)

@@ -177,11 +177,9 @@ def _group_names(table: Table, column: str) -> list[str]:
     columns = table.file.schema_arrow.names
     where = f"{table.path}: data.group"
     if column not in columns:
-        rule = f"{where}: there is no column '{printable(column, keep='')}'"
         others = [printable(name, keep="") for name in columns if name not in (table.image_column, table.label_column)]
-        raise DataError(
-            f"{rule}, beside images and labels there is {', '.join(others) or 'none'}; name one that is there"
-        )
+        rule = f"{where}: there is no column '{printable(column, keep='')}' beside images and labels"
+        raise DataError(f"{rule}, only {listed(others)}; name one of these" if others else f"{rule}; add it")
     types, kind = pyarrow.types, table.file.schema_arrow.field(column).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
     if not (types.is_integer(kind) or types.is_string(kind) or types.is_large_string(kind)):

@@ -13,6 +13,7 @@ from striate.engines.precision import PrecisionChoice
 from striate.runs import layout, read
 from striate.studies.execute import estimate
 from striate.studies.loaded import load
+from tests.contracts.scheduler import InlineScheduler
 from tests.data.films import films, write_folder
 from tests.studies.conftest import STUDY, write_study
 
@@ -103,7 +104,7 @@ def test_notes_on_the_images_and_warnings_are_printed_by_check_and_by_run(striat
     assert said[0] in json.loads(striate("check", path, "--no-time", "--json")[1])["notes"][0]
 
 
-def test_groups_and_what_they_make_of_the_share_are_printed_by_check_and_by_run(striate, tmp_path):
+def test_groups_and_what_they_make_of_the_share_are_told(striate, tmp_path):
     write_folder(tmp_path / "films", *films(8, 6))
     path = write_study(
         tmp_path, STUDY.replace("data: squares.npz", "data: {source: films, group: folder, validation: 0.2}")
@@ -116,14 +117,16 @@ def test_groups_and_what_they_make_of_the_share_are_printed_by_check_and_by_run(
         "(20 % are asked for)",
     ]
     assert all(text in out for text in said)
-    _, _, err = striate("run", path, "recipe.epochs=1", "--seeds", 1, "--out", tmp_path / "runs")
-    assert all(text in err for text in said)
+    study = load(path, "recipe.epochs=1", seeds=1, out=tmp_path / "runs")
+    assert all(any(text in note for note in study.plan().notes) for text in said)  # which run prints
+    study.run(scheduler=InlineScheduler())
     for folder in (tmp_path / "runs").glob("*/*/seed-0"):  # who reads the run draws the same split again
         job = read(folder).job
         part = split(load_data(job.data), job.data.validation, job.seed).part("validation")
         with np.load(folder / layout.PREDICTIONS) as arrays:
             assert arrays["validation_labels"].tolist() == part.labels.tolist()
-    page = next((tmp_path / "runs").glob("*/report.html")).read_text()
+    striate("report", study.folder)
+    page = (study.folder / layout.REPORT).read_text()
     assert "16 groups of images by data.group: folder." in page
     code, _, err = striate("check", path, "data.group=film(", "--no-time", "--out", tmp_path / "other")
     assert code == 1

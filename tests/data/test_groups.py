@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from striate.core.errors import DataError
-from striate.data import DataConfig, Part, is_shared_note, load, split
+from striate.data import DataConfig, Dataset, Part, is_shared_note, load, split, splits
 from striate.data import cache as cache_module
 from striate.data.assemble import assemble, store_in_memory
 from striate.data.canonical_order import HashedPart, dataset_digest
@@ -216,7 +216,31 @@ def test_order_of_rows_and_names_of_groups_do_not_matter_even_among_copies(rows,
         assert np.array_equal(part.labels, second.parts[name].labels)
         assert np.array_equal(part.groups, second.parts[name].groups)
     assert dataset_digest(first.classes, first.parts) == dataset_digest(second.classes, second.parts)
-    assert not set(first.parts["train"].groups) & set(first.parts["test"].groups)
+    check_parts(first)
+
+
+def check_parts(made, seed=0):
+    """No group is in two of training, validation and test, and each class is in each."""
+    train, test = made.parts["train"], made.parts["test"]
+    part = Part(train.images, train.labels)
+    dataset = Dataset("made", made.classes, part, None, part, "0", groups=renumber(train.groups))
+    try:
+        rows = split(dataset, 0.2, seed)
+    except DataError as error:
+        assert "no choice of whole groups has every class in training and validation" in str(error)  # noqa: PT017
+        return
+    sides = [set(train.groups[rows.train]), set(train.groups[rows.validation]), set(test.groups)]
+    assert sum(map(len, sides)) == len(set().union(*sides))
+    for labels in (train.labels[rows.train], train.labels[rows.validation], test.labels):
+        assert len(set(labels.tolist())) == len(made.classes)
+
+
+def test_planted_a_draw_by_image_is_seen(monkeypatch):
+    rows = [(label, 10 * label + n, 4 * label + n % 4) for label in range(3) for n in range(8)]
+    check_parts(assembled(rows))
+    monkeypatch.setattr(splits, "draw_groups", lambda labels, *_: np.arange(0, len(labels), 2))
+    with pytest.raises(AssertionError, match=r"^assert "):
+        check_parts(assembled(rows))
 
 
 def assembled(rows):

@@ -18,6 +18,7 @@ FEWEST = 3  # images of a group
 MOST_OF_CLASS, MOST_OF_ALL = 0.5, 0.25  # a larger group is a way of naming, such as cat.0001.jpg or IMG_0001.jpg
 BURST_SECONDS = 2.0  # between two images of one burst
 _NUMBER = re.compile(r"[\W_]*\d+$")
+_ROW = re.compile(r"\.\w+ row \d+$|^image \d+$")
 # Values of data.group, tried in this order: the folder, a name before its last number, the same in whatever folder.
 RULES = (FOLDER, r"(.*\D)\d+\.\w+$", r"([^/]*[^/\d])\d+\.\w+$")
 
@@ -98,8 +99,8 @@ def _is_whole(group: Found, key_of: Callable[[ImageRef], str]) -> bool:
 
 
 def _is_file(image: ImageRef) -> bool:
-    """Whether it is not a row of a table."""
-    return bool(PurePosixPath(image.name).suffix)
+    """Whether it is no row of a table: `train-00000-of-00008.parquet row 7`, `image 7`."""
+    return not _ROW.search(image.name)
 
 
 def _below_class(image: ImageRef) -> tuple[str, ...]:

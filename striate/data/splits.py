@@ -76,7 +76,7 @@ def _draw_groups(dataset: Dataset, groups: Rows, quotas: Counts, seed: int) -> R
     rows = draw_groups(dataset.train.labels, groups, quotas, stream(seed, "split"))
     if rows is not None:
         return rows
-    cure = "give the source a validation part, or smaller groups (data.group)"
+    cure = "give the source a validation part, or smaller groups (data.group), or raise data.limit if it is set"
     count = groups_of_classes(dataset.train.labels, groups, len(dataset.classes))
     if count.min() < 2:
         rule = f"all training images of class '{dataset.classes[int(count.argmin())]}' of '{dataset.name}' are in one group"

@@ -72,6 +72,19 @@ def test_rows_of_a_table_have_no_names():
     assert found(images) == {}
 
 
+def test_shards_of_a_table_are_no_groups():
+    """Each of eight files has an eighth of the images, and its name but for the last number is its own."""
+    images = [
+        ImageRef(
+            row=n, part="train", name=f"train-{n % 8:05}-of-00008.parquet row {n // 8}", label="cat", width=9, height=9
+        )
+        for n in range(80)
+    ]
+    assert divided(images) == ()
+    numbered = [replace(image, name=f"image {image.row}") for image in images]
+    assert divided(numbered) == ()
+
+
 def test_the_capture_time_is_read_from_exif(tmp_path):
     picture = Image.fromarray(bases(1)[0])
     exif = picture.getexif()

@@ -81,6 +81,7 @@ def test_folder_parquet_and_arrays_with_one_partition_give_one_split_and_one_dig
         load_at(write_parquet(tmp_path / "d", *frames), group="film"),
         load_at(write_parquet(tmp_path / "e", *backwards, names=[f"z{99 - n}" for n in range(12)]), group="film"),
         load_at(npz(images=images, labels=labels, class_names=np.array(CLASSES), film=numbers), group="film"),
+        load_at(npz("b", images=images, labels=labels, class_names=np.array(CLASSES), film=[b"%d" % n for n in numbers]), group="film"),
         load_at(npz("s", images=images, labels=labels, class_names=np.array(CLASSES), take_2=[f"{n}" for n in numbers]), group="take_2"),
     )  # fmt: skip
     assert all(is_same(by_folder, other) for other in others)

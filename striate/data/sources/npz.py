@@ -94,7 +94,7 @@ def _group_names(location: str, groups: NDArray[Any], count: int) -> list[str]:
     if len(groups) != count:
         rule = f"{location}: data.group: must have one value for each of the {count} images, got {len(groups)}"
         raise DataError(f"{rule}; save them together")
-    return [str(value) for value in groups.tolist()]
+    return [value.decode(errors="replace") if isinstance(value, bytes) else str(value) for value in groups.tolist()]
 
 
 def _read_arrays(path: Path) -> Arrays:

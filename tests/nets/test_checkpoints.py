@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import zipfile
 
 import pytest
@@ -140,6 +141,25 @@ def test_what_does_not_fit_is_refused_with_the_first_names_and_shapes(tmp_path):
 class Runs:
     def __reduce__(self):
         return (print, ("this must never be printed",))
+
+
+def test_the_file_of_another_network_is_told_by_a_few_names(tmp_path):
+    """A network has hundreds of names, and a sentence is no list of them."""
+    torch.save({f"stage{i}.kernel": torch.zeros(1) for i in range(40)}, tmp_path / "other.pth")
+    words = (
+        "has no '0.bias', '0.weight', '1.bias' and 3 more, which the network has; known here: stage0.kernel, stage1.kernel, "
+        "stage2.kernel and 37 more; is it the file of another network?"
+    )
+    with pytest.raises(NetworkError, match=f"other.pth: {re.escape(words)}$"):
+        weights.load(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)), tmp_path / "other.pth")
+
+
+def test_a_truncated_file_is_one_short_sentence(tmp_path):
+    path = tmp_path / "torn.pth"
+    torch.save({"weight": torch.zeros(4000)}, path)
+    path.write_bytes(path.read_bytes()[:8000])
+    with pytest.raises(NetworkError, match=r"^[^.]*torn\.pth: cannot be read as weights \([^.]*\); is it damaged\?$"):
+        weights.read(path)
 
 
 @pytest.mark.parametrize(

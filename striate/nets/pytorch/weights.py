@@ -3,7 +3,7 @@
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from striate.core.config import suggest
 from striate.core.errors import NetworkError
 
-FEW = 3  # of the names that do not fit, so many are listed
+FEW, MANY = 3, 10  # of the names that do not fit, so many are listed; beyond so many others, as few
 # In torch's refusal: what it would have had to import.
 _REFUSED = re.compile(r"(?:GLOBAL|Unsupported class) ([\w.]+)")
 
@@ -69,8 +69,9 @@ def content(path: Path) -> Any:
                 f"{path}: holds an object of Python ({found[1]}), and only tensors and plain values are read, because others can run "
                 "code; save module.state_dict(), or use safetensors"
             ) from error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise NetworkError(f"{path}: cannot be read as weights ({reason})") from error
+        # What torch adds in further sentences is about how files are damaged in general.
+        reason = (str(error) or type(error).__name__).splitlines()[0].partition(". ")[0]
+        raise NetworkError(f"{path}: cannot be read as weights ({reason}); is it damaged?") from error
     except Exception as error:  # a damaged file, whatever torch makes of it
         raise NetworkError(f"{path}: cannot be read as weights ({type(error).__name__}); is it damaged?") from error
 
@@ -85,10 +86,12 @@ def check(module: nn.Module, tensors: Mapping[str, Tensor], source: str, skip: A
     # Files from before batch norms counted their batches are still published; torch starts the count at 0 for them.
     counts = {name for name in own if name.endswith(".num_batches_tracked")}
     if missing := sorted(own.keys() - tensors.keys() - skip - counts):
-        raise NetworkError(f"{source}: has no {_first(missing)}, which the network has; {suggest(missing[0], tensors)}")
+        raise NetworkError(
+            f"{source}: has no {_first(missing)}, which the network has; {_instead(missing[0], tensors)}"
+        )
     others = [name for name in tensors if name not in skip]
     if unknown := [name for name in others if name not in own]:
-        raise NetworkError(f"{source}: holds {_first(unknown)}, which the network has not; {suggest(unknown[0], own)}")
+        raise NetworkError(f"{source}: holds {_first(unknown)}, which the network has not; {_instead(unknown[0], own)}")
     if unequal := [name for name in others if tensors[name].shape != own[name].shape]:
         shapes = (
             f"'{name}' is {tuple(tensors[name].shape)}, and the network's is {tuple(own[name].shape)}"
@@ -96,6 +99,16 @@ def check(module: nn.Module, tensors: Mapping[str, Tensor], source: str, skip: A
         )
         more = f"; so are {len(unequal) - FEW} more" if len(unequal) > FEW else ""
         raise NetworkError(f"{source}: {'; '.join(islice(shapes, FEW))}{more}; is it the file of another network?")
+
+
+def _instead(name: str, names: Collection[str]) -> str:
+    """The name that may be meant, or the names that there are: of many a few, because a network has hundreds."""
+    words = suggest(name, names)
+    if len(names) <= MANY or not words.startswith("known here"):
+        return words
+    return (
+        f"known here: {', '.join(islice(names, FEW))} and {len(names) - FEW} more; is it the file of another network?"
+    )
 
 
 def _first(names: list[str]) -> str:

@@ -1,12 +1,15 @@
 """`audit`: from a source to everything that was found in it."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from striate.audit.candidates import Floats, Pairs
 from striate.audit.flaws import flaws, image_refs
 from striate.audit.groups import divided_groups, rule_for, shared_groups
-from striate.audit.near import THRESHOLD, near_pairs
+from striate.audit.near import THRESHOLD, distinct_candidates, looked_at_closely, turned_pairs
 from striate.audit.read import ImageTable, pictures, read_images
 from striate.audit.records import Audit, Copies, ImageRef, NearPair
 from striate.core.records import printable
@@ -27,6 +30,20 @@ def audit(source: str, *, near: bool = True) -> Audit:
     return Auditor(source).audit(near=near)
 
 
+@dataclass(frozen=True)
+class Features:
+    """What a trained network makes of images, and the hashes of these as its run had them."""
+
+    hashes: NDArray[np.uint8]  # M x 32
+    values: Floats  # M x D
+
+    def of(self, table: ImageTable) -> Floats:
+        """Those of the images of a table, a row each; not a number where there are none."""
+        rows = {digest.tobytes(): row for row, digest in enumerate(self.hashes)}
+        found = np.array([rows.get(digest, -1) for digest in table.trained])
+        return np.where(found[:, None] >= 0, self.values[found], np.float32(np.nan))
+
+
 class Auditor:
     """A source whose images were looked at, for an audit and for pictures of what it found.
 
@@ -43,12 +60,13 @@ class Auditor:
         self.contents = self.source.read()
         self.table = read_images(self.contents, config)
 
-    def audit(self, *, near: bool = True) -> Audit:
-        """Everything that was found."""
+    def audit(self, *, near: bool = True, features: Features | None = None, of: str = "") -> Audit:
+        """Everything that was found; `of` says whose `features` they are, or why there are none."""
         refs = image_refs(self.table)
         drawn = drawn_parts(self.contents.parts)
         divided = divided_groups(refs, self.table.taken, self.group) if drawn else ()
         group, kept = rule_for(divided, refs, len(drawn) + 1)
+        close, turned = _pairs(self.table, features) if near else (None, None)
         return Audit(
             name=printable(self.source.name, keep=""),
             location=self.source.location,
@@ -56,8 +74,10 @@ class Auditor:
             counts=_counts(self.table),
             flaws=flaws(self.table, refs),
             copies=_copies(self.table, refs),
-            near=_near(self.table, refs) if near else None,
+            near=_records(close, refs) if close is not None else None,
             threshold=THRESHOLD,
+            turned=_records(turned, refs) if turned is not None else None,
+            features=of,
             shared=shared_groups(refs, self.table.taken),
             divided=tuple(group.record for group in divided),
             group=group,
@@ -105,9 +125,15 @@ def _copies(table: ImageTable, refs: tuple[ImageRef, ...]) -> tuple[Copies, ...]
     return tuple(Copies(images=tuple(refs[row] for row in rows)) for rows in several)
 
 
-def _near(table: ImageTable, refs: tuple[ImageRef, ...]) -> tuple[NearPair, ...]:
-    """The near duplicates that are no copies."""
-    pairs = near_pairs(table.small, table.hashes)
+def _pairs(table: ImageTable, features: Features | None) -> tuple[Pairs, Pairs | None]:
+    """The near duplicates that are no copies; with features also the pairs that are alike when one is turned."""
+    found = distinct_candidates(table.small, table.hashes)
+    close = looked_at_closely(table.small, found)
+    close = close.select(close.score >= THRESHOLD)
+    return close, turned_pairs(table.small, found, close, features.of(table)) if features else None
+
+
+def _records(pairs: Pairs, refs: tuple[ImageRef, ...]) -> tuple[NearPair, ...]:
     return tuple(
         NearPair(first=refs[first], second=refs[second], score=round(float(score), 4), mirrored=bool(mirrored))
         for first, second, mirrored, score in zip(*pairs, strict=True)

@@ -99,6 +99,11 @@ class Audit:
     near: tuple[NearPair, ...] | None
     """The most alike first, those below the threshold left out; None where they were not looked for."""
     threshold: float
+    turned: tuple[NearPair, ...] | None = None
+    """Pairs that are alike only when one is turned or sheared, chosen by the features of a trained network; None where there are no
+    features. About a third of them are two pictures of one kind of thing, so they count as no twins."""
+    features: str = ""
+    """The network whose features chose them, or why there are none; empty where no study was audited."""
     shared: tuple[SharedGroup, ...] = ()
     """Groups of images by name, folder or capture time that lie in several parts, the largest first."""
     divided: tuple[SharedGroup, ...] = ()

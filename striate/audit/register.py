@@ -61,7 +61,7 @@ def register(first: Floats, second: Floats, laid: Laid, steps: int = STEPS) -> L
     for _ in range(steps):
         matrices, inside = weights(Laid(now[:, :2], now[:, 2:]), side, MARGIN)
         moved, by_y, by_x = (resample(stacked, matrices) * inside[:, None]).transpose(1, 0, 2, 3)
-        gain, offset = _fit(moved, target, inside)
+        gain, offset = fit(moved, target, inside)
         residual = ((target - offset) * inside - gain * moved).reshape(len(now), -1)
         scale = np.exp(now[:, 2:])[:, :, None, None]
         by_y, by_x = gain * by_y, gain * by_x
@@ -95,7 +95,7 @@ def resample(pictures: Floats, matrices: Floats) -> Floats:
     return resampled.astype(np.float32, copy=False)
 
 
-def _fit(moved: Floats, target: Floats, inside: Floats) -> tuple[Floats, Floats]:
+def fit(moved: Floats, target: Floats, inside: Floats) -> tuple[Floats, Floats]:
     """Contrast and brightness that bring `moved` closest to `target`, where it is inside."""
     total = np.maximum(inside.sum((1, 2), keepdims=True), 1)
     mean = moved.sum((1, 2), keepdims=True) / total

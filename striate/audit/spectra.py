@@ -88,9 +88,9 @@ def mirrored(spectrum: Spectra, side: int) -> Spectra:
 
 
 @cache
-def _waves(side: int) -> tuple[Floats, NDArray[np.int64]]:
+def _waves(side: int, most_shift: int) -> tuple[Floats, NDArray[np.int64]]:
     """The matrix from real and imaginary parts of the lines to the values at the small shifts, and these (y, x)."""
-    most, steps = _most(side), np.arange(-SHIFTS, SHIFTS + 1)
+    most, steps = _most(side), np.arange(-most_shift, most_shift + 1)
     shifts = np.stack(np.meshgrid(steps, steps, indexing="ij"), -1).reshape(-1, 2)
     down, along = np.arange(-most, most + 1)[:, None, None], np.arange(most + 1)[None, :, None]
     angle = 2 * np.pi * (down * shifts[:, 0] + along * shifts[:, 1]) / side
@@ -98,9 +98,11 @@ def _waves(side: int) -> tuple[Floats, NDArray[np.int64]]:
     return parts.reshape(-1, len(shifts)).astype(np.float32), shifts
 
 
-def best_shifts(first: Spectra, second: Spectra, side: int) -> tuple[Floats, NDArray[np.int64]]:
+def best_shifts(
+    first: Spectra, second: Spectra, side: int, most_shift: int = SHIFTS
+) -> tuple[Floats, NDArray[np.int64]]:
     """The largest correlation of each pair over small shifts, and by how much the second is moved (y, x)."""
-    waves, shifts = _waves(side)
+    waves, shifts = _waves(side, most_shift)
     product = (first * np.conj(second)).reshape(len(first), -1)
     values = product.view(np.float32) @ waves
     best = values.argmax(1)

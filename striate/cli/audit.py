@@ -7,16 +7,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from striate.audit import Audit, Copies, NearPair
-from striate.audit.audit import Auditor
+from striate.audit.audit import Auditor, Features
 from striate.audit.records import KINDS
 from striate.cli.output import count, duration, out, plain_json, table
+from striate.cli.results import verdict_json
+from striate.core.errors import StriateError
 from striate.core.processes import cpu_count
 from striate.data import DataConfig, Dataset
 from striate.data import load as load_data
+from striate.data.canonical_order import hash_images
+from striate.data.dataset import Images
 from striate.report import audited, pages
+from striate.report.twins import without_twins
 from striate.runs.layout import AUDIT_PAGE, REPORT, STUDY, slug
-from striate.studies.audited import DatasetAudit, StudyAudit, suspected_labels, write_audit
+from striate.studies.audited import DatasetAudit, StudyAudit, network_for, suspected_labels, write_audit
 from striate.studies.loaded import load as load_study
 from striate.studies.results import Results
 
@@ -69,7 +76,7 @@ def _study(source: str, near: bool, report: Path | None, runs: Path, as_json: bo
             continue
         study.folder.mkdir(parents=True, exist_ok=True)
         page = study.folder / (AUDIT_PAGE if not audits else f"audit-{len(audits) + 1}.html")
-        audit, found = _dataset(config, dataset, near, report if report and not audits else page)
+        audit, found = _dataset(study.folder, config, dataset, near, report if report and not audits else page)
         audits.append(audit)
         data.append({**as_data(found), "digest": audit.digest, "test_rows_with_twins": audit.twins})
         suspected = _suspected(study.folder, dataset.digest)
@@ -79,13 +86,37 @@ def _study(source: str, near: bool, report: Path | None, runs: Path, as_json: bo
             _print_suspects(suspected)
             seen = f"{len(audit.twins):,} of the study's {audit.test_images:,} test images"
             out(f"{seen} have a copy or near duplicate in training")
-    write_audit(study.folder, StudyAudit(datasets=tuple(audits)))
+    kept = StudyAudit(datasets=tuple(audits))
+    write_audit(study.folder, kept)
     if (study.folder / REPORT).is_file():
         pages.write(study.results())
+    has_runs = (study.folder / STUDY).is_file()
+    verdicts, sentences = without_twins(Results.read(study.folder), kept) if has_runs else ((), ())
     if as_json:
-        plain_json({"study": study.study.name, "datasets": data})
+        again = {"sentences": list(sentences), "verdicts": [verdict_json(verdict) for verdict in verdicts]}
+        plain_json({"study": study.study.name, "datasets": data, "without_twins": again})
     else:
+        for sentence in sentences:
+            out(sentence)
         out(f"Kept in {study.folder}, with a page for each dataset")
+
+
+def _features(folder: Path, dataset: Dataset, test: Images) -> tuple[Features | None, str]:
+    """What a trained network of the study makes of its images, and whose it is; or why there is none."""
+    if not (folder / STUDY).is_file():
+        return None, "Features are left out: no run has trained yet."
+    row, words = network_for(Results.read(folder), dataset.digest)
+    if row is None or row.run is None:
+        return None, f"Features are left out: {words}."
+    try:
+        from striate.explain.features import features
+
+        parts = [dataset.train.images, *([dataset.validation.images] if dataset.validation else []), test]
+        values = [features(row.run.folder, part) for part in parts]
+    except (ImportError, StriateError) as error:
+        return None, f"Features are left out: {error}."
+    hashes = np.concatenate([hash_images(part) for part in parts])
+    return Features(hashes, np.concatenate(values)), f"Features of {words}."
 
 
 def _suspected(folder: Path, digest: str) -> list[dict[str, Any]]:
@@ -107,11 +138,12 @@ def _print_suspects(suspected: Sequence[dict[str, Any]]) -> None:
         out(f"{count(number, 'test label')} may be wrong, by the runs of {arm}; the report shows the images")
 
 
-def _dataset(config: DataConfig, dataset: Dataset, near: bool, page: Path) -> tuple[DatasetAudit, Audit]:
+def _dataset(folder: Path, config: DataConfig, dataset: Dataset, near: bool, page: Path) -> tuple[DatasetAudit, Audit]:
     """The audit of one dataset of a study, for its folder and in full. The page is written."""
     auditor = _auditor(config, near)
-    found = auditor.audit(near=near)
     test = dataset.open_test("to look for its pictures in training")
+    features, of = _features(folder, dataset, test.images) if near else (None, "")
+    found = auditor.audit(near=near, features=features, of=of)
     audited.write(found, auditor.pictures, page)
     audit = DatasetAudit(
         digest=dataset.digest,
@@ -136,6 +168,7 @@ def _print(found: Audit) -> None:
         out("near duplicates: not looked for")
     else:
         _groups("near duplicates", found.near)
+        _turned(found)
     if found.shared:
         out(
             f"{count(len(found.shared), 'group')} of images, such as frames of a film, in several parts; keep each in one:"
@@ -195,6 +228,14 @@ def _groups(what: str, groups: Sequence[Copies | NearPair]) -> None:
     _listed([_sentence(one) for one in across or groups])
 
 
+def _turned(found: Audit) -> None:
+    """The pairs that features chose. They are no near duplicates, and not counted among them."""
+    if found.turned is not None:
+        _groups("perhaps alike, one of them turned", found.turned)
+    if found.features:
+        out(f"  {found.features}")
+
+
 def _in_parts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} in {part}" for part, number in counts.items())
 
@@ -219,4 +260,6 @@ def as_data(found: Audit) -> dict[str, Any]:
     data["copies"] = [{"parts": one.parts, "labels": one.labels, **asdict(one)} for one in found.copies]
     if found.near is not None:
         data["near"] = [{"parts": one.parts, "labels": one.labels, **asdict(one)} for one in found.near]
+    if found.turned is not None:
+        data["turned"] = [{"parts": one.parts, "labels": one.labels, **asdict(one)} for one in found.turned]
     return data

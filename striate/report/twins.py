@@ -33,20 +33,22 @@ def audit_section(results: Results) -> AuditSection:
                 f"Near duplicates between training and test were not looked for.{why} Exact copies are among the notes on the data.",
             )
         )
-    verdicts, obstacle = verdicts_without_twins(results, audit)
+    verdicts, judged_again = without_twins(results, audit)
     facts = tuple((one.name if len(known) > 1 else "", one.findings) for one in known)
-    sentences = (
-        *(_share(audit, digest) for digest in sorted(digests) if audit.of(digest)),
-        *_changes(results, verdicts),
-    )
-    if obstacle:
-        sentences = (*sentences, f"The comparisons were not judged again: {obstacle}.")
+    sentences = (*(_share(audit, digest) for digest in sorted(digests) if audit.of(digest)), *judged_again)
     words = metric_words(results)
     return AuditSection(
         sentences=sentences,
         facts=facts,
         differences=differences_of(verdicts, words.digits, has_new_images=any(v.new_images for v in verdicts)),
     )
+
+
+def without_twins(results: Results, audit: StudyAudit) -> tuple[tuple[Verdict, ...], tuple[str, ...]]:
+    """The verdicts on the test images without a twin in training, and what changes in sentences, or why there are none."""
+    verdicts, obstacle = verdicts_without_twins(results, audit)
+    sentences = _changes(results, verdicts)
+    return verdicts, (*sentences, f"The comparisons were not judged again: {obstacle}.") if obstacle else sentences
 
 
 def _share(audit: StudyAudit, digest: str) -> str:
@@ -65,7 +67,7 @@ def _changes(results: Results, without: tuple[Verdict, ...]) -> tuple[str, ...]:
     if not pairs:
         return ()
     if not changed:
-        all_of = "The verdict is" if len(pairs) == 1 else f"All {len(pairs)} verdicts are"
+        all_of = {1: "The verdict is", 2: "Both verdicts are"}.get(len(pairs), f"All {len(pairs)} verdicts are")
         return (f"{all_of} the same without these test images.",)
     lines = [
         f"{before.comparison}: {before.label} on all test images, {after.label} without these."

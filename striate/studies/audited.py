@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -15,10 +16,12 @@ from pydantic import ValidationError
 from striate.audit.suspects import Suspect, suspects
 from striate.core.records import Record
 from striate.runs import layout
+from striate.runs.explained import weights_file
 from striate.runs.files import write_json
 from striate.runs.predictions import probabilities_of
 from striate.studies.metrics import TEST_ACCURACY
 from striate.studies.results import Results
+from striate.studies.rows import RunRow
 from striate.studies.stages import judge, judging
 from striate.verdicts import ArmResults, Verdict
 
@@ -92,6 +95,28 @@ def suspected_labels(results: Results, arm: str) -> tuple[Suspect, ...]:
         shares for shares, labels in found if np.array_equal(labels, found[0][1]) and shares.shape == found[0][0].shape
     ]
     return suspects(np.stack(same), found[0][1]) if found else ()
+
+
+def network_for(results: Results, digest: str) -> tuple[RunRow | None, str]:
+    """The run whose network is asked about the images of this digest, and in words which it is, or why there is none.
+
+    Of the arm with the best mean test accuracy, the run of the median one (of an even number the lower one in the middle). Only runs
+    that trained on these images and have their weights count.
+    """
+    found: list[list[RunRow]] = []
+    is_trained = False
+    for arm in results.arms:
+        rows = [row for row in results.of(arm.name) if row.trained and row.data and row.data.digest == digest]
+        is_trained |= bool(rows)
+        rows = [row for row in rows if row.test_accuracy is not None and row.run and weights_file(row.run.folder)]
+        if rows:
+            found.append(sorted(rows, key=lambda row: (row.test_accuracy or 0.0, row.seed)))
+    if not found:
+        return None, "no run folder has weights" if is_trained else "no run has trained on these images yet"
+    best = max(found, key=lambda rows: fmean(row.test_accuracy or 0.0 for row in rows))
+    row = best[(len(best) - 1) // 2]
+    whole = f"the median of {len(best)} runs" if len(best) > 1 else "its one run"
+    return row, f"{row.arm}, seed {row.seed} ({whole} of the arm with the best mean test accuracy)"
 
 
 def _compared(results: Results) -> list[str]:

@@ -59,6 +59,39 @@ def _caption(image, share):
     return Image.fromarray(pixels)
 
 
+def turned(image, degrees):
+    """Without corners of another color."""
+    edge = image.width // 4
+    wide = Image.fromarray(np.pad(np.asarray(image), ((edge, edge), (edge, edge), (0, 0)), mode="reflect"))
+    whole = wide.rotate(degrees, Image.Resampling.BICUBIC)
+    return whole.crop((edge, edge, edge + image.width, edge + image.height))
+
+
+def _hue(image, step):
+    levels = np.array(image.convert("HSV"))
+    levels[..., 0] += np.uint8(step)
+    return Image.fromarray(levels, "HSV").convert("RGB")
+
+
+def _patch(image, share):
+    pixels, side = np.array(image), image.width
+    pixels[side // 8 : side // 8 + round(share * side), side // 2 :][:, : round(share * side)] = 127
+    return Image.fromarray(pixels)
+
+
+def _elastic(image, most):
+    """Each pixel is moved by a smooth random step of at most this share of the side."""
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    rng, side = np.random.default_rng(int(np.asarray(image).sum())), image.width
+    steps = [gaussian_filter(rng.normal(size=(side, side)), side / 8) for _ in range(2)]
+    where = np.mgrid[:side, :side] + np.stack([most * side * step / np.abs(step).max() for step in steps])
+    planes = np.moveaxis(np.asarray(image).astype(float), 2, 0)
+    return Image.fromarray(
+        np.stack([map_coordinates(one, where, order=1, mode="reflect") for one in planes], -1).astype(np.uint8)
+    )
+
+
 TRANSFORMATIONS = {
     "mirrored": lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.3),
@@ -82,5 +115,22 @@ TRANSFORMATIONS = {
 }
 
 
+HARD = {  # of which the comparison without features misses many or all
+    "turned by 10 degrees": lambda image: turned(image, 10),
+    "turned by 15 degrees": lambda image: turned(image, 15),
+    "turned by 20 degrees": lambda image: turned(image, -20),
+    "mirrored, turned by 10": lambda image: turned(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 10),
+    "hue turned by a quarter": lambda image: _hue(image, 64),
+    "saturation 3": lambda image: ImageEnhance.Color(image).enhance(3),
+    "mirrored, moved by a sixth": lambda image: _shift(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 0.16),
+    "cropped to 60 %": lambda image: _crop(image, 0.60),
+    "JPEG 15": lambda image: _jpeg(image, 15),
+    "blurred more": lambda image: image.filter(ImageFilter.GaussianBlur(image.width / 16)),
+    "noise of 30 levels": lambda image: _noise(image, 30),
+    "elastic": lambda image: _elastic(image, 0.08),
+    "gray patch": lambda image: _patch(image, 0.45),
+}
+
+
 def transformed(picture, name):
-    return np.asarray(TRANSFORMATIONS[name](Image.fromarray(picture)))
+    return np.asarray((TRANSFORMATIONS | HARD)[name](Image.fromarray(picture)))

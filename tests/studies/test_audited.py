@@ -78,7 +78,7 @@ def test_the_record_has_the_rows_of_the_twins_as_runs_have_them(study, capsys):
     assert (study / layout.AUDIT_PAGE).is_file()
 
 
-def test_a_verdict_that_rests_on_twins_changes(study):
+def test_a_verdict_that_rests_on_twins_changes(study, capsys):
     record = audit(study)
     (found,) = record.datasets
     others = sorted(set(range(2 * EACH)) - set(found.twins))
@@ -92,6 +92,13 @@ def test_a_verdict_that_rests_on_twins_changes(study):
     flipped = [seed in others for seed in range(3)]
     assert after.second_mean == pytest.approx(100 - 100 * sum(flipped) / 3 / len(others))
     page = build(results)
+    capsys.readouterr()
+    command(str(study), True, None, study.parent, False)
+    line = f"{before.comparison}: {before.label} on all test images, {after.label} without these."
+    assert line in capsys.readouterr().out.splitlines()
+    command(str(study), True, None, study.parent, True)
+    again = json.loads(capsys.readouterr().out)["without_twins"]
+    assert (again["sentences"], [one["label"] for one in again["verdicts"]]) == ([line], [after.label])
     assert f"{before.label} on all test images, {after.label} without these." in page
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from striate.audit.candidates import Floats, Pairs
 from striate.audit.flaws import flaws, image_refs
-from striate.audit.groups import divided_groups, rule_for, shared_groups
+from striate.audit.groups import divided_groups, is_file, rule_for, shared_groups
 from striate.audit.near import THRESHOLD, distinct_candidates, looked_at_closely, turned_pairs
 from striate.audit.read import ImageTable, pictures, read_images
 from striate.audit.records import Audit, Copies, ImageRef, NearPair
@@ -55,16 +55,15 @@ class Auditor:
 
     def __init__(self, data: str | DataConfig) -> None:
         config = DataConfig(source=data) if isinstance(data, str) else data
-        self.group = config.group
         self.source = find_source(config.source)
-        self.contents = self.source.read()
+        self.contents = self.source.contents(config.group)
         self.table = read_images(self.contents, config)
 
     def audit(self, *, near: bool = True, features: Features | None = None, of: str = "") -> Audit:
         """Everything that was found; `of` says whose `features` they are, or why there are none."""
         refs = image_refs(self.table)
         drawn = drawn_parts(self.contents.parts)
-        divided = divided_groups(refs, self.table.taken, self.group) if drawn else ()
+        divided = divided_groups(refs, self.table.taken, self._group_of) if drawn else ()
         group, kept = rule_for(divided, refs, len(drawn) + 1)
         close, turned = _pairs(self.table, features) if near else (None, None)
         return Audit(
@@ -82,8 +81,14 @@ class Auditor:
             divided=tuple(group.record for group in divided),
             group=group,
             kept=kept,
+            has_paths=is_file(refs[0]),
             notes=(*self.source.notes, *self.contents.notes),
         )
+
+    def _group_of(self, image: ImageRef) -> str | int:
+        """The number of an image's group as runs have it; empty where the study asks for none."""
+        groups = self.contents.parts[image.part].groups
+        return "" if groups is None else int(groups[self.table.positions[image.row]])
 
     def twins(self, found: Audit, train: Images, test: Images) -> list[int]:
         """The rows of a study's test images that have a copy or a near duplicate among its training images."""

@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"[\W_]*\d+$")
 _ROW = re.compile(r"\.\w+ row \d+$|^image \d+$")
 # Values of data.group, tried in this order: the folder, a name before its last number, the same in whatever folder.
 RULES = (FOLDER, r"(.*\D)\d+\.\w+$", r"([^/]*[^/\d])\d+\.\w+$")
+KeyOf = Callable[[ImageRef], str | int]  # equal for the images of a group, "" for one without
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,9 @@ def shared_groups(images: Sequence[ImageRef], taken: Sequence[str]) -> tuple[Sha
     return tuple(group.record for group in several if group.kind != "name" or not is_naming(group.images))
 
 
-def divided_groups(images: Sequence[ImageRef], taken: Sequence[str], group: str | None) -> tuple[Found, ...]:
-    """The groups in the train part that a study would divide when it draws its parts; `group`: its `data.group`."""
-    is_naming, key_of = _naming(images), _key_of(group)
+def divided_groups(images: Sequence[ImageRef], taken: Sequence[str], key_of: KeyOf) -> tuple[Found, ...]:
+    """The groups in the train part that a study would divide when it draws its parts; `key_of`: what it keeps whole."""
+    is_naming = _naming(images)
     train = [image for image in images if image.part == "train"]
     taken_in_train = [taken[image.row] for image in train]
     return tuple(
@@ -74,7 +75,7 @@ def rule_for(groups: Sequence[Found], images: Sequence[ImageRef], parts: int) ->
     """
     train = [image for image in images if image.part == "train"]
     for rule in RULES:
-        key_of = _key_of(rule)
+        key_of = key_by_path(rule)
         keys: dict[str, set[str | int]] = {label: set() for label in {image.label for image in train}}
         for image in train:
             keys[image.label].add(key_of(image) or image.row)
@@ -85,20 +86,18 @@ def rule_for(groups: Sequence[Found], images: Sequence[ImageRef], parts: int) ->
     return "", 0
 
 
-def _key_of(rule: str | None) -> Callable[[ImageRef], str]:
-    """The group of an image as `data.group` has it; empty for none."""
-    if rule is None:
-        return lambda _: ""
+def key_by_path(rule: str) -> KeyOf:
+    """The group of an image as `data.group` finds it in a path; empty for none."""
     group_of = path_rule(rule)
-    return lambda image: group_of("/".join(_below_class(image))) if _is_file(image) else ""
+    return lambda image: group_of("/".join(_below_class(image))) if is_file(image) else ""
 
 
-def _is_whole(group: Found, key_of: Callable[[ImageRef], str]) -> bool:
+def _is_whole(group: Found, key_of: KeyOf) -> bool:
     keys = {key_of(image) for image in group.images}
     return len(keys) == 1 and keys != {""}
 
 
-def _is_file(image: ImageRef) -> bool:
+def is_file(image: ImageRef) -> bool:
     """Whether it is no row of a table: `train-00000-of-00008.parquet row 7`, `image 7`."""
     return not _ROW.search(image.name)
 
@@ -115,7 +114,7 @@ def _below_class(image: ImageRef) -> tuple[str, ...]:
 
 def _names(image: ImageRef) -> Iterator[tuple[str, str]]:
     """The folder below that of the class, and the beginning of the name before its last number."""
-    if not _is_file(image):
+    if not is_file(image):
         return
     *below, name = _below_class(image)
     if below:

@@ -112,11 +112,15 @@ class Audit:
     """The value of `data.group` that keeps these whole; empty where none of the tried rules does."""
     kept: int = 0
     """How many of the groups it keeps whole; those by capture time may be left."""
+    has_paths: bool = True
+    """Whether the images are files, whose paths may say their groups; rows of a table need a column for that."""
     notes: tuple[str, ...] = field(default=())
 
     @property
     def group_cure(self) -> str:
         """What keeps the divided groups whole, as a sentence without its full stop."""
+        if not self.has_paths:
+            return "add a column that names the group of each image, and write its name after 'group:' under 'data:' in the study file"
         if not self.group:
             return "give each group a folder below that of its class, and write 'group: folder' under 'data:' in the study file"
         kept = "them" if self.kept == len(self.divided) else f"{self.kept:,} of them"

@@ -80,7 +80,7 @@ class Dataset:
     validation: Part | None
     test: InitVar[Part]
     digest: str
-    """SHA-256 of shape, pixels, labels and class names of all parts."""
+    """SHA-256 of shape, pixels, labels and class names of all parts, and of the groups of the train part."""
     notes: tuple[str, ...] = ()
     """Facts that a report should repeat."""
     copy_of: Labels | None = None

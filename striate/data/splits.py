@@ -1,7 +1,7 @@
 """Which training images are used when: stratified splits, the order of an epoch, its batches.
 
-All of it is decided by the seed and the labels. If the source has a validation part, that is the validation split and
-all of the train part is trained on.
+All of it is decided by the seed, the labels and the groups of images. If the source has a validation part, that is the
+validation split and all of the train part is trained on.
 """
 
 from dataclasses import dataclass

@@ -1,20 +1,23 @@
 """Frames of one film in several parts are told by name, folder and capture time; ways of naming files are not."""
 
+import io
 import json
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from striate.audit import ImageRef, audit
 from striate.audit.audit import Auditor
-from striate.audit.groups import divided_groups, rule_for, shared_groups
+from striate.audit.groups import divided_groups, key_by_path, rule_for, shared_groups
 from striate.audit.read import capture_time
 from striate.data import DataConfig
 from striate.data.groups import group_numbers, path_rule
 from tests.audit.planted import bases
 from tests.cli.conftest import striate
-from tests.data.films import films, write_folder
+from tests.data.films import films, write_folder, write_parquet
 
 __all__ = ["striate"]
 
@@ -111,7 +114,7 @@ def test_an_audit_tells_of_frames_in_several_parts(tmp_path):
 
 
 def divided(images, group=None, taken=None):
-    return divided_groups(images, taken or [""] * len(images), group)
+    return divided_groups(images, taken or [""] * len(images), key_by_path(group) if group else lambda _: "")
 
 
 def rule(images, parts=2):
@@ -193,6 +196,28 @@ def test_an_audit_says_the_line_only_where_a_study_draws_parts(tmp_path):
         write_folder(tmp_path / "parts" / part, *frames)
     found = audit(str(tmp_path / "parts"), near=False)
     assert (found.group, found.divided, len(found.shared)) == ("", (), 8)
+
+
+@pytest.mark.parametrize("column", ["film", "film (", "*"])
+def test_a_column_of_a_table_keeps_bursts_whole_and_is_no_expression(tmp_path, column):
+    images, labels, numbers = films(6, 5)
+    home = write_parquet(tmp_path / "films", images, labels, numbers)
+    table = pq.read_table(home / "all.parquet")
+    bursts = [_with_time(image, film, n % 5) for n, (image, film) in enumerate(zip(images, numbers, strict=True))]
+    columns = {"image": bursts, "label": table["label"], column: table["film"]}
+    pq.write_table(pa.table(columns), home / "all.parquet")
+    plain = Auditor(str(home)).audit(near=False)
+    assert len(plain.divided) == 12
+    assert plain.group_cure.startswith("add a column that names the group of each image, and write its name")
+    assert Auditor(DataConfig(source=str(home), group=column)).audit(near=False).divided == ()
+
+
+def _with_time(image, minute, second):
+    """The image as a PNG file taken at that time."""
+    exif, buffer = Image.Exif(), io.BytesIO()
+    exif[0x0132] = f"2026:05:01 10:{minute:02}:{second:02}"
+    Image.fromarray(image).save(buffer, "PNG", exif=exif)
+    return buffer.getvalue()
 
 
 def test_the_command_and_the_page_say_it(striate, tmp_path):

@@ -88,7 +88,8 @@ Audited = Annotated[
     str,
     typer.Argument(
         metavar="DATA|STUDY",
-        help="Images, as data.source of a study file takes: a name or a path; or a study file, or a study's folder.",
+        help="Images, as data.source of a study file takes: a name or a path; or a study file, or a study's folder, whose best network "
+        "helps to find pictures that are turned.",
     ),
 ]
 Near = Annotated[

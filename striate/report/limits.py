@@ -16,7 +16,14 @@ Terms = tuple[tuple[str, str], ...]
 
 def limits(results: Results) -> tuple[str, ...]:
     """What this study cannot show, in one or two sentences each."""
-    lines = [_data(results), _seeds(results), *_test_images(results), _validation(), _settings(results)]
+    lines = [
+        _data(results),
+        _seeds(results),
+        *_test_images(results),
+        *_groups(results),
+        _validation(),
+        _settings(results),
+    ]
     if not results.is_complete:
         lines.append("The study is not complete. The missing runs may change every result above.")
     return tuple(lines)
@@ -116,6 +123,16 @@ def _test_images(results: Results) -> list[str]:
     return [
         f"With {listed(map(whole, images))} test images, a single accuracy near {plain(typical, 0)} % has a margin of error of "
         f"\N{PLUS-MINUS SIGN}{margin} points, however many seeds there are. Arms tested on the same images share most of it."
+    ]
+
+
+def _groups(results: Results) -> list[str]:
+    """What intervals that count images leave out where images belong together."""
+    if not metric_words(results).metric.on_test_images or all(arm.data.group is None for arm in results.arms):
+        return []
+    return [
+        "Margins and intervals for new images count the test images as independent. Those of one group (data.group) are alike, so with "
+        "few groups in the test part they are too narrow."
     ]
 
 

@@ -180,6 +180,17 @@ def test_the_margin_of_a_single_accuracy_is_the_binomial_one(two):
     )
 
 
+@pytest.mark.parametrize("group", [None, "folder"])
+def test_intervals_are_said_to_be_too_narrow_where_images_belong_together(tmp_path, group):
+    folder = folders.write_study(tmp_path / "s", data={"source": "films", "group": group} if group else "films")
+    for arm in ("plain", "normalized"):
+        folders.write_run(folder, arm, 0, test=0.9)
+    lines = [line for line in limits.limits(Results.read(folder)) if "(data.group)" in line]
+    assert [line.split(",")[-1] for line in lines] == (
+        [" so with few groups in the test part they are too narrow."] if group else []
+    )
+
+
 def test_a_run_that_never_opened_the_test_set_has_the_same_data(tmp_path):
     folder = folders.write_study(tmp_path / "s")
     closed = {key: item for key, item in folders.DATA.items() if key != "test_digest"}

@@ -12,7 +12,7 @@ from striate.engines import select
 from striate.engines.precision import PrecisionChoice
 from striate.runs import layout, read
 from striate.studies.execute import estimate
-from striate.studies.loaded import load
+from striate.studies.loaded import LoadedStudy, load
 from tests.contracts.scheduler import InlineScheduler
 from tests.data.films import films, write_folder
 from tests.studies.conftest import STUDY, write_study
@@ -79,7 +79,7 @@ def test_data_that_arms_split_differently_is_shown_once_with_both_shares(striate
     assert "(10 % or 25 % of them for validation)" in out
 
 
-def test_notes_on_the_images_and_warnings_are_printed_by_check_and_by_run(striate, tmp_path):
+def test_notes_on_the_images_and_warnings_are_printed_by_check_and_by_run(striate, tmp_path, monkeypatch):
     path = write_study(tmp_path, STUDY)
     with np.load(tmp_path / "squares.npz") as file:
         arrays = dict(file)
@@ -96,6 +96,8 @@ def test_notes_on_the_images_and_warnings_are_printed_by_check_and_by_run(striat
     assert all(f"\n  {text}" in out for text in said)
     assert all(text in out for text in warned)
     assert "try recipe.class_weights: balanced (plain, normalized)" in out
+    run = LoadedStudy.run
+    monkeypatch.setattr(LoadedStudy, "run", lambda study, **options: run(study, **options, scheduler=InlineScheduler()))
     _, out, err = striate("run", path, "recipe.epochs=1", "--seeds", 1, "--out", tmp_path / "runs")
     assert all(text in err for text in (*said, *warned))
     assert "Arrays not read: ids." in next((tmp_path / "runs").glob("*/report.html")).read_text()

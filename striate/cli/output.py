@@ -28,32 +28,30 @@ def table(
     """Print a table without lines; the columns in `right` hold numbers, and those in `unbroken` words to copy."""
     texts = [[Text(printable(cell, keep="")) for cell in row] for row in rows]
     columns = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for index, (name, width) in enumerate(zip(head, _widths([list(map(Text, head)), *texts]), strict=True)):
+    widths = _widths([list(map(Text, head)), *texts], unbroken)
+    for index, (name, width) in enumerate(zip(head, widths, strict=True)):
         columns.add_column(
-            name,
-            justify="right" if index in right else "left",
-            overflow="fold",
-            no_wrap=index in unbroken,
-            min_width=width,
+            name, justify="right" if index in right else "left", overflow="fold", no_wrap=index in unbroken, width=width
         )
     for row in texts:
         columns.add_row(*row)
     _STDOUT.print(columns, soft_wrap=False)
 
 
-def _widths(rows: Sequence[Sequence[Text]]) -> list[int | None]:
-    """The longest word of each column, so that none is broken; None for the widest ones where a terminal is too narrow."""
-    words = [
-        max(cell_len(word) for cell in column for word in cell.plain.split() or [""])
-        for column in zip(*rows, strict=True)
+def _widths(rows: Sequence[Sequence[Text]], unbroken: Collection[int]) -> list[int]:
+    """Of each column, so that all fit the terminal: where there is no room for whole cells, lines break between words first."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(cell.cell_len for cell in column) for column in columns]
+    words = [max(cell_len(word) for cell in column for word in cell.plain.split() or [""]) for column in columns]
+    least = [
+        width if index in unbroken else word for index, (width, word) in enumerate(zip(widths, words, strict=True))
     ]
-    kept: list[int | None] = [None] * len(words)
-    room, left = _STDOUT.width - GAP * len(words), len(words)
-    for index in sorted(range(len(words)), key=words.__getitem__):
-        if words[index] > room // left:  # a fair share of what is left
-            break
-        kept[index], room, left = words[index], room - words[index], left - 1
-    return kept
+    room = max(_STDOUT.width - GAP * len(widths), len(widths))
+    for _ in range(sum(widths) - room):
+        spare = [width - word for width, word in zip(widths, least, strict=True)]
+        most = spare if max(spare) > 0 else widths
+        widths[most.index(max(most))] -= 1
+    return [max(1, width) for width in widths]
 
 
 def plain_json(data: Any) -> None:

@@ -39,6 +39,17 @@ def test_a_table_breaks_lines_between_words(width, capsys, monkeypatch):
     assert [word for word in words if word not in out.split()] == []
 
 
+def test_no_letter_is_lost_at_the_edge_of_a_narrow_terminal(capsys, monkeypatch):
+    """The table of arms where a run did not train lost a part of its last column."""
+    monkeypatch.setattr(output, "_STDOUT", output.Console(width=80, highlight=False, soft_wrap=True))
+    head = ["arm", "test accuracy", "deviation", "95 % interval", "seeds", "seconds", "parameters", "not trained"]
+    row = ["from-scratch", "73.6 %", "2.7", "66.4 to 79.8", "3", "19.3", "391,426", "2: 1 diverged"]
+    output.table(head, [row], right={1, 2})
+    out = capsys.readouterr().out
+    assert sorted("".join(out.split())) == sorted("".join("".join(head + row).split()))
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
 def test_a_word_longer_than_the_terminal_is_broken_and_shown_whole(capsys, monkeypatch):
     monkeypatch.setattr(output, "_STDOUT", output.Console(width=30, highlight=False, soft_wrap=True))
     output.table(["arm", "changes"], [["a" * 40, "b" * 25]])

@@ -156,7 +156,8 @@ def _number_groups(parts: Mapping[str, HashedPart], group: str) -> tuple[dict[st
         for (name, part), groups in zip(parts.items(), np.split(numbers, ends), strict=True)
     }
     alone = int((together < 0).sum())
-    note = f"{numbers.max() + 1:,} groups of images by data.group: {printable(group, keep='')}"
+    count = int(numbers.max()) + 1
+    note = f"{count:,} group{'s' * (count != 1)} of images by data.group: {printable(group, keep='')}"
     if alone:
         note += f"; {alone:,} image{' is in none and counts' if alone == 1 else 's are in none and count'} as one each"
     return numbered, (note,)

@@ -130,6 +130,13 @@ def test_groups_count_where_the_source_has_a_validation_part(tmp_path):
     ]
 
 
+def test_one_group_is_told_as_one_where_the_source_has_all_parts(tmp_path):
+    images, labels, numbers = films(1, 2)
+    for part in ("train", "val", "test"):
+        write_folder(tmp_path / part, images, labels, 0 * numbers, "{label}/{film}/{frame}.png")
+    assert "1 group of images by data.group: folder" in load_at(tmp_path, group="folder").notes
+
+
 def test_an_image_without_a_match_is_a_group_of_its_own(tmp_path):
     images, labels, numbers = films(6, 5)
     folder = write_folder(tmp_path / "films", images[:55], labels[:55], numbers[:55])

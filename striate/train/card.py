@@ -121,9 +121,10 @@ def _training(results: Results, choice: Choice) -> Iterator[str]:
     yield "## How it was made"
     yield ""
     yield choice.sentence
-    yield "The whole comparison on the test part, with all seeds:"
-    yield ""
-    yield from (f"- {_plain(verdict.sentence)}" for verdict in results.verdicts)
+    if results.verdicts:
+        yield "The whole comparison on the test part, with all seeds:"
+        yield ""
+        yield from (f"- {_plain(verdict.sentence)}" for verdict in results.verdicts)
     yield ""
     network, recipe = run.job.network, run.job.recipe
     said = network.replace(pretrained=False).model_dump(mode="json", exclude_defaults=True)

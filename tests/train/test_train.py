@@ -15,7 +15,7 @@ from striate.cli.results import write_report
 from striate.deploy.classifier import softmax
 from striate.deploy.export import export
 from striate.runs import layout
-from striate.train import plan, train
+from striate.train import card, plan, train
 from striate.train.choice import choose
 from tests.data.films import films, write_folder
 from tests.train.conftest import Pool, make_photos
@@ -123,6 +123,17 @@ def test_the_card_says_only_what_is_known(striate, photos, tmp_path):
         verdict.sentence.split(":")[0][:40] in card.replace("\\", "")
         for verdict in package.Results.read(study).verdicts
     )
+
+
+def test_a_card_without_comparisons_announces_none(striate, photos, tmp_path):
+    trained(striate, photos, "--name", "alone")
+    study = tmp_path / "runs" / "alone"
+    path = study / layout.STUDY
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "compare": []}, sort_keys=False))
+    results = package.Results.read(study)
+    assert results.verdicts == ()
+    card.write(tmp_path / "card.md", results, choose(results), [], [])
+    assert "The whole comparison" not in (tmp_path / "card.md").read_text()
 
 
 def test_a_backbone_of_ones_own_is_fine_tuned_and_frozen(striate, photos, own, tmp_path):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -127,15 +128,20 @@ def _suspected(folder: Path, digest: str) -> list[dict[str, Any]]:
     for arm in results.arms:
         rows = [row for row in results.of(arm.name) if row.trained and row.data and row.data.digest == digest]
         classes = next((row.data.classes for row in rows if row.data), ())
+        accuracies = [row.test_accuracy for row in rows if row.test_accuracy is not None]
+        accuracy = fmean(accuracies) if accuracies else None
         for one in suspected_labels(results, arm.name) if classes else ():
             names = {"label": classes[one.label], "answer": classes[one.answer]}
-            found.append({"arm": arm.name, "test_row": one.image, **asdict(one), **names})
+            found.append({"arm": arm.name, "arm_accuracy": accuracy, "test_row": one.image, **asdict(one), **names})
     return found
 
 
 def _print_suspects(suspected: Sequence[dict[str, Any]]) -> None:
-    for arm, number in Counter(one["arm"] for one in suspected).items():
-        out(f"{count(number, 'test label')} may be wrong, by the runs of {arm}; the report shows the images")
+    for (arm, accuracy), number in Counter((one["arm"], one["arm_accuracy"]) for one in suspected).items():
+        right = "" if accuracy is None else f", which get {accuracy:.0f} % of the test images right"
+        out(f"{count(number, 'test label')} to look at, by the runs of {arm}{right}; the report shows the surest")
+    if suspected:
+        out("  A network that is often wrong suspects many labels that are right.")
 
 
 def _dataset(folder: Path, config: DataConfig, dataset: Dataset, near: bool, page: Path) -> tuple[DatasetAudit, Audit]:

@@ -113,7 +113,8 @@ def _suspects(answers: StudyAnswers, names: tuple[str, ...], images: NDArray[np.
         Strip(
             title=f"Labels that may be wrong, by {abbreviated(arm)}",
             rule=f"{share}, the surest first: the mean probability of another class is at least what its own images get on "
-            "average (confident learning). A suspect is to be looked at: of those in CIFAR-10's test part, people found one in five wrong.",
+            "average (confident learning). A suspect is to be looked at: of those in CIFAR-10's test part, people found one in five wrong, "
+            "and a network that is often wrong suspects many labels that are right.",
             tiles=tuple(_suspect(one, names, images) for one in found[:HARDEST]),
         )
     ]

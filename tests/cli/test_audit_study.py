@@ -5,6 +5,8 @@ import json
 import pytest
 
 from striate.audit import near
+from striate.audit.suspects import Suspect
+from striate.cli import audit
 from striate.runs import layout
 from striate.studies.audited import network_for, read_audit
 from striate.studies.results import Results
@@ -68,3 +70,16 @@ def test_without_near_duplicates_there_is_no_word_of_features(striate, finished)
     folder = finished.parent / "runs" / "study"
     _, out, _ = striate("audit", folder, "--out", folder.parent, "--no-near")
     assert "Features" not in out
+
+
+def test_suspected_labels_stand_beside_how_often_the_network_is_right(striate, finished, monkeypatch):
+    folder = finished.parent / "runs" / "study"
+    results = Results.read(folder)
+    arm = results.arms[0].name
+    suspect = Suspect(image=0, label=0, answer=1, of_label=0.1, of_answer=0.9, agreeing=3, runs=3)
+    monkeypatch.setattr(audit, "suspected_labels", lambda _, name: (suspect, suspect) if name == arm else ())
+    right = sum(row.test_accuracy for row in results.of(arm)) / len(results.of(arm))
+    _, out, _ = striate("audit", folder, "--out", folder.parent, "--no-near")
+    said = f"2 test labels to look at, by the runs of {arm}, which get {right:.0f} % of the test images right;"
+    assert said in " ".join(out.split())
+    assert "A network that is often wrong suspects many labels that are right." in out

@@ -27,14 +27,16 @@ def table(
 ) -> None:
     """Print a table without lines; the columns in `right` hold numbers, and those in `unbroken` words to copy."""
     texts = [[Text(printable(cell, keep="")) for cell in row] for row in rows]
-    columns = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    columns = Table(box=None, header_style="bold", padding=0)
     widths = _widths([list(map(Text, head)), *texts], unbroken)
     for index, (name, width) in enumerate(zip(head, widths, strict=True)):
+        if index:
+            columns.add_column(width=GAP)  # Rich's own padding stands after the last column too, where there is no room
         columns.add_column(
             name, justify="right" if index in right else "left", overflow="fold", no_wrap=index in unbroken, width=width
         )
     for row in texts:
-        columns.add_row(*row)
+        columns.add_row(*[each for cell in row for each in ("", cell)][1:])
     _STDOUT.print(columns, soft_wrap=False)
 
 
@@ -46,7 +48,7 @@ def _widths(rows: Sequence[Sequence[Text]], unbroken: Collection[int]) -> list[i
     least = [
         width if index in unbroken else word for index, (width, word) in enumerate(zip(widths, words, strict=True))
     ]
-    room = max(_STDOUT.width - GAP * len(widths), len(widths))
+    room = max(_STDOUT.width - GAP * (len(widths) - 1), len(widths))
     for _ in range(sum(widths) - room):
         spare = [width - word for width, word in zip(widths, least, strict=True)]
         most = spare if max(spare) > 0 else widths

@@ -348,7 +348,9 @@ def test_a_verdict_about_new_images_is_said_apart():
         in (result.sentence)
     )
     agreed = judge(new, old, matters=1)
-    assert "clearly better on these test images and on new ones, by more than the 1 points" in agreed.sentence
+    assert (
+        "clearly better on these test images and on new ones, by more than the 1 point that matters" in agreed.sentence
+    )
     few = judge(*(
         arm(a.arm, 100 * tables[a.arm][:, :200].mean(1), right=dict(enumerate(tables[a.arm][:, :200])), test_images=200)
         for a in (new, old)

@@ -21,7 +21,8 @@ class FusedStep:
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
-        self._is_fused = type(optimizer) in _UPDATES and all(group["fused"] for group in optimizer.param_groups)
+        self._update = next((update for kind, update in _UPDATES.items() if isinstance(optimizer, kind)), None)
+        self._is_fused = self._update is not None and all(group["fused"] for group in optimizer.param_groups)
         self._kept: list[_Group] = []
 
     def __call__(self) -> None:
@@ -30,10 +31,10 @@ class FusedStep:
             self._optimizer.step()
             self._keep()
             return
-        update = _UPDATES[type(self._optimizer)]
+        assert self._update is not None
         with torch.no_grad():
             for kept, of_group in zip(self._kept, gradients, strict=True):
-                update(kept, of_group)
+                self._update(kept, of_group)
 
     def _keep(self) -> None:
         """Keep the lists, once every parameter has a state."""

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from striate.engines.pytorch.uncompiled import uncompiled
+
 
 class Muon(torch.optim.Optimizer):
     """Muon for a whole network. Torch's own takes matrices only.
@@ -23,13 +25,14 @@ class Muon(torch.optim.Optimizer):
         vectors = [parameter for parameter in parameters if parameter.dim() <= 1]
         arguments = {"adjust_lr_fn": "match_rms_adamw", **arguments}
         decay = 0.0 if decays == "weights" else arguments.get("weight_decay", 0.1)
-        self._optimizers: list[torch.optim.Optimizer] = [_BatchedMuon(self._matrices, **arguments)]
+        self._optimizers: list[torch.optim.Optimizer] = [uncompiled(_BatchedMuon)(self._matrices, **arguments)]
         if vectors:
-            self._optimizers.append(torch.optim.AdamW(vectors, lr=arguments["lr"], weight_decay=decay, fused=True))
+            self._optimizers.append(uncompiled(torch.optim.AdamW)(vectors, lr=arguments["lr"], weight_decay=decay, fused=True))
         self._share_groups()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        super().zero_grad(set_to_none)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
 

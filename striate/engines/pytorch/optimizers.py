@@ -10,6 +10,7 @@ from torch import nn
 from striate.core.config import suggest
 from striate.core.errors import RecipeError
 from striate.engines.pytorch.muon import Muon
+from striate.engines.pytorch.uncompiled import uncompiled
 from striate.recipes import OptimizerConfig
 
 # Their step needs what the training loop does not provide: a closure, sparse gradients.
@@ -69,11 +70,10 @@ def build(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> torch.
     arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in config.arguments.items()}
     try:
         if config.name == "Muon":
-            return Muon(list(parameters), arguments, config.decays)
+            return uncompiled(Muon)(list(parameters), arguments, config.decays)
         if config.name in FUSED and not {"fused", "foreach"} & arguments.keys():
             arguments["fused"] = True
-        make: Any = kind
-        return make(parameter_groups(parameters, config.decays), **arguments)
+        return uncompiled(kind)(parameter_groups(parameters, config.decays), **arguments)
     except Exception as error:
         raise _refusal(config, error) from error
 

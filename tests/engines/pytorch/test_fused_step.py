@@ -28,8 +28,11 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 2))
 
 
-def built(config: dict, module: nn.Module) -> torch.optim.Optimizer:
-    return optimizers.build(OptimizerConfig(lr=0.05, **config), module.parameters())
+def built(config: dict, module: nn.Module, *, is_torch_s: bool = False) -> torch.optim.Optimizer:
+    with pytest.MonkeyPatch.context() as patch:
+        if is_torch_s:
+            patch.setattr(optimizers, "uncompiled", lambda kind: kind)
+        return optimizers.build(OptimizerConfig(lr=0.05, **config), module.parameters())
 
 
 def backward(module: nn.Module, step: int, without: tuple[int, ...] = ()) -> None:
@@ -46,7 +49,7 @@ def run(
     results = []
     for is_ours in (False, True):
         module = network()
-        optimizer = built(config, module)
+        optimizer = built(config, module, is_torch_s=not is_ours)
         update = FusedStep(optimizer) if is_ours else optimizer.step
         for step in range(steps):
             if step == reload:

@@ -15,7 +15,7 @@ from striate.recipes import OptimizerConfig
 def test_every_known_optimizer_is_torch_s_own_with_its_own_defaults(name):
     ours = optimizers.build(OptimizerConfig(name=name, lr=0.5), [torch.nn.Parameter(torch.zeros(3))])
     theirs = getattr(torch.optim, name)([torch.nn.Parameter(torch.zeros(3))], lr=0.5)
-    assert type(ours) is type(theirs)
+    assert isinstance(ours, type(theirs))
     assert {**ours.defaults, "fused": None} == {**theirs.defaults, "fused": None}
 
 

@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from striate.core.errors import NetworkError
 from striate.nets import NETWORKS, NetworkConfig, all_layers, init, network_graph
-from striate.nets.pytorch import weights
+from striate.nets.pytorch import modules, weights
 from striate.nets.pytorch.build import ACTIVATIONS, build
 from striate.nets.pytorch.freeze import learning
-from striate.nets.pytorch.modules import run
+from striate.nets.pytorch.modules import run, written_order
 from striate.nets.resolve import resolve
 
 OURS = [name for name in NETWORKS if "torchvision" not in NETWORKS[name].config]
@@ -160,6 +160,50 @@ def test_linear_leaves_a_linear_map():
 def test_a_pool_before_a_rising_activation_gives_the_same(name):
     module, x = [ACTIVATIONS[name](), nn.MaxPool2d(2)], images(3, 8, 8)
     assert torch.equal(run(module, x), module[1](module[0](x)))
+
+
+FLATTENED = "conv4 pool flatten fc6"
+
+
+def gradients(module, x):
+    module.zero_grad()
+    output = module(x)
+    output.square().sum().backward()
+    return {"output": output.detach(), **{name: p.grad for name, p in module.named_parameters()}}
+
+
+@pytest.mark.parametrize("layers", [FLATTENED, "conv4", "res(conv3) fc6", "conv4k2p0 flatten fc3"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_weights_in_the_order_of_the_map_give_the_same(layers, bias):
+    module, x = made(layers, bias=bias).double(), torch.randn(24, 3, 8, 8, dtype=torch.float64)
+    with written_order():
+        expected = gradients(module, x)
+    found = gradients(module, x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_order_of_the_map_matters(monkeypatch):
+    """A planted fault: the weights stay in the order of the row."""
+    module, x = made(FLATTENED).double(), torch.randn(24, 3, 8, 8, dtype=torch.float64)
+    expected = gradients(module, x)["output"]
+    monkeypatch.setattr(modules, "_linear_of_map", lambda x, fc: fc(x.permute(0, 2, 3, 1).reshape(len(x), -1)))
+    found = gradients(module, x.contiguous(memory_format=torch.channels_last))["output"]
+    assert not torch.allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("images", "watched", "is_called"),
+    [(24, "", False), (11, "", True), (24, "flatten1", True), (24, "fc1", True)],
+)
+def test_a_flatten_is_left_out_only_for_a_small_layer_that_nobody_watches(images, watched, is_called, monkeypatch):
+    module, x = made(FLATTENED), torch.randn(images, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    calls = []
+    forward = modules.Flatten.forward
+    monkeypatch.setattr(modules.Flatten, "forward", lambda self, x: calls.append(1) or forward(self, x))
+    if watched:
+        module.get_submodule(watched).register_forward_hook(lambda *_: None)
+    module(x)
+    assert bool(calls) is is_called
 
 
 def test_freezing_all_but_the_head():

@@ -27,7 +27,9 @@ class Muon(torch.optim.Optimizer):
         decay = 0.0 if decays == "weights" else arguments.get("weight_decay", 0.1)
         self._optimizers: list[torch.optim.Optimizer] = [uncompiled(_BatchedMuon)(self._matrices, **arguments)]
         if vectors:
-            self._optimizers.append(uncompiled(torch.optim.AdamW)(vectors, lr=arguments["lr"], weight_decay=decay, fused=True))
+            self._optimizers.append(
+                uncompiled(torch.optim.AdamW)(vectors, lr=arguments["lr"], weight_decay=decay, fused=True)
+            )
         self._share_groups()
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -6,7 +6,6 @@ that trains, and 70 MB.
 """
 
 import inspect
-from functools import cache
 from typing import Any
 
 import torch
@@ -15,9 +14,8 @@ import torch
 METHODS = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
 
 
-@cache
 def uncompiled(kind: type[torch.optim.Optimizer]) -> Any:
-    """A subclass that computes the same, with the methods that are inside the compiler's wrappers.
+    """A subclass of an optimizer that computes the same, with the methods that are inside the compiler's wrappers.
 
     Its `step` is for optimizers that are not `differentiable`, and computes no gradients.
     """

@@ -5,6 +5,7 @@ absolute path and no address that a browser would fetch; everything that a study
 """
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +20,7 @@ from striate.nets.summary.columns import legend
 from striate.report import draw, inside, kinds, limits, mistakes, sections, seeds, study_facts, svg, trust, twins
 from striate.report.answers import StudyAnswers
 from striate.report.checks import checks, in_words
-from striate.report.contents import NUMBERS, SECTIONS, TITLES, study_figures
+from striate.report.contents import NUMBERS, SECTIONS, TITLES, Figures, study_figures
 from striate.report.marks import arm_style
 from striate.report.metric_words import metric_words
 from striate.report.wording import abbreviated, one_line, shortened
@@ -38,14 +39,19 @@ def build(results: Results) -> str:
     Raises:
         ReportError: when a file of the page (template, style sheet) is missing.
     """
+    answers = StudyAnswers(results)
+    figures = study_figures(results, answers)
+    with ThreadPoolExecutor(1) as drawing:  # by another process, while everything else is put together here
+        pictures = drawing.submit(svg.pictures, draw.charts(figures, [arm.name for arm in results.arms]))
+        parts = {**_answers(results, answers, figures), **_background(results)}
     return render(
         over=", size ".join(filter(None, (results.study.name, results.study.size))),
         contents=SECTIONS,
         section_number=NUMBERS,
         section_title=TITLES,
         question=shortened(results.study.question),
-        **_answers(results),
-        **_background(results),
+        pictures=pictures.result(),
+        **parts,
     )
 
 
@@ -88,15 +94,12 @@ def write_alone(page: str, path: Path) -> None:
     write_text(path, page)
 
 
-def _answers(results: Results) -> dict[str, Any]:
+def _answers(results: Results, answers: StudyAnswers, figures: Figures) -> dict[str, Any]:
     made, words = checks(results), metric_words(results)
-    answers = StudyAnswers(results)
-    figures = study_figures(results, answers)
     styles = {arm.name: arm_style(i) for i, arm in enumerate(results.arms)}
     return {
         **figures.by_name(),
         "number": figures.numbers(),
-        "pictures": svg.pictures(draw.charts(figures, [arm.name for arm in results.arms])),
         "maps": figures.maps,
         "effects_table": kinds.effects_table(results),
         "grid_table": kinds.arms_table(results) if results.study.grid else None,

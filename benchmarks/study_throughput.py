@@ -10,6 +10,7 @@ runs in each of two processes of one thread. It shows how much of the time is ar
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.child:
         common.print_results(lambda: child(options.child[0], json.loads(options.child[1])))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its modules compiled
     # Absolute, because the study file is in another folder.
     data = str(Path(options.data).resolve()) if Path(options.data).exists() else options.data
     config = {"data": data, "limit": options.limit, "epochs": options.epochs}

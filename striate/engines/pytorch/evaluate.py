@@ -13,6 +13,8 @@ from striate.recipes import views
 
 # A unit that is 0 on so many images is called dead.
 DEAD_UNIT_IMAGES = 1000
+# Fewer leave a processor's vectors empty; whole rows of pixels take a twentieth of the time.
+FEW_CHANNELS = 32
 # Activations that are 0 and have no gradient below zero.
 CAN_DIE = (nn.ReLU, nn.ReLU6)
 
@@ -84,12 +86,20 @@ class _DeadUnitCounter:
 
     def _update(self, name: str) -> Callable[..., None]:
         def hook(_part: nn.Module, _inputs: Any, output: Tensor) -> None:
-            highest = output.amax([axis for axis in range(output.dim()) if axis != 1])
+            highest = _highest(output)
             call = self._calls[name] = self._calls.get(name, -1) + 1
             before = self.highest.get((name, call))
             self.highest[name, call] = highest if before is None else torch.maximum(before, highest)
 
         return hook
+
+
+def _highest(output: Tensor) -> Tensor:
+    """The largest value of each channel."""
+    if output.dim() == 4 and output.shape[1] < FEW_CHANNELS and output.is_contiguous(memory_format=torch.channels_last):
+        rows = output.permute(0, 2, 3, 1).flatten(2).flatten(0, 1)
+        return rows.amax(0).view(-1, output.shape[1]).amax(0)
+    return output.amax([axis for axis in range(output.dim()) if axis != 1])
 
 
 @contextmanager

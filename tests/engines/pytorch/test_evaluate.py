@@ -59,6 +59,16 @@ def test_a_unit_is_dead_when_it_is_silent_on_every_image(pixels, silent):
     assert evaluate(dead_unit_net(), data_of(images)).dead_units == silent
 
 
+@pytest.mark.parametrize("channels", [2, 31, 33])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dead_units_of_maps_are_counted_in_every_layout(channels, layout):
+    net, values = nn.ReLU(), -torch.rand(3, channels, 4, 5)
+    values[2, ::2, 3, 4] = 0.5  # one pixel of one image, in every other channel
+    with dead_unit_counter(net) as counter:
+        net(values.contiguous(memory_format=layout))
+    assert counter.count() == channels // 2
+
+
 def test_a_network_without_units_that_can_die_has_no_number():
     assert evaluate(Corner(), data_of(np.zeros((1, 2, 2, 1), np.uint8))).dead_units is None
 

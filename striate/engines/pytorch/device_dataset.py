@@ -60,11 +60,11 @@ class DeviceDataset:
         if draws is not None and draws.label_lambda is not None:
             return self._mixed(order, draws, np.arange(*places.indices(len(order))))
         indices = torch.from_numpy(order[places]).to(self.setup.device)
-        # Not images[indices], which took 16 times as long on a CPU.
+        # Not images[indices], which took 16 times as long on a CPU, nor labels[indices].
         images_NHWC = self.images_NHWC.index_select(0, indices)
         if draws is not None:
             images_NHWC = augment(images_NHWC, draws[places])
-        return Batch(self._to_input(self._normalized(images_NHWC)), self.labels_N[indices])
+        return Batch(self._to_input(self._normalized(images_NHWC)), self.labels_N.index_select(0, indices))
 
     def in_order(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The whole split in its stored order: images and labels."""
@@ -73,8 +73,9 @@ class DeviceDataset:
             yield self._to_input(self._normalized(self.images_NHWC[start:end])), self.labels_N[start:end]
 
     def _normalized(self, images_NHWC: Tensor) -> Tensor:
-        rows = torch.addcmul(self._shift_WC, images_NHWC.flatten(2).float(), self._scale_WC)
-        return rows.view(images_NHWC.shape)
+        rows = images_NHWC.flatten(2).to(torch.float32, copy=True)
+        # In place, which took 2 % of a small network's step less.
+        return torch.addcmul(self._shift_WC, rows, self._scale_WC, out=rows).view(images_NHWC.shape)
 
     def _to_input(self, images_NHWC: Tensor) -> Tensor:
         """N x C x H x W in the setup's precision."""
@@ -87,7 +88,7 @@ class DeviceDataset:
         indices = torch.from_numpy(order[with_next]).to(self.setup.device)
         images_NHWC = self._normalized(augment(self.images_NHWC.index_select(0, indices), draws[with_next]))
         mixed_NHWC = mix(images_NHWC[:-1], images_NHWC[1:], draws[places])
-        labels_N = self.labels_N[indices]
+        labels_N = self.labels_N.index_select(0, indices)
         return Batch(
             self._to_input(mixed_NHWC), labels_N[:-1], labels_N[1:], on(mixed_NHWC, draws.label_lambda[places])
         )

@@ -64,7 +64,7 @@ def test_the_settings_of_a_size_are_told_apart(tmp_path):
 
 def test_the_size_is_named_beside_the_results_and_over_the_page(sized, tmp_path, monkeypatch):
     for part in ("_answers", "_background"):
-        monkeypatch.setattr(pages, part, lambda results: {})
+        monkeypatch.setattr(pages, part, lambda *_: {})
     monkeypatch.setattr(pages, "render", lambda **parts: parts["over"])
     results = load(sized, "recipe.epochs=1", size="small", out=tmp_path / "runs").run(scheduler=InlineScheduler())
     assert results.notes[0] == "This is the study's size 'small': data.limit=60."

@@ -30,7 +30,7 @@ def run(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
     """`x` through `modules` in order, with two exceptions, which are faster and change no more than the rounding.
 
     A max pool runs before a monotonic activation in front of it. And a map in channels-last is not copied into a row for an fc
-    layer whose weights are smaller than the map: they are brought into the order of the map.
+    layer with at most half as many outputs as there are images: its weights are brought into the order of the map.
 
     `written_order` makes no exception.
     """
@@ -54,7 +54,9 @@ def run(modules: Iterable[nn.Module], x: Tensor) -> Tensor:
 
 def _stays_a_map(x: Tensor, flatten: nn.Module, fc: nn.Linear) -> bool:
     """Whether copying the weights of `fc` is less work than copying the maps `x` and their gradient, and nobody looks."""
-    if torch.compiler.is_compiling() or x.dim() != 4 or x.device.type != "cpu" or x.is_contiguous():
+    if torch.compiler.is_compiling() or not isinstance(x, Tensor):  # torch.fx follows the layers with a proxy
+        return False
+    if x.dim() != 4 or x.device.type != "cpu" or x.is_contiguous():
         return False
     hooks = [(layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks) for layer in (flatten, fc)]
     is_channels_last = x.is_contiguous(memory_format=torch.channels_last)

@@ -69,14 +69,14 @@ def _order(row: str) -> tuple[str, int]:
 
 def _summary(rows: Sequence[Row]) -> str:
     words = Counter(row.verdict for row in rows)
-    several = {
-        "holds": "hold",
-        "does not hold": "do not hold",
-        "undecided": "are undecided",
-        "not comparable": "are not comparable",
-        NOT_MEASURED: "are not measured yet",
+    one_and_several = {
+        "holds": ("holds", "hold"),
+        "does not hold": ("does not hold", "do not hold"),
+        "undecided": ("is undecided", "are undecided"),
+        "not comparable": ("is not comparable", "are not comparable"),
+        NOT_MEASURED: ("is not measured yet", "are not measured yet"),
     }
-    counted = [f"{words[word]} {text}" for word, text in several.items() if words[word]]
+    counted = [f"{words[word]} {texts[words[word] > 1]}" for word, texts in one_and_several.items() if words[word]]
     return (
         f"Of {len(rows)} claims, {listed(counted)}. A claim holds if the 95 % interval of what was measured lies within what is stated, "
         "it does not hold if it lies outside, and else it is [undecided](verdicts.md). It is not comparable where the settings differ "
